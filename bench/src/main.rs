@@ -1,0 +1,54 @@
+//! Measures Mayfly: beside redis-server (`compare`), through a leader's death (`failover`), and
+//! part by part (`micro`).
+//!
+//! `compare` and `failover` measure from outside, over the client port, as any user of the server
+//! would. All processes that they start are stopped when they end, however they end.
+
+mod client;
+mod compare;
+mod failover;
+mod interrupt;
+mod machine;
+mod micro;
+mod process;
+mod redis_benchmark;
+mod server;
+mod stats;
+mod table;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+#[derive(Parser)]
+#[command(about, version)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Drive a local cluster and redis-server with redis-benchmark, in turns, and compare
+    Compare(compare::Options),
+    /// Kill leaders under a counting client and measure the pauses
+    Failover(failover::Options),
+    /// Measure consensus, parsing and the keyspace by themselves
+    Micro(micro::Options),
+}
+
+fn main() -> ExitCode {
+    interrupt::listen();
+    let outcome = match Arguments::parse().command {
+        Command::Compare(options) => compare::run(&options).map_err(|error| error.to_string()),
+        Command::Failover(options) => failover::run(&options).map_err(|error| error.to_string()),
+        Command::Micro(options) => micro::run(&options).map_err(|error| error.to_string()),
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("bench: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}

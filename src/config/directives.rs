@@ -1,0 +1,346 @@
+//! The table of directives: the single source for the command line, the configuration file,
+//! CONFIG GET and CONFIG SET.
+//!
+//! Architecture invariant: a directive stands here only if the node honours it, or if its value is
+//! a plain truth about this server that tools ask for ([`Kind::Constant`]).
+
+use super::value::Kind;
+use crate::node::placement::NET_CORES_MAX;
+
+/// One setting of a node.
+#[derive(Debug)]
+pub struct Directive {
+    pub name: &'static str,
+    /// A second name under which it can be set and read.
+    pub alias: Option<&'static str>,
+    pub default: &'static str,
+    pub kind: Kind,
+    pub change: Change,
+    pub section: Section,
+    pub doc: &'static str,
+}
+
+/// When a directive can take another value.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Change {
+    AtStart,
+    AtRunTime,
+}
+
+/// Where `--help` lists a directive.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Section {
+    Cluster,
+    Network,
+    Limits,
+    Cores,
+    Consensus,
+    Log,
+    /// Not listed: nothing but the default can be said.
+    Fixed,
+}
+
+impl Section {
+    pub fn heading(self) -> &'static str {
+        match self {
+            Section::Cluster => "Cluster",
+            Section::Network => "Network",
+            Section::Limits => "Limits",
+            Section::Cores => "CPU cores",
+            Section::Consensus => "Consensus",
+            Section::Log => "Log",
+            Section::Fixed => "Fixed",
+        }
+    }
+}
+
+/// Finds a directive by name or alias, in any case.
+pub fn find(name: &str) -> Option<usize> {
+    DIRECTIVES.iter().position(|directive| {
+        directive.names().any(|candidate| candidate.eq_ignore_ascii_case(name))
+    })
+}
+
+impl Directive {
+    pub fn names(&self) -> impl Iterator<Item = &'static str> + use<> {
+        std::iter::once(self.name).chain(self.alias)
+    }
+
+    const fn at_start(
+        section: Section,
+        name: &'static str,
+        default: &'static str,
+        kind: Kind,
+        doc: &'static str,
+    ) -> Self {
+        Self { name, alias: None, default, kind, change: Change::AtStart, section, doc }
+    }
+
+    const fn at_run_time(
+        section: Section,
+        name: &'static str,
+        default: &'static str,
+        kind: Kind,
+        doc: &'static str,
+    ) -> Self {
+        Self { name, alias: None, default, kind, change: Change::AtRunTime, section, doc }
+    }
+
+    const fn constant(name: &'static str, value: &'static str) -> Self {
+        Self {
+            name,
+            alias: None,
+            default: value,
+            kind: Kind::Constant(value),
+            change: Change::AtRunTime,
+            section: Section::Fixed,
+            doc: "has this one value here",
+        }
+    }
+
+    const fn alias(mut self, alias: &'static str) -> Self {
+        self.alias = Some(alias);
+        self
+    }
+}
+
+const INT_MAX: i64 = i32::MAX as i64;
+const MB: i64 = 1 << 20;
+
+const fn number(min: i64, max: i64) -> Kind {
+    Kind::Number { min, max }
+}
+
+const fn bytes(min: i64) -> Kind {
+    Kind::Bytes { min, max: i64::MAX }
+}
+
+const fn milliseconds(min: i64) -> Kind {
+    Kind::Milliseconds { min, max: INT_MAX }
+}
+
+/// The levels of the log, from the most to the least talkative.
+pub const LOG_LEVELS: &[&str] = &["debug", "verbose", "notice", "warning"];
+
+pub const LAYOUTS: &[&str] = &["auto", "folded", "split"];
+
+use Directive as D;
+use Section::{Cluster, Consensus, Cores, Limits, Log, Network};
+
+pub static DIRECTIVES: &[Directive] = &[
+    D::at_start(
+        Cluster,
+        "init",
+        "no",
+        Kind::Flag,
+        "Create a new cluster with this node as its first member",
+    ),
+    D::at_start(
+        Cluster,
+        "join",
+        "",
+        Kind::Peers,
+        "Join the cluster of any of these nodes (their client ports); retried until admitted",
+    ),
+    D::at_start(
+        Cluster,
+        "name",
+        "",
+        Kind::Text,
+        "Slot name: whose place this node takes in the cluster, the same after a restart \
+         [default: the announced client address]",
+    ),
+    D::at_start(
+        Cluster,
+        "announce-address",
+        "",
+        Kind::Announce,
+        "Where clients and peers reach this node [default: the first bind address and the port]",
+    )
+    .alias("raft.addr"),
+    D::at_start(Network, "port", "5001", number(1, 65535), "Client port"),
+    D::at_start(
+        Network,
+        "cluster-port",
+        "0",
+        number(0, 65535),
+        "Peer port; 0 is the client port plus 10000",
+    ),
+    D::at_start(
+        Network,
+        "bind",
+        "127.0.0.1",
+        Kind::Addresses,
+        "IP addresses to listen on, separated by commas; * is every IPv4 address, a leading - \
+         marks one that may be absent",
+    ),
+    D::at_start(
+        Network,
+        "tcp-backlog",
+        "511",
+        number(1, INT_MAX),
+        "Connections that may wait to be accepted",
+    ),
+    D::at_run_time(
+        Network,
+        "tcp-keepalive",
+        "300",
+        number(0, INT_MAX),
+        "Seconds after which a silent client is probed; 0 is never",
+    ),
+    D::at_run_time(
+        Network,
+        "timeout",
+        "0",
+        number(0, INT_MAX),
+        "Seconds after which an idle client is closed; 0 is never",
+    ),
+    D::at_run_time(
+        Network,
+        "requirepass",
+        "",
+        Kind::Text,
+        "Password that clients must give by AUTH; empty is none",
+    ),
+    D::at_run_time(
+        Limits,
+        "maxclients",
+        "10000",
+        number(1, u32::MAX as i64),
+        "Clients connected at the same time",
+    ),
+    D::at_run_time(
+        Limits,
+        "proto-max-bulk-len",
+        "512mb",
+        bytes(MB),
+        "Longest single argument of a command",
+    ),
+    D::at_run_time(
+        Limits,
+        "client-query-buffer-limit",
+        "1gb",
+        bytes(MB),
+        "Unread request bytes a client may pile up before it is closed",
+    ),
+    D::at_run_time(
+        Limits,
+        "client-output-buffer-limit",
+        "64mb",
+        Kind::OutputLimit,
+        "Unsent reply bytes at which a client is closed: one hard limit, or \
+         'normal <hard> <soft> <soft seconds>'; 0 is no limit",
+    ),
+    D::at_run_time(
+        Limits,
+        "uncommitted-bytes-max",
+        "64mb",
+        bytes(MB),
+        "Bytes of accepted and not yet acknowledged writes of a net role at which its clients are \
+         no longer read from",
+    ),
+    D::at_run_time(
+        Limits,
+        "no-leader-timeout",
+        "5s",
+        milliseconds(1),
+        "How long requests wait for a leader before they get CLUSTERDOWN",
+    ),
+    D::at_start(
+        Cores,
+        "layout",
+        "auto",
+        Kind::OneOf(LAYOUTS),
+        "folded: all roles on one core; split: each role on its own, unpinned where the CPUs are \
+         too few; auto: split from three CPUs on",
+    ),
+    D::at_start(
+        Cores,
+        "cores",
+        "0",
+        number(0, NET_CORES_MAX as i64 + 2),
+        "Cores to use at most, pinned; 0 is as many as useful",
+    ),
+    D::at_start(
+        Cores,
+        "raft-core",
+        "",
+        Kind::Cpus { count_max: 1 },
+        "CPU of the raft role; a CPU named for several roles runs them all",
+    ),
+    D::at_start(Cores, "apply-core", "", Kind::Cpus { count_max: 1 }, "CPU of the apply role"),
+    D::at_start(
+        Cores,
+        "net-cores",
+        "",
+        Kind::Cpus { count_max: NET_CORES_MAX },
+        "CPUs of the net roles, such as 0,2-4",
+    ),
+    D::at_run_time(
+        Consensus,
+        "raft.election-timeout",
+        "400",
+        milliseconds(2),
+        "A follower that hears no leader for this long, up to twice, stands for election",
+    ),
+    D::at_run_time(
+        Consensus,
+        "raft.request-timeout",
+        "50",
+        milliseconds(1),
+        "Time between two heartbeats of a leader",
+    ),
+    D::at_run_time(
+        Consensus,
+        "raft.quorum-reads",
+        "yes",
+        Kind::YesNo,
+        "no: answer reads from local data at once, which may be stale",
+    )
+    .alias("quorum-reads"),
+    D::at_run_time(
+        Consensus,
+        "raft.log-max-cache-size",
+        "256mb",
+        bytes(MB),
+        "Bytes of log kept in memory before it is compacted",
+    ),
+    D::at_run_time(
+        Consensus,
+        "raft.append-req-max-count",
+        "64",
+        number(1, INT_MAX),
+        "AppendEntries in flight to one peer",
+    ),
+    D::at_run_time(
+        Consensus,
+        "raft.append-req-max-size",
+        "2mb",
+        Kind::Bytes { min: 1024, max: INT_MAX },
+        "Bytes of entries in one AppendEntries",
+    ),
+    D::at_run_time(
+        Consensus,
+        "raft.reconnect-interval",
+        "100",
+        milliseconds(1),
+        "Time before a lost peer is called again",
+    ),
+    D::at_run_time(Log, "loglevel", "notice", Kind::OneOf(LOG_LEVELS), "Least level to log")
+        .alias("raft.loglevel"),
+    D::at_start(Log, "logfile", "", Kind::Text, "File to log to; empty is stderr"),
+    // The number of databases takes part in what an entry means, so it must be the same everywhere.
+    D::constant("databases", "16"),
+    // Ids are log positions that the cluster gives; 0 is Redis's word for "automatic".
+    D::constant("raft.id", "0"),
+    // Every node serves everything.
+    D::constant("raft.follower-proxy", "yes").alias("follower-proxy"),
+    D::constant("save", ""),
+    D::constant("appendonly", "no"),
+    D::constant("maxmemory", "0"),
+    D::constant("maxmemory-policy", "noeviction"),
+    D::constant("replica-read-only", "no").alias("slave-read-only"),
+    D::constant("notify-keyspace-events", ""),
+    D::constant("cluster-enabled", "no"),
+    D::constant("daemonize", "no"),
+];

@@ -1,0 +1,425 @@
+//! The kinds of values a directive can have: how each is read, and how it is written again.
+//!
+//! Writing a value and reading it back gives the same value; CONFIG GET relies on it.
+
+use std::fmt;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+/// What a directive accepts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// A switch without a value on the command line, `yes` or `no` elsewhere.
+    Flag,
+    YesNo,
+    Number {
+        min: i64,
+        max: i64,
+    },
+    /// A number of bytes, with Redis's suffixes: `1k` is 1000, `1kb` is 1024.
+    Bytes {
+        min: i64,
+        max: i64,
+    },
+    /// A time span in milliseconds; `5s` and `2m` are understood too.
+    Milliseconds {
+        min: i64,
+        max: i64,
+    },
+    OneOf(&'static [&'static str]),
+    Text,
+    /// CPU numbers and ranges, `0,2-4`; empty for "no choice".
+    Cpus {
+        count_max: usize,
+    },
+    /// IP addresses to listen on.
+    Addresses,
+    /// `host:port`, any number of them.
+    Peers,
+    /// `host` or `host:port`; empty for "no choice".
+    Announce,
+    OutputLimit,
+    /// The one value that is true of this server, whatever is asked for.
+    Constant(&'static str),
+}
+
+impl Kind {
+    /// Whether a line of a file may give several words, as `bind` does.
+    pub fn takes_words(self) -> bool {
+        matches!(
+            self,
+            Kind::Cpus { .. }
+                | Kind::Addresses
+                | Kind::Peers
+                | Kind::OutputLimit
+                | Kind::Constant(_)
+        )
+    }
+
+    pub fn placeholder(self) -> &'static str {
+        match self {
+            Kind::Flag | Kind::YesNo => "yes|no",
+            Kind::Number { .. } => "number",
+            Kind::Bytes { .. } => "bytes",
+            Kind::Milliseconds { .. } => "ms",
+            Kind::OneOf(_) => "choice",
+            Kind::Text | Kind::Constant(_) => "text",
+            Kind::Cpus { .. } => "cpus",
+            Kind::Addresses => "addresses",
+            Kind::Peers => "host:port,...",
+            Kind::Announce => "host[:port]",
+            Kind::OutputLimit => "bytes",
+        }
+    }
+}
+
+/// Why a text is no value of its kind, in the words of Redis where Redis has the case.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ValueError {
+    #[error("argument couldn't be parsed into an integer")]
+    NotAnInteger,
+    #[error("argument must be between {min} and {max} inclusive")]
+    OutOfRange { min: i64, max: i64 },
+    #[error("argument must be 'yes' or 'no'")]
+    NotYesOrNo,
+    #[error("argument must be a memory value")]
+    NotBytes,
+    #[error("argument must be a time in milliseconds, such as 5000, 500ms or 5s")]
+    NotMilliseconds,
+    #[error("argument(s) must be one of the following: {}", .0.join(", "))]
+    NotOneOf(&'static [&'static str]),
+    #[error("argument must be CPU numbers such as 0,2-4, each named once and at most {CPU_MAX}")]
+    NotCpus,
+    #[error("at most {count_max} CPU can be named")]
+    TooManyCpus { count_max: usize },
+    #[error("'{0}' is not an IP address")]
+    NotAnAddress(String),
+    #[error("at most {ADDRESSES_MAX} addresses can be named")]
+    TooManyAddresses,
+    #[error("Address is invalid. It must be in the form of 10.0.0.3:8000")]
+    NotHostPort,
+    #[error("Wrong number of arguments in buffer limit configuration.")]
+    OutputLimitWords,
+    #[error("Invalid client class specified in buffer limit configuration.")]
+    OutputLimitClass,
+    #[error("Error in hard, soft or soft_seconds setting in buffer limit configuration.")]
+    OutputLimitNumber,
+    #[error("this server knows only the value '{0}'")]
+    Constant(&'static str),
+    #[error("argument must not hold a control character")]
+    ControlCharacter,
+    /// The limit of open files allows only so many.
+    #[error(
+        "The operating system is not able to handle the specified number of clients, try with {0}"
+    )]
+    TooManyClients(u64),
+    #[error("{0}")]
+    Conflict(Conflict),
+}
+
+/// Values that are each well formed and do not go together.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Conflict {
+    #[error(
+        "raft.election-timeout must be at least twice raft.request-timeout, or a busy leader loses \
+         its place between two heartbeats"
+    )]
+    ElectionTimeout,
+    #[error("raft.append-req-max-size must not be above raft.log-max-cache-size")]
+    AppendSize,
+}
+
+/// A value as it is kept.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Value {
+    Boolean(bool),
+    Number(i64),
+    Text(String),
+    Cpus(Vec<usize>),
+    Addresses(Vec<BindAddress>),
+    Peers(Vec<HostPort>),
+    OutputLimit(OutputLimit),
+}
+
+/// An address to listen on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct BindAddress {
+    pub ip: IpAddr,
+    pub presence: Presence,
+}
+
+/// Whether an address must be one of this machine's (`-::1` may be absent).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Presence {
+    Required,
+    Optional,
+}
+
+/// A place to connect to; the name is resolved when it is used.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct HostPort {
+    pub host: String,
+    pub port: u16,
+}
+
+impl HostPort {
+    pub fn parse(text: &str) -> Result<Self, ValueError> {
+        host_port(text)
+    }
+}
+
+impl fmt::Display for HostPort {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.host.contains(':') {
+            write!(f, "[{}]:{}", self.host, self.port)
+        } else {
+            write!(f, "{}:{}", self.host, self.port)
+        }
+    }
+}
+
+/// How many reply bytes may wait for a client. 0 is "no limit", as in Redis.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct OutputLimit {
+    /// Above this many bytes the client is closed at once.
+    pub hard: u64,
+    /// Above this many for `soft_seconds` it is closed too.
+    pub soft: u64,
+    pub soft_seconds: u64,
+}
+
+/// The kernel's own bound on CPU numbers of an affinity mask (`CPU_SETSIZE`).
+pub const CPU_MAX: usize = 1023;
+
+/// The longest host name of the DNS.
+const HOST_BYTES_MAX: usize = 253;
+
+/// Redis's bound on the addresses of `bind`.
+pub const ADDRESSES_MAX: usize = 16;
+
+impl Value {
+    pub fn parse(kind: Kind, text: &str) -> Result<Self, ValueError> {
+        match kind {
+            Kind::Flag | Kind::YesNo => match text.to_ascii_lowercase().as_str() {
+                "yes" => Ok(Value::Boolean(true)),
+                "no" => Ok(Value::Boolean(false)),
+                _ => Err(ValueError::NotYesOrNo),
+            },
+            Kind::Number { min, max } => {
+                let number = integer(text).ok_or(ValueError::NotAnInteger)?;
+                within(number, min, max)
+            }
+            Kind::Bytes { min, max } => within(bytes(text).ok_or(ValueError::NotBytes)?, min, max),
+            Kind::Milliseconds { min, max } => {
+                within(milliseconds(text).ok_or(ValueError::NotMilliseconds)?, min, max)
+            }
+            Kind::OneOf(choices) => choices
+                .iter()
+                .find(|choice| choice.eq_ignore_ascii_case(text))
+                .map(|choice| Value::Text((*choice).to_owned()))
+                .ok_or(ValueError::NotOneOf(choices)),
+            Kind::Text => plain_text(text),
+            Kind::Constant(value) if text.eq_ignore_ascii_case(value) => {
+                Ok(Value::Text(value.to_owned()))
+            }
+            Kind::Constant(value) => Err(ValueError::Constant(value)),
+            Kind::Cpus { count_max } => match cpus(text)? {
+                cpus if cpus.len() > count_max => Err(ValueError::TooManyCpus { count_max }),
+                cpus => Ok(Value::Cpus(cpus)),
+            },
+            Kind::Addresses => addresses(text).map(Value::Addresses),
+            Kind::Peers => words(text).map(host_port).collect::<Result<_, _>>().map(Value::Peers),
+            Kind::Announce if text.is_empty() => Ok(Value::Text(String::new())),
+            Kind::Announce => announce(text).map(|_| Value::Text(text.to_owned())),
+            Kind::OutputLimit => output_limit(text).map(Value::OutputLimit),
+        }
+    }
+}
+
+impl fmt::Display for Value {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Value::Boolean(value) => f.write_str(if *value { "yes" } else { "no" }),
+            Value::Number(number) => number.fmt(f),
+            Value::Text(text) => f.write_str(text),
+            Value::Cpus(cpus) => list(f, cpus.iter(), ","),
+            Value::Addresses(addresses) => list(f, addresses.iter(), " "),
+            Value::Peers(peers) => list(f, peers.iter(), ","),
+            Value::OutputLimit(limit) => {
+                write!(f, "normal {} {} {}", limit.hard, limit.soft, limit.soft_seconds)
+            }
+        }
+    }
+}
+
+impl fmt::Display for BindAddress {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.presence == Presence::Optional {
+            f.write_str("-")?;
+        }
+        self.ip.fmt(f)
+    }
+}
+
+/// Writes `items` with `separator` between them.
+pub fn list<T: fmt::Display>(
+    f: &mut fmt::Formatter<'_>,
+    items: impl Iterator<Item = T>,
+    separator: &str,
+) -> fmt::Result {
+    for (position, item) in items.enumerate() {
+        if position > 0 {
+            f.write_str(separator)?;
+        }
+        item.fmt(f)?;
+    }
+    Ok(())
+}
+
+fn words(text: &str) -> impl Iterator<Item = &str> {
+    text.split([',', ' ', '\t']).filter(|word| !word.is_empty())
+}
+
+/// Redis's integers: no sign but a minus, no leading zero, nothing around.
+fn integer(text: &str) -> Option<i64> {
+    let digits = text.strip_prefix('-').unwrap_or(text);
+    let canonical =
+        digits == "0" || digits.starts_with(|first: char| first.is_ascii_digit() && first != '0');
+    if !canonical || text == "-0" { None } else { text.parse().ok() }
+}
+
+fn within(number: i64, min: i64, max: i64) -> Result<Value, ValueError> {
+    if (min..=max).contains(&number) {
+        Ok(Value::Number(number))
+    } else {
+        Err(ValueError::OutOfRange { min, max })
+    }
+}
+
+fn split_unit(text: &str) -> (&str, String) {
+    let end = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
+    (&text[..end], text[end..].to_ascii_lowercase())
+}
+
+/// `1k` is 1000 and `1kb` 1024 bytes, likewise m, mb, g and gb.
+fn bytes(text: &str) -> Option<i64> {
+    let (digits, unit) = split_unit(text);
+    let factor = match unit.as_str() {
+        "" | "b" => 1,
+        "k" => 1000,
+        "kb" => 1 << 10,
+        "m" => 1_000_000,
+        "mb" => 1 << 20,
+        "g" => 1_000_000_000,
+        "gb" => 1 << 30,
+        _ => return None,
+    };
+    digits.parse::<i64>().ok()?.checked_mul(factor)
+}
+
+fn milliseconds(text: &str) -> Option<i64> {
+    let (digits, unit) = split_unit(text);
+    let factor = match unit.as_str() {
+        "" | "ms" => 1,
+        "s" => 1000,
+        "m" => 60_000,
+        _ => return None,
+    };
+    digits.parse::<i64>().ok()?.checked_mul(factor)
+}
+
+/// Texts end up in INFO lines and in peers' tables, so a line break must not get in.
+fn plain_text(text: &str) -> Result<Value, ValueError> {
+    if text.chars().any(char::is_control) {
+        return Err(ValueError::ControlCharacter);
+    }
+    Ok(Value::Text(text.to_owned()))
+}
+
+fn cpus(text: &str) -> Result<Vec<usize>, ValueError> {
+    let number =
+        |word: &str| word.parse().ok().filter(|cpu| *cpu <= CPU_MAX).ok_or(ValueError::NotCpus);
+    let mut cpus = Vec::new();
+    for word in words(text) {
+        let (first, last) = match word.split_once('-') {
+            Some((first, last)) => (number(first)?, number(last)?),
+            None => (number(word)?, number(word)?),
+        };
+        if first > last {
+            return Err(ValueError::NotCpus);
+        }
+        for cpu in first..=last {
+            if cpus.contains(&cpu) {
+                return Err(ValueError::NotCpus);
+            }
+            cpus.push(cpu);
+        }
+    }
+    Ok(cpus)
+}
+
+fn addresses(text: &str) -> Result<Vec<BindAddress>, ValueError> {
+    let addresses = words(text).map(address).collect::<Result<Vec<_>, _>>()?;
+    match addresses.len() {
+        0 => Err(ValueError::NotAnAddress(text.to_owned())),
+        1..=ADDRESSES_MAX => Ok(addresses),
+        _ => Err(ValueError::TooManyAddresses),
+    }
+}
+
+fn address(word: &str) -> Result<BindAddress, ValueError> {
+    let (name, presence) = match word.strip_prefix('-') {
+        Some(name) => (name, Presence::Optional),
+        None => (word, Presence::Required),
+    };
+    let ip = match name {
+        "*" => IpAddr::V4(Ipv4Addr::UNSPECIFIED),
+        "::*" => IpAddr::V6(Ipv6Addr::UNSPECIFIED),
+        "localhost" => IpAddr::V4(Ipv4Addr::LOCALHOST),
+        _ => name.parse().map_err(|_| ValueError::NotAnAddress(word.to_owned()))?,
+    };
+    Ok(BindAddress { ip, presence })
+}
+
+fn host_port(text: &str) -> Result<HostPort, ValueError> {
+    let (host, port) = text.rsplit_once(':').ok_or(ValueError::NotHostPort)?;
+    let port = port.parse::<u16>().ok().filter(|port| *port > 0).ok_or(ValueError::NotHostPort)?;
+    let host = host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(host);
+    if !is_host(host) {
+        return Err(ValueError::NotHostPort);
+    }
+    Ok(HostPort { host: host.to_owned(), port })
+}
+
+fn is_host(text: &str) -> bool {
+    (1..=HOST_BYTES_MAX).contains(&text.len())
+        && !text.contains(|c: char| c.is_whitespace() || c.is_control() || c == ',')
+}
+
+/// Splits `host`, `host:port` or an IP address into its host and, where named, its port.
+pub fn announce(text: &str) -> Result<(String, Option<u16>), ValueError> {
+    let bare_ip: Result<IpAddr, _> = text.parse();
+    if bare_ip.is_ok() || !text.contains(':') {
+        if !is_host(text) {
+            return Err(ValueError::NotHostPort);
+        }
+        return Ok((text.to_owned(), None));
+    }
+    host_port(text).map(|place| (place.host, Some(place.port)))
+}
+
+fn output_limit(text: &str) -> Result<OutputLimit, ValueError> {
+    let number = |word: &str| {
+        bytes(word).and_then(|n| u64::try_from(n).ok()).ok_or(ValueError::OutputLimitNumber)
+    };
+    match *text.split_whitespace().collect::<Vec<_>>() {
+        [hard] => Ok(OutputLimit { hard: number(hard)?, soft: 0, soft_seconds: 0 }),
+        [class, hard, soft, seconds] => {
+            if !class.eq_ignore_ascii_case("normal") {
+                return Err(ValueError::OutputLimitClass);
+            }
+            let soft_seconds = seconds.parse().map_err(|_| ValueError::OutputLimitNumber)?;
+            Ok(OutputLimit { hard: number(hard)?, soft: number(soft)?, soft_seconds })
+        }
+        _ => Err(ValueError::OutputLimitWords),
+    }
+}

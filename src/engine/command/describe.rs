@@ -1,0 +1,127 @@
+//! What COMMAND tells of a command beyond its row in the table.
+
+use super::{CommandSpec, Flags, Handler, NodeCommand};
+use crate::engine::number::parse_integer;
+
+/// Where the keys are in `argv`, which starts with the name of the command, as COMMAND GETKEYS
+/// tells.
+pub fn keys_of(spec: &CommandSpec, argv: &[&[u8]]) -> Vec<usize> {
+    let spec = argv.get(1).and_then(|name| spec.subcommand(name)).unwrap_or(spec);
+    match spec.name {
+        "lmpop" | "sintercard" | "zdiff" | "zinter" | "zintercard" | "zmpop" | "zunion" => {
+            counted(argv, 1)
+        }
+        "blmpop" | "bzmpop" | "eval" | "eval_ro" | "evalsha" | "evalsha_ro" | "fcall"
+        | "fcall_ro" => counted(argv, 2),
+        "zdiffstore" | "zinterstore" | "zunionstore" => {
+            let mut positions = counted(argv, 2);
+            if !positions.is_empty() {
+                positions.insert(0, 1);
+            }
+            positions
+        }
+        "xread" | "xreadgroup" => after_streams(argv),
+        _ => ranged(spec, argv),
+    }
+}
+
+fn ranged(spec: &CommandSpec, argv: &[&[u8]]) -> Vec<usize> {
+    let keys = spec.keys;
+    if keys.first <= 0 || keys.step <= 0 {
+        return Vec::new();
+    }
+    let argc = argv.len() as i64;
+    let last = match i64::from(keys.last) {
+        last if last < 0 => argc + last,
+        last => last,
+    };
+    (i64::from(keys.first)..=last.min(argc - 1))
+        .step_by(keys.step as usize)
+        .map(|position| position as usize)
+        .collect()
+}
+
+/// The keys behind their number, which is at `count_at`.
+fn counted(argv: &[&[u8]], count_at: usize) -> Vec<usize> {
+    let count = argv.get(count_at).and_then(|count| parse_integer(count));
+    match count.and_then(|count| usize::try_from(count).ok()) {
+        Some(count) if count < argv.len() - count_at => {
+            (count_at + 1..count_at + 1 + count).collect()
+        }
+        _ => Vec::new(),
+    }
+}
+
+/// Behind the word STREAMS come keys, then as many ids.
+fn after_streams(argv: &[&[u8]]) -> Vec<usize> {
+    match argv.iter().position(|word| word.eq_ignore_ascii_case(b"STREAMS")) {
+        Some(at) => (at + 1..at + 1 + (argv.len() - at - 1) / 2).collect(),
+        None => Vec::new(),
+    }
+}
+
+/// The ACL categories of a command, in the order in which COMMAND INFO tells them.
+pub fn categories(spec: &CommandSpec) -> Vec<&'static str> {
+    let flags = spec.flags;
+    let family = family(spec);
+    let is_role = matches!(spec.handler, Handler::Node(NodeCommand::Role));
+    let is_admin = flags.contains(Flags::ADMIN) || is_role;
+    let is_fast = flags.contains(Flags::FAST);
+    let categories = [
+        ("@keyspace", family == "@keyspace"),
+        ("@read", flags.contains(Flags::READONLY)),
+        ("@write", flags.contains(Flags::WRITE)),
+        ("@set", family == "@set"),
+        ("@sortedset", family == "@sortedset"),
+        ("@list", family == "@list"),
+        ("@hash", family == "@hash"),
+        ("@string", family == "@string"),
+        ("@bitmap", family == "@bitmap"),
+        ("@hyperloglog", family == "@hyperloglog"),
+        ("@geo", family == "@geo"),
+        ("@stream", family == "@stream"),
+        ("@pubsub", flags.contains(Flags::PUBSUB)),
+        ("@admin", is_admin),
+        ("@fast", is_fast),
+        ("@slow", !is_fast),
+        ("@blocking", flags.contains(Flags::BLOCKING)),
+        ("@dangerous", is_admin || is_dangerous(spec)),
+        ("@connection", family == "@connection"),
+        ("@transaction", family == "@transaction"),
+        ("@scripting", family == "@scripting"),
+    ];
+    categories.into_iter().filter(|(_, applies)| *applies).map(|(name, _)| name).collect()
+}
+
+/// The category that comes with the group of a command. Containers have none: their subcommands do.
+fn family(spec: &CommandSpec) -> &'static str {
+    use NodeCommand::{Command, Readonly, Readwrite, Wait};
+    match (spec.handler, spec.docs.group) {
+        (Handler::Node(Command | Readonly | Readwrite | Wait), _) => "@connection",
+        _ if !spec.subcommands.is_empty() => "",
+        (Handler::Engine(_), "generic" | "server") => "@keyspace",
+        (_, "sorted-set") => "@sortedset",
+        (_, "set") => "@set",
+        (_, "list") => "@list",
+        (_, "hash") => "@hash",
+        (_, "string") => "@string",
+        (_, "bitmap") => "@bitmap",
+        (_, "hyperloglog") => "@hyperloglog",
+        (_, "geo") => "@geo",
+        (_, "stream") => "@stream",
+        (_, "connection") => "@connection",
+        (_, "transactions") => "@transaction",
+        (_, "scripting") => "@scripting",
+        _ => "",
+    }
+}
+
+/// Commands whose cost or effect is out of proportion, beside those for administrators.
+fn is_dangerous(spec: &CommandSpec) -> bool {
+    match spec.handler {
+        Handler::Node(command) => command == NodeCommand::Info,
+        Handler::Engine(_) => {
+            ["flushall", "flushdb", "keys", "restore", "sort", "swapdb"].contains(&spec.name)
+        }
+    }
+}

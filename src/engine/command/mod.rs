@@ -1,0 +1,222 @@
+//! The command set: what is known of each command, and the code that runs it.
+//!
+//! Each family module ends in its table of [`CommandSpec`]s; [`table`] joins them. The table is the
+//! single source for dispatch, argument counts, key positions, COMMAND and COMMAND DOCS.
+
+mod cluster;
+mod collection;
+mod connection;
+mod describe;
+mod hash;
+mod key;
+mod list;
+mod options;
+mod raft;
+mod server;
+mod set;
+mod sorted_set;
+mod stream;
+mod string;
+pub mod table;
+
+use bitflags::bitflags;
+
+use super::error::CommandError;
+use super::keyspace::Keyspace;
+use super::random::Random;
+use super::reply::Reply;
+use crate::raft::types::Millis;
+
+pub use describe::{categories, keys_of};
+pub use table::{command_count, fingerprint, lookup, resolve, spec};
+
+/// Position of a command in the table. Equal on all nodes of one version, which the handshake of
+/// peers makes sure of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct CommandId(pub u16);
+
+bitflags! {
+    /// Redis's command flags (<https://redis.io/docs/latest/commands/command/>).
+    #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+    pub struct Flags: u32 {
+        const WRITE = 1;
+        const READONLY = 1 << 1;
+        const DENYOOM = 1 << 2;
+        const ADMIN = 1 << 3;
+        const PUBSUB = 1 << 4;
+        const NOSCRIPT = 1 << 5;
+        const BLOCKING = 1 << 6;
+        const LOADING = 1 << 7;
+        const STALE = 1 << 8;
+        const FAST = 1 << 9;
+        const NO_AUTH = 1 << 10;
+        const MAY_REPLICATE = 1 << 11;
+        const NO_MANDATORY_KEYS = 1 << 12;
+        const NO_MULTI = 1 << 13;
+        const ALLOW_BUSY = 1 << 14;
+        const MOVABLE_KEYS = 1 << 15;
+        const TOUCHES_ARBITRARY_KEYS = 1 << 16;
+        const SKIP_MONITOR = 1 << 17;
+        const SKIP_SLOWLOG = 1 << 18;
+    }
+}
+
+/// Where the keys of a command are, counted from 1 after its name; `last` is negative when counted
+/// from the end. All zero: no keys.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Keys {
+    pub first: i16,
+    pub last: i16,
+    pub step: i16,
+}
+
+impl Keys {
+    pub const NONE: Self = Self { first: 0, last: 0, step: 0 };
+    pub const FIRST: Self = Self { first: 1, last: 1, step: 1 };
+    pub const ALL: Self = Self { first: 1, last: -1, step: 1 };
+}
+
+/// Runs a command against the keyspace: writes its reply, or returns the error to reply with.
+/// `arguments` lacks the command's name; their number has been checked against the arity.
+pub type EngineHandler = fn(&mut Context<'_>, &[&[u8]]) -> Result<(), CommandError>;
+
+/// Who runs a command.
+#[derive(Clone, Copy)]
+pub enum Handler {
+    /// The engine: through the log if the flags say WRITE, else against the state at a read index.
+    Engine(EngineHandler),
+    /// The node that holds the client, from what it knows of the connection and of itself.
+    Node(NodeCommand),
+}
+
+/// Commands that never enter the engine; the names are the commands'.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NodeCommand {
+    Auth,
+    Client,
+    Cluster,
+    Command,
+    Config,
+    Echo,
+    Hello,
+    Info,
+    Ping,
+    Quit,
+    RaftCluster,
+    RaftConfig,
+    RaftDebug,
+    RaftInfo,
+    RaftNode,
+    RaftTimeoutNow,
+    RaftTransferLeader,
+    Readonly,
+    Readwrite,
+    Reset,
+    Role,
+    Select,
+    Shutdown,
+    Time,
+    Wait,
+}
+
+/// What is known of a command.
+pub struct CommandSpec {
+    /// Lower case; of a subcommand the part after `|`.
+    pub name: &'static str,
+    /// Number of words with the name; negative: at least so many.
+    pub arity: i16,
+    pub flags: Flags,
+    pub keys: Keys,
+    pub handler: Handler,
+    pub docs: Docs,
+    pub subcommands: &'static [CommandSpec],
+}
+
+/// What COMMAND DOCS tells.
+pub struct Docs {
+    pub group: &'static str,
+    pub since: &'static str,
+    pub summary: &'static str,
+    pub complexity: &'static str,
+}
+
+impl Flags {
+    /// All of `flags`, for tables.
+    pub const fn of(flags: &[Self]) -> Self {
+        let mut all = Self::empty();
+        let mut position = 0;
+        while position < flags.len() {
+            all = all.union(flags[position]);
+            position += 1;
+        }
+        all
+    }
+}
+
+impl Docs {
+    pub const fn new(
+        group: &'static str,
+        since: &'static str,
+        complexity: &'static str,
+        summary: &'static str,
+    ) -> Self {
+        Self { group, since, summary, complexity }
+    }
+}
+
+impl CommandSpec {
+    /// A command that the engine runs.
+    pub const fn engine(
+        name: &'static str,
+        arity: i16,
+        flags: Flags,
+        keys: Keys,
+        run: EngineHandler,
+        docs: Docs,
+    ) -> Self {
+        Self { name, arity, flags, keys, handler: Handler::Engine(run), docs, subcommands: &[] }
+    }
+
+    /// A command without keys that the node runs.
+    pub const fn node(
+        name: &'static str,
+        arity: i16,
+        flags: Flags,
+        command: NodeCommand,
+        docs: Docs,
+    ) -> Self {
+        let handler = Handler::Node(command);
+        Self { name, arity, flags, keys: Keys::NONE, handler, docs, subcommands: &[] }
+    }
+
+    /// The subcommand of this name, in letters of any case.
+    pub fn subcommand(&self, name: &[u8]) -> Option<&'static CommandSpec> {
+        self.subcommands.iter().find(|spec| spec.name.as_bytes().eq_ignore_ascii_case(name))
+    }
+
+    pub fn is_write(&self) -> bool {
+        self.flags.contains(Flags::WRITE)
+    }
+
+    /// Whether `argc` words, the name among them, are as many as the command takes.
+    pub fn accepts(&self, argc: usize) -> bool {
+        let wanted = usize::from(self.arity.unsigned_abs());
+        if self.arity < 0 { argc >= wanted } else { argc == wanted }
+    }
+}
+
+/// What a handler may touch.
+pub struct Context<'a> {
+    /// All databases. Its clock, which decides expiry, is that of the entry being applied; for
+    /// reads, that of the last entry applied.
+    pub keyspace: &'a mut Keyspace,
+    /// The database that the client has selected.
+    pub database: u8,
+    pub reply: &'a mut Reply,
+    /// Seeded by the entry: the same picks on every node.
+    pub random: &'a mut Random,
+    /// The one string of RAFT.WRITE and RAFT.READ, outside of all databases.
+    pub register: &'a mut Vec<u8>,
+    /// The leader's clock for this command, since the Unix epoch; at least the keyspace's clock.
+    pub now_ms: Millis,
+}

@@ -1,0 +1,64 @@
+//! Options that several commands share.
+
+use crate::engine::error::CommandError;
+use crate::engine::number::integer;
+use crate::raft::types::Millis;
+
+/// Whether an argument is this word, in letters of any case. Precondition: `word` is in upper case.
+#[inline]
+pub fn is_word(argument: &[u8], word: &str) -> bool {
+    argument.eq_ignore_ascii_case(word.as_bytes())
+}
+
+/// In what a time is given, and from when it counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TimeForm {
+    SecondsFromNow,
+    MillisFromNow,
+    UnixSeconds,
+    UnixMillis,
+}
+
+impl TimeForm {
+    /// The form that the options of SET and GETEX name.
+    pub fn of_option(option: &[u8]) -> Option<Self> {
+        match option {
+            [b'E' | b'e', b'X' | b'x'] => Some(Self::SecondsFromNow),
+            [b'P' | b'p', b'X' | b'x'] => Some(Self::MillisFromNow),
+            _ if is_word(option, "EXAT") => Some(Self::UnixSeconds),
+            _ if is_word(option, "PXAT") => Some(Self::UnixMillis),
+            _ => None,
+        }
+    }
+
+    /// The time since the Unix epoch in milliseconds, which may be past or even negative.
+    pub fn absolute(
+        self,
+        argument: &[u8],
+        now_ms: Millis,
+        command: &'static str,
+    ) -> Result<i64, CommandError> {
+        let time = integer(argument)?;
+        let invalid = CommandError::InvalidExpire(command);
+        let (scale, base) = match self {
+            Self::SecondsFromNow => (1000, now_ms as i64),
+            Self::MillisFromNow => (1, now_ms as i64),
+            Self::UnixSeconds => (1000, 0),
+            Self::UnixMillis => (1, 0),
+        };
+        time.checked_mul(scale).and_then(|time| time.checked_add(base)).ok_or(invalid)
+    }
+
+    /// [`TimeForm::absolute`] where a time that is not positive is refused.
+    pub fn deadline(
+        self,
+        argument: &[u8],
+        now_ms: Millis,
+        command: &'static str,
+    ) -> Result<Millis, CommandError> {
+        if integer(argument)? <= 0 {
+            return Err(CommandError::InvalidExpire(command));
+        }
+        Ok(self.absolute(argument, now_ms, command)? as Millis)
+    }
+}

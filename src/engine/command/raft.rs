@@ -1,0 +1,46 @@
+//! What concerns the consensus group: the register of RAFT.WRITE and RAFT.READ, replicated like any
+//! key, and the commands that the node itself answers.
+
+use super::{CommandSpec, Context, Docs, Flags, Keys, NodeCommand};
+use crate::engine::error::CommandError;
+
+fn write(context: &mut Context<'_>, arguments: &[&[u8]]) -> Result<(), CommandError> {
+    context.register.clear();
+    context.register.extend_from_slice(arguments[0]);
+    context.reply.ok();
+    Ok(())
+}
+
+fn read(context: &mut Context<'_>, _: &[&[u8]]) -> Result<(), CommandError> {
+    context.reply.simple_bytes(context.register);
+    Ok(())
+}
+
+const ADMIN: Flags = Flags::of(&[Flags::ADMIN, Flags::NOSCRIPT, Flags::STALE, Flags::NO_MULTI]);
+const TELL: Flags = Flags::of(&[Flags::NOSCRIPT, Flags::LOADING, Flags::STALE]);
+
+const fn docs(summary: &'static str) -> Docs {
+    Docs::new("cluster", "1.0.0", "O(1)", summary)
+}
+
+#[rustfmt::skip]
+pub(super) static COMMANDS: &[CommandSpec] = &[
+    CommandSpec::engine("raft.read", 1, Flags::READONLY, Keys::NONE, read,
+        docs("Reads the register, linearizably.")),
+    CommandSpec::engine("raft.write", 2, Flags::of(&[Flags::WRITE, Flags::DENYOOM]), Keys::NONE,
+        write, docs("Sets the register; answers when that is committed.")),
+    CommandSpec::node("raft.cluster", -2, ADMIN, NodeCommand::RaftCluster,
+        docs("Makes a new cluster of this node, or lets it join one.")),
+    CommandSpec::node("raft.config", -2, ADMIN, NodeCommand::RaftConfig,
+        docs("Reads or changes settings of the consensus group.")),
+    CommandSpec::node("raft.debug", -2, ADMIN, NodeCommand::RaftDebug,
+        docs("Drops the part of the log that is applied.")),
+    CommandSpec::node("raft.info", 1, TELL, NodeCommand::RaftInfo,
+        docs("Tells the state of the consensus group.")),
+    CommandSpec::node("raft.node", -3, ADMIN, NodeCommand::RaftNode,
+        docs("Adds a member to the cluster or removes one.")),
+    CommandSpec::node("raft.timeout_now", 1, ADMIN, NodeCommand::RaftTimeoutNow,
+        docs("Lets this node stand for election at once.")),
+    CommandSpec::node("raft.transfer_leader", -1, ADMIN, NodeCommand::RaftTransferLeader,
+        docs("Hands leadership to another member.")),
+];

@@ -1,0 +1,19 @@
+//! The state machine: entry in, reply out. Time and randomness come with the entry.
+
+pub mod batch;
+pub mod bytes;
+pub mod command;
+pub mod error;
+pub mod keyspace;
+mod long_double;
+pub mod number;
+pub mod random;
+pub mod reply;
+mod run;
+#[cfg(test)]
+pub mod testing;
+pub mod types;
+pub mod value;
+
+pub use keyspace::WARM_RUN;
+pub use run::{CommandStats, Engine, EngineStats};

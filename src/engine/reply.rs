@@ -1,0 +1,173 @@
+//! Replies become RESP here and nowhere else, in the protocol version of the connection that asked.
+//! Source: the RESP specification
+//! (<https://redis.io/docs/latest/develop/reference/protocol-spec/>).
+
+use super::error::CommandError;
+use super::number::format_double;
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Protocol {
+    #[default]
+    Resp2,
+    Resp3,
+}
+
+/// A growing buffer of encoded replies.
+#[derive(Debug, Default)]
+pub struct Reply {
+    pub buffer: Vec<u8>,
+    pub protocol: Protocol,
+}
+
+impl Reply {
+    pub fn new(protocol: Protocol) -> Self {
+        Self { buffer: Vec::new(), protocol }
+    }
+
+    fn is_resp3(&self) -> bool {
+        self.protocol == Protocol::Resp3
+    }
+
+    fn header(&mut self, kind: u8, number: impl itoa::Integer) {
+        self.buffer.push(kind);
+        self.buffer.extend_from_slice(itoa::Buffer::new().format(number).as_bytes());
+        self.buffer.extend_from_slice(b"\r\n");
+    }
+
+    /// `+OK`
+    pub fn ok(&mut self) {
+        self.buffer.extend_from_slice(b"+OK\r\n");
+    }
+
+    /// A status line. Precondition: `text` has no line break.
+    pub fn simple(&mut self, text: &str) {
+        self.buffer.push(b'+');
+        self.buffer.extend_from_slice(text.as_bytes());
+        self.buffer.extend_from_slice(b"\r\n");
+    }
+
+    /// A status line of any bytes; line breaks become spaces.
+    pub fn simple_bytes(&mut self, bytes: &[u8]) {
+        self.line(b'+', bytes);
+    }
+
+    pub fn error(&mut self, error: &CommandError) {
+        self.error_text(&error.to_string());
+    }
+
+    /// An error line; line breaks in `text` become spaces.
+    pub fn error_text(&mut self, text: &str) {
+        self.line(b'-', text.as_bytes());
+    }
+
+    fn line(&mut self, kind: u8, bytes: &[u8]) {
+        self.buffer.push(kind);
+        let clean = |byte: &u8| if matches!(byte, b'\r' | b'\n') { b' ' } else { *byte };
+        self.buffer.extend(bytes.iter().map(clean));
+        self.buffer.extend_from_slice(b"\r\n");
+    }
+
+    pub fn integer(&mut self, number: i64) {
+        self.header(b':', number);
+    }
+
+    /// A length or count as an integer reply.
+    pub fn count(&mut self, count: usize) {
+        self.header(b':', count);
+    }
+
+    #[inline]
+    pub fn bulk(&mut self, bytes: &[u8]) {
+        // Long replies are mostly short elements: their header is written as one word.
+        match bytes.len() {
+            len @ 0..10 => self.buffer.extend_from_slice(&[b'$', b'0' + len as u8, b'\r', b'\n']),
+            len @ 10..100 => {
+                let (tens, ones) = (b'0' + (len / 10) as u8, b'0' + (len % 10) as u8);
+                self.buffer.extend_from_slice(&[b'$', tens, ones, b'\r', b'\n']);
+            }
+            len => self.header(b'$', len),
+        }
+        self.buffer.extend_from_slice(bytes);
+        self.buffer.extend_from_slice(b"\r\n");
+    }
+
+    /// The null of a missing value: `$-1` or `_`.
+    pub fn null(&mut self) {
+        self.buffer.extend_from_slice(if self.is_resp3() { b"_\r\n" } else { b"$-1\r\n" });
+    }
+
+    /// The null of a missing aggregate: `*-1` or `_`.
+    pub fn null_array(&mut self) {
+        self.buffer.extend_from_slice(if self.is_resp3() { b"_\r\n" } else { b"*-1\r\n" });
+    }
+
+    pub fn array(&mut self, len: usize) {
+        self.header(b'*', len);
+    }
+
+    /// `pairs` keys, each followed by its value.
+    pub fn map(&mut self, pairs: usize) {
+        if self.is_resp3() { self.header(b'%', pairs) } else { self.header(b'*', pairs * 2) }
+    }
+
+    pub fn set(&mut self, len: usize) {
+        self.header(if self.is_resp3() { b'~' } else { b'*' }, len);
+    }
+
+    /// Out-of-band data of RESP3; an array for RESP2.
+    pub fn push(&mut self, len: usize) {
+        self.header(if self.is_resp3() { b'>' } else { b'*' }, len);
+    }
+
+    pub fn boolean(&mut self, value: bool) {
+        let text: &[u8] = match (self.protocol, value) {
+            (Protocol::Resp3, true) => b"#t\r\n",
+            (Protocol::Resp3, false) => b"#f\r\n",
+            (Protocol::Resp2, true) => b":1\r\n",
+            (Protocol::Resp2, false) => b":0\r\n",
+        };
+        self.buffer.extend_from_slice(text);
+    }
+
+    /// A double of RESP3, a bulk string for RESP2; formatted by [`super::number::format_double`].
+    pub fn double(&mut self, value: f64) {
+        let mut text = Vec::with_capacity(24);
+        format_double(&mut text, value);
+        if self.is_resp3() {
+            self.buffer.push(b',');
+            self.buffer.extend_from_slice(&text);
+            self.buffer.extend_from_slice(b"\r\n");
+        } else {
+            self.bulk(&text);
+        }
+    }
+
+    /// Text for people (INFO, CLIENT LIST): a verbatim string of RESP3, a bulk string for RESP2.
+    pub fn verbatim(&mut self, text: &str) {
+        if self.is_resp3() {
+            self.header(b'=', text.len() + 4);
+            self.buffer.extend_from_slice(b"txt:");
+            self.buffer.extend_from_slice(text.as_bytes());
+            self.buffer.extend_from_slice(b"\r\n");
+        } else {
+            self.bulk(text.as_bytes());
+        }
+    }
+
+    /// Room for an array header whose length is known only later.
+    pub fn defer(&mut self) -> Deferred {
+        Deferred(self.buffer.len())
+    }
+
+    /// Puts the header of an array of `len` elements where [`Reply::defer`] was called.
+    pub fn fill_array(&mut self, deferred: Deferred, len: usize) {
+        let mut header = Reply::default();
+        header.array(len);
+        self.buffer.splice(deferred.0..deferred.0, header.buffer);
+    }
+}
+
+/// A place in a reply, see [`Reply::defer`].
+#[must_use]
+#[derive(Debug)]
+pub struct Deferred(usize);

@@ -1,0 +1,91 @@
+//! Mayfly: an in-memory, strongly consistent cluster that speaks the Redis protocol.
+//!
+//! There is no disk: a node that stops is gone, a node that starts is new, and the data lives as
+//! long as a majority of the voters does. Every node serves every command; every acknowledged
+//! write survives as long as that majority; every read sees every write acknowledged before it
+//! began.
+//!
+//! # Bird's eye view
+//!
+//! ```text
+//! client --RESP--> net: parse what was received; one pass: an rkyv archive of writes, reads beside
+//!                   |
+//!                   v
+//!                 raft: leader: one entry per pass of a net role, one append request per peer
+//!                       follower: forwards the same bytes to the leader, as (origin, stream, seq)
+//!                   |  commit (quorum)              |  read index (one round for all reads)
+//!                   v                               v
+//!                 apply: runs entries in log order on every node; the origin makes the replies
+//!                   |
+//!                   v
+//!                 net: each client its replies, one send per client and pass
+//! ```
+//!
+//! # Life of a SET
+//!
+//! 1. A net role's ring delivers the bytes; [`net::resp`] finds the words in place; the table of
+//!    [`engine::command`] tells that SET is a write; its arguments are appended to the pass's
+//!    [`engine::batch::Batch`] (`node::front`).
+//! 2. At the end of the pass the batch is archived, once. The net role tells apply what it will
+//!    have to answer ([`node::mailbox::Pending`]) and gives the archive to the raft role.
+//! 3. [`raft`] gives it the next sequence number of its stream. The leader appends it; a follower
+//!    forwards it. [`net::frame`] sends the archive from the buffer it was made in; a receiver
+//!    keeps it in the buffer of the frame, checked once.
+//! 4. When a quorum has it, each node's apply role runs the commands of the archive in place
+//!    against [`engine`]. The origin, whose clients wait, writes the replies.
+//! 5. The net role copies each client's replies into its output; the ring sends them all with its
+//!    next entry into the kernel.
+//!
+//! # Code map
+//!
+//! - [`raft`]: consensus. PURE. It knows nothing of commands: a batch is bytes.
+//! - [`engine`]: the state machine: keyspace, types, commands, replies. PURE. It knows nothing of
+//!   consensus: time and randomness come with the entry.
+//! - [`net`]: sockets through an io_uring of ours, requests ([`net::resp`]), peer frames
+//!   ([`net::frame`]), links between nodes ([`net::peer`]).
+//! - [`node`]: assembly: roles, placement, mailboxes, sessions, administration.
+//! - [`config`], [`local`], [`logging`], [`signals`], [`client`], [`limits`]: around a node.
+//!
+//! PURE means: no I/O, no clock, no ambient randomness, no unsafe code. `tests/tidy` checks it.
+//!
+//! # Invariants
+//!
+//! - Each sequence number of a stream stands in the log at most once; that is what makes a command
+//!   run exactly once across leader changes, without a cache of replies.
+//! - What a node answers is a function of the log up to some index; the order of replies of a
+//!   client is the order of its commands.
+//! - Work is done per pass of the event loop, never per command: one archive, one entry, one frame
+//!   per peer, one run of apply, one send per client.
+//! - Every queue has a bound, in [`limits`] or in the settings, and a behaviour at the bound.
+//!
+//! # Where the design was changed by a measurement or a proof
+//!
+//! **glommio.** It makes the executors: one thread per core, pinned. A core's task never awaits: it
+//! sleeps in its own ring, bounded by the next tick. Parking in glommio costs about a dozen system
+//! calls against one, and glommio 0.9 can park for ever: `LocalExecutor::run_task_queues` answers
+//! "nothing ran" when a preempt timer fires between arming it and looking for work, and `run` then
+//! parks although a task is runnable; with no other timer nothing wakes it. On a machine under load
+//! a node hung that way within minutes. What awaits something else (a join) runs on a thread of its
+//! own.
+//!
+//! **Sockets.** Peer links are received through the ring's shared buffers and copied once into the
+//! aligned buffer of their frame, which then lives as long as its entries: 16 KiB per copy costs
+//! less than a receive of its own per frame.
+//!
+//! **Batch archive.** Instead of one column per field, the shape of a batch is one column of 32-bit
+//! words: command and database, count, lengths. It is walked once, front to back, and a batch of
+//! single commands stays in one cache line per few commands.
+
+pub mod client;
+pub mod config;
+pub mod engine;
+pub mod glob;
+pub mod limits;
+pub mod local;
+pub mod logging;
+pub mod net;
+pub mod node;
+pub mod raft;
+pub mod signals;
+pub mod snapshot;
+mod sys;

@@ -1,0 +1,81 @@
+//! Every bound of the node, its reason, and the relations between them.
+
+/// Payload bytes of one peer frame: one batch of a single value of 512 MiB with room to spare.
+pub const FRAME_BYTES_MAX: usize = 640 << 20;
+
+/// Bytes of a frame's header: some hundred bytes an entry, and an append request is bounded by
+/// bytes and by [`APPEND_ENTRIES_MAX`].
+pub const FRAME_HEADER_BYTES_MAX: usize = 16 << 20;
+
+/// Entries of one append request, so that headers stay in their bound.
+pub const APPEND_ENTRIES_MAX: usize = 4096;
+
+const _: () = assert!(APPEND_ENTRIES_MAX * 1024 <= FRAME_HEADER_BYTES_MAX);
+
+/// Bytes that a net role gathers in one batch before it closes it and begins the next.
+pub const BATCH_BYTES_MAX: usize = 1 << 20;
+
+/// Output bytes queued for a client over which its requests are no longer parsed until it has read:
+/// a client that does not read cannot make the node work for it.
+pub const CLIENT_OUTPUT_SOFT_BYTES: usize = 1 << 20;
+
+/// Bytes queued for a peer over which further messages to it are dropped: consensus sends again
+/// what is lost. Twice the frame bound, so that the largest frame fits.
+pub const PEER_QUEUE_BYTES_MAX: usize = 2 * FRAME_BYTES_MAX;
+
+/// Accepted peer connections that may wait for their hello; the oldest is closed for a new one.
+pub const GREETINGS_MAX: usize = 64;
+
+/// Bytes that a connection may send before its hello is complete.
+pub const HELLO_BYTES_MAX: usize = 4096;
+
+/// Keys that one entry removes because they are due; what is left goes with the next entry.
+pub const EXPIRE_PER_ENTRY_MAX: usize = 1000;
+
+/// Milliseconds between two looks of the raft role at its time-outs: a fifth of the default
+/// heartbeat interval, so that what is due is late by a fifth at most.
+pub const TICK_MS: u64 = 10;
+
+/// Times that the roles of a core take turns within one pass, so that a chain from a request to its
+/// reply through three roles of one core needs no second entry into the kernel, and yet the sockets
+/// are looked at soon.
+pub const TURNS_PER_PASS: usize = 8;
+
+/// Committed entries that apply may be behind before the raft role takes no more from the clients
+/// of this node.
+pub const APPLY_LAG_MAX: u64 = 4096;
+
+/// Bytes of a snapshot that may be on their way to a member which it has not read yet: some ten
+/// milliseconds of a 10 Gbit/s link, so that it is kept busy, and yet heartbeats arrive in time.
+pub const SNAPSHOT_WINDOW_BYTES: usize = 4 << 20;
+
+/// Bytes of a snapshot that apply writes before others on its core have their turn: about 3 ms.
+pub const SNAPSHOT_TURN_BYTES: usize = 1 << 20;
+
+/// How long a member may read nothing of the snapshot that it is being sent.
+pub const SNAPSHOT_STALL_MS: u64 = 10_000;
+
+/// The part of the budget of the log that compaction leaves, as a divisor.
+pub const LOG_TAIL_SHARE: usize = 4;
+
+/// Input buffers over this are given back when they are empty.
+pub const CLIENT_INPUT_KEPT_BYTES: usize = 64 << 10;
+
+/// Answered passes of a net role whose vectors are kept for use again.
+pub const SPARE_PASSES_MAX: usize = 16;
+
+/// Submissions that a core's ring takes before it enters the kernel early.
+pub const RING_DEPTH: u32 = 4096;
+
+/// The same for the rings of the executor, which carries timers and parking only.
+pub const EXECUTOR_RING_DEPTH: usize = 128;
+
+/// Bytes sent to a peer ahead of its acknowledgement: enough for a fast link's delay times its
+/// rate.
+pub const INFLIGHT_BYTES_MAX: usize = 64 << 20;
+
+/// How long a stopping node may take to hand leadership over and to answer what it accepted.
+pub const STOP_TIMEOUT: std::time::Duration = std::time::Duration::from_secs(3);
+
+/// Milliseconds between two looks at the clients for those that are idle or do not read.
+pub const SWEEP_MS: u64 = 1000;

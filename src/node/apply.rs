@@ -1,0 +1,441 @@
+//! The apply role: runs what consensus has committed, in log order, against the engine, and makes
+//! the replies for the clients of this node.
+//!
+//! For each net role it keeps the passes that are not answered yet, in the order of their tickets.
+//! A pass is executed when its turn has come and consensus has decided on it: its entry is applied,
+//! its read index is applied, or it is given up. A pass of reads also runs just before the next own
+//! entry of its stream: that entry was appended after the reads arrived, so the state before
+//! it holds every write acknowledged before they began.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Instant;
+
+use crate::engine::Engine;
+use crate::engine::batch::{ArchivedBatch, Commands};
+use crate::engine::random::Random;
+use crate::engine::reply::Reply;
+use crate::limits::{EXPIRE_PER_ENTRY_MAX, SNAPSHOT_TURN_BYTES};
+use crate::raft::types::{Entry, EntryBody, Index, Millis, Payload, Stream, Ticket};
+use crate::raft::{Committed, GiveUpReason, GivenUp, ReadReady};
+use crate::snapshot::{Loaded, ReadProgress, Reader, WriteProgress, Writer};
+
+use super::mailbox::{
+    ClientHandle, Mailbox, Pending, Replies, ReportRequest, Run, Segment, SnapshotProgress, Source,
+    Step, ToApply, ToNet, ToRaft, Wants,
+};
+use super::report::{EngineReport, RaftReport};
+use super::shared::Shared;
+
+pub struct ApplyRole {
+    engine: Engine,
+    inbox: flume::Receiver<ToApply>,
+    /// By stream.
+    nets: Vec<Mailbox<ToNet>>,
+    /// By stream: what waits, oldest first.
+    waiting: Vec<VecDeque<Waiting>>,
+    applied_index: Index,
+    /// For the picks of reads that are random; theirs need not be equal on other nodes.
+    read_random: Random,
+    raft: Mailbox<ToRaft>,
+    /// The snapshot that is being made of the engine, which stands still until that is done.
+    making: Option<Making>,
+    /// The snapshot that this node is being sent.
+    loading: Loading,
+    /// Replies of entries that other nodes answer: overwritten, never sent.
+    discarded: Reply,
+    shared: Arc<Shared>,
+}
+
+struct Making {
+    writer: Writer,
+    began: Instant,
+}
+
+/// A snapshot as far as it was read, with the number of its transfer.
+enum Loading {
+    None,
+    Reading(u64, Box<Reader>),
+    Ready(u64, Box<Loaded>),
+}
+
+struct Waiting {
+    pending: Pending,
+    verdict: Verdict,
+}
+
+/// What consensus has said on a pass so far.
+#[derive(Clone, Copy)]
+enum Verdict {
+    None,
+    Readable { index: Index, at_ms: Millis },
+    GivenUp(GiveUpReason),
+}
+
+impl ApplyRole {
+    pub fn new(
+        inbox: flume::Receiver<ToApply>,
+        nets: Vec<Mailbox<ToNet>>,
+        raft: Mailbox<ToRaft>,
+        shared: Arc<Shared>,
+    ) -> Self {
+        let waiting = nets.iter().map(|_| VecDeque::new()).collect();
+        let read_random = Random::new(shared.boot as u64);
+        Self {
+            engine: Engine::new(0),
+            inbox,
+            nets,
+            waiting,
+            applied_index: Index::ZERO,
+            read_random,
+            raft,
+            making: None,
+            loading: Loading::None,
+            discarded: Reply::default(),
+            shared,
+        }
+    }
+
+    /// Does what has arrived; returns whether there was anything.
+    pub fn turn(&mut self) -> bool {
+        let mut worked = false;
+        if let Some(making) = self.making.take() {
+            self.make_more(making);
+            worked = true;
+        }
+        while self.making.is_none()
+            && let Ok(message) = self.inbox.try_recv()
+        {
+            worked = true;
+            match message {
+                ToApply::Pending(pending) => self.enqueue(*pending),
+                ToApply::Run(run) => self.carry_out(*run),
+                ToApply::Report(request, raft) => self.report(request, raft),
+                ToApply::MakeSnapshot => self.make_snapshot(),
+                ToApply::BeginSnapshot { transfer } => {
+                    self.loading = Loading::Reading(transfer, Box::default());
+                }
+                ToApply::ReadSnapshot { transfer, payload } => {
+                    self.read_snapshot(transfer, &payload);
+                }
+                ToApply::InstallSnapshot { transfer } => self.install_snapshot(transfer),
+                ToApply::DropSnapshot => self.loading = Loading::None,
+            }
+        }
+        if worked {
+            self.publish();
+        }
+        worked
+    }
+
+    fn make_snapshot(&mut self) {
+        let writer = Writer::new(&self.engine, self.applied_index);
+        self.making = Some(Making { writer, began: Instant::now() });
+    }
+
+    /// Writes a piece of the snapshot, so that other roles on this core, heartbeats above all, have
+    /// their turns in between.
+    fn make_more(&mut self, mut making: Making) {
+        match making.writer.write_some(&self.engine, SNAPSHOT_TURN_BYTES) {
+            WriteProgress::Writing => self.making = Some(making),
+            WriteProgress::Complete => {
+                let chunks = making.writer.finish();
+                let last_index = self.applied_index;
+                log::info!("made a snapshot up to {last_index} in {:?}", making.began.elapsed());
+                self.raft.send(ToRaft::SnapshotMade { last_index, chunks });
+            }
+        }
+    }
+
+    fn read_snapshot(&mut self, transfer: u64, payload: &Payload) {
+        let mut reader = match std::mem::replace(&mut self.loading, Loading::None) {
+            Loading::Reading(number, reader) if number == transfer => reader,
+            // A chunk of a transfer that has failed already.
+            other => return self.loading = other,
+        };
+        let result = reader.read(payload.as_slice()).and_then(|progress| match progress {
+            ReadProgress::Reading => {
+                self.loading = Loading::Reading(transfer, reader);
+                Ok(SnapshotProgress::Reading)
+            }
+            ReadProgress::Complete => {
+                let loaded = reader.finish()?;
+                let last_index = loaded.applied_index;
+                self.loading = Loading::Ready(transfer, Box::new(loaded));
+                Ok(SnapshotProgress::Complete { last_index })
+            }
+        });
+        self.raft.send(ToRaft::SnapshotRead { transfer, result });
+    }
+
+    /// Goes on from the state of the snapshot. What this node's clients wait for stays: reads whose
+    /// index it covers run against it; of batches within it the raft role says in the next run that
+    /// they are given up.
+    fn install_snapshot(&mut self, transfer: u64) {
+        let loading = std::mem::replace(&mut self.loading, Loading::None);
+        let Loading::Ready(number, loaded) = loading else {
+            unreachable!("invariant: only what was read whole is installed")
+        };
+        assert_eq!(number, transfer, "one snapshot at a time");
+        assert!(loaded.applied_index > self.applied_index, "a snapshot never goes back");
+        self.engine.replace_state(loaded.engine);
+        self.applied_index = loaded.applied_index;
+        log::info!("goes on from the snapshot up to {}", self.applied_index);
+        for stream in 0..self.waiting.len() {
+            self.answer_ready(stream);
+        }
+    }
+
+    fn enqueue(&mut self, pending: Pending) {
+        let stream = usize::from(pending.stream);
+        self.waiting[stream].push_back(Waiting { pending, verdict: Verdict::None });
+        self.answer_ready(stream);
+    }
+
+    fn carry_out(&mut self, run: Run) {
+        for given_up in run.given_up {
+            self.mark_given_up(given_up);
+        }
+        for committed in run.committed {
+            self.apply(committed);
+        }
+        for ready in run.reads {
+            self.mark_readable(ready);
+        }
+        for stream in 0..self.waiting.len() {
+            self.answer_ready(stream);
+        }
+    }
+
+    fn find(&mut self, stream: Stream, ticket: Ticket) -> Option<&mut Waiting> {
+        let queue = &mut self.waiting[usize::from(stream)];
+        let position =
+            queue.binary_search_by_key(&ticket, |waiting| waiting.pending.ticket).ok()?;
+        queue.get_mut(position)
+    }
+
+    fn mark_given_up(&mut self, given_up: GivenUp) {
+        if let Some(waiting) = self.find(given_up.stream, given_up.ticket) {
+            waiting.verdict = Verdict::GivenUp(given_up.reason);
+        }
+    }
+
+    fn mark_readable(&mut self, ready: ReadReady) {
+        // Reads that ran before a later entry of their stream are gone already.
+        if let Some(waiting) = self.find(ready.stream, ready.ticket) {
+            waiting.verdict = Verdict::Readable { index: ready.index, at_ms: ready.at_ms };
+        }
+    }
+
+    fn apply(&mut self, committed: Committed) {
+        let Committed { entry, ticket } = committed;
+        assert_eq!(entry.index, self.applied_index.next(), "entries are applied in log order");
+        if let (EntryBody::Batch { stream, .. }, Some(ticket)) = (&entry.body, ticket) {
+            self.answer_before(usize::from(*stream), ticket);
+        }
+        if entry.index == Index(1) {
+            // Keys are hashed alike on all nodes of a cluster, and like on no other cluster.
+            self.engine = Engine::new(entry.seed);
+        }
+        self.engine.begin_entry(entry.index.0, entry.at_ms);
+        self.engine.keyspace.expire_due(EXPIRE_PER_ENTRY_MAX);
+        if let EntryBody::Batch { stream, payload, .. } = &entry.body
+            && !payload.is_empty()
+        {
+            let commands = ArchivedBatch::commands(payload.as_slice());
+            match ticket {
+                Some(ticket) => self.run_own(&entry, usize::from(*stream), ticket, commands),
+                None => {
+                    self.engine.apply_batch(commands, entry.seed, entry.at_ms, &mut self.discarded)
+                }
+            }
+        }
+        self.applied_index = entry.index;
+    }
+
+    /// Runs an entry of a net role of this node, whose pass is now the first of its queue.
+    fn run_own(&mut self, entry: &Entry, stream: usize, ticket: Ticket, commands: Commands<'_>) {
+        let waiting = self.waiting[stream].pop_front();
+        let pending = waiting.expect("invariant: a pass arrives before its entry").pending;
+        assert_eq!(pending.ticket, ticket, "what stood before it is answered");
+        let mut execution = Execution {
+            engine: &mut self.engine,
+            reply: Reply::default(),
+            segments: Vec::with_capacity(pending.steps.len()),
+            random: Random::new(entry.seed),
+            now_ms: entry.at_ms,
+        };
+        execution.run(&pending, Some(commands), &mut self.read_random);
+        let Execution { reply, segments, .. } = execution;
+        self.send(stream, reply.buffer, segments, pending);
+    }
+
+    /// Answers everything of the stream that stands before `ticket`. It is decided: what was to be
+    /// committed has been applied or given up, and reads may run now.
+    fn answer_before(&mut self, stream: usize, ticket: Ticket) {
+        while self.waiting[stream].front().is_some_and(|first| first.pending.ticket < ticket) {
+            let waiting = self.waiting[stream].pop_front().expect("invariant: just seen");
+            match waiting.verdict {
+                Verdict::GivenUp(reason) => self.refuse(stream, waiting.pending, reason),
+                Verdict::Readable { at_ms, .. } => {
+                    self.execute_reads(stream, waiting.pending, at_ms)
+                }
+                Verdict::None => {
+                    assert_ne!(waiting.pending.wants, Wants::Commit, "seqs commit in order");
+                    self.execute_reads(stream, waiting.pending, 0);
+                }
+            }
+        }
+    }
+
+    /// Answers what is decided, up to the first pass that is not.
+    fn answer_ready(&mut self, stream: usize) {
+        while let Some(first) = self.waiting[stream].front() {
+            let at_ms = match (first.verdict, first.pending.wants) {
+                (Verdict::GivenUp(reason), _) => {
+                    let waiting = self.waiting[stream].pop_front();
+                    let pending = waiting.expect("invariant: just seen").pending;
+                    self.refuse(stream, pending, reason);
+                    continue;
+                }
+                (Verdict::Readable { index, at_ms }, _) if index <= self.applied_index => at_ms,
+                (_, Wants::Turn) => 0,
+                _ => return,
+            };
+            let waiting = self.waiting[stream].pop_front().expect("invariant: just seen");
+            self.execute_reads(stream, waiting.pending, at_ms);
+        }
+    }
+
+    fn execute_reads(&mut self, stream: usize, pending: Pending, at_ms: Millis) {
+        let now_ms = at_ms.max(self.engine.keyspace.clock_ms());
+        let random = Random::new(self.read_random.next());
+        let mut execution = Execution {
+            engine: &mut self.engine,
+            reply: Reply::default(),
+            segments: Vec::with_capacity(pending.steps.len()),
+            random,
+            now_ms,
+        };
+        execution.run(&pending, None, &mut self.read_random);
+        let Execution { reply, segments, .. } = execution;
+        self.send(stream, reply.buffer, segments, pending);
+    }
+
+    /// Answers each command of a pass that is given up with the error that says what may have
+    /// become of it.
+    fn refuse(&mut self, stream: usize, pending: Pending, reason: GiveUpReason) {
+        let mut reply = Reply::default();
+        let mut segments = Vec::with_capacity(pending.steps.len());
+        let mut canned = &pending.canned[..];
+        for step in &pending.steps {
+            let start = reply.buffer.len();
+            match step.source {
+                Source::Canned => take_canned(&mut canned, step, &mut reply.buffer),
+                Source::Entry if reason == GiveUpReason::OutcomeUnknown => {
+                    (0..step.count).for_each(|_| reply.error_text("TIMEOUT not committed yet"));
+                }
+                Source::Reads if reason == GiveUpReason::OutcomeUnknown => {
+                    (0..step.count).for_each(|_| reply.error_text("TIMEOUT no quorum for read"));
+                }
+                Source::Entry | Source::Reads => {
+                    (0..step.count).for_each(|_| reply.error_text("CLUSTERDOWN No raft leader"));
+                }
+            }
+            push_segment(&mut segments, step, reply.buffer.len() - start, false);
+        }
+        self.send(stream, reply.buffer, segments, pending);
+    }
+
+    fn send(&self, stream: usize, bytes: Vec<u8>, segments: Vec<Segment>, pending: Pending) {
+        let replies = Box::new(Replies { bytes, segments, pending });
+        self.nets[stream].send(ToNet::Replies(replies));
+    }
+
+    fn publish(&mut self) {
+        self.shared.applied_index.store(self.applied_index.0, Ordering::Release);
+        let deadline = self.engine.keyspace.next_deadline().unwrap_or(u64::MAX);
+        self.shared.next_deadline_ms.store(deadline, Ordering::Release);
+    }
+
+    fn report(&self, request: ReportRequest, raft: Box<RaftReport>) {
+        let ClientHandle { stream, connection } = request.client;
+        let engine = Box::new(EngineReport::of(&self.engine, self.applied_index));
+        self.nets[usize::from(stream)].send(ToNet::Report { connection, raft, engine });
+    }
+}
+
+/// One pass being executed.
+struct Execution<'a> {
+    engine: &'a mut Engine,
+    reply: Reply,
+    segments: Vec<Segment>,
+    /// Seeded by the entry.
+    random: Random,
+    now_ms: Millis,
+}
+
+impl Execution<'_> {
+    fn run(
+        &mut self,
+        pending: &Pending,
+        mut entry: Option<Commands<'_>>,
+        read_random: &mut Random,
+    ) {
+        let mut reads = pending.reads.commands();
+        let mut canned = &pending.canned[..];
+        for step in &pending.steps {
+            let start = self.reply.buffer.len();
+            self.reply.protocol = step.protocol;
+            match step.source {
+                Source::Canned => take_canned(&mut canned, step, &mut self.reply.buffer),
+                Source::Reads => {
+                    for command in reads.by_ref().take(step.count as usize) {
+                        if !self.is_over(pending, start) {
+                            self.engine.run(&command, &mut self.reply, self.now_ms, read_random);
+                        }
+                    }
+                }
+                Source::Entry => {
+                    let commands =
+                        entry.as_mut().expect("invariant: a pass with writes is an entry");
+                    for command in commands.by_ref().take(step.count as usize) {
+                        self.engine.run(&command, &mut self.reply, self.now_ms, &mut self.random);
+                    }
+                }
+            }
+            let cut = self.is_over(pending, start);
+            push_segment(&mut self.segments, step, self.reply.buffer.len() - start, cut);
+        }
+    }
+}
+
+impl Execution<'_> {
+    /// Whether the replies of the step that began at `start` are more than its client may be owed.
+    /// Its reads are then not run any more; its writes are, as on every node.
+    fn is_over(&self, pending: &Pending, start: usize) -> bool {
+        let max = pending.reply_bytes_max;
+        max > 0 && self.reply.buffer.len() - start > max
+    }
+}
+
+fn take_canned(canned: &mut &[u8], step: &Step, reply: &mut Vec<u8>) {
+    let (taken, rest) = canned.split_at(step.count as usize);
+    reply.extend_from_slice(taken);
+    *canned = rest;
+}
+
+fn push_segment(segments: &mut Vec<Segment>, step: &Step, len: usize, cut: bool) {
+    match segments.last_mut() {
+        Some(last) if last.connection == step.connection => {
+            last.steps += 1;
+            last.len += len;
+            last.cut |= cut;
+        }
+        _ => segments.push(Segment { connection: step.connection, steps: 1, len, cut }),
+    }
+}
+
+#[cfg(test)]
+mod tests;

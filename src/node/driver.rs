@@ -1,0 +1,533 @@
+//! The raft role: feeds the consensus core with what clients, peers and the clock say, and carries
+//! out what it decides. Everything is done once per pass: one append request per peer, one run for
+//! apply.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use crate::config::Tunables;
+use crate::limits::{APPLY_LAG_MAX, INFLIGHT_BYTES_MAX, TICK_MS};
+use crate::logging;
+use crate::net::peer::{Identity, LinkEvent, Links};
+use crate::net::ring::Ring;
+use crate::raft::types::{
+    Boot, ClusterId, Configuration, EntryBody, Index, Member, MemberId, Millis,
+};
+use crate::raft::{self, Committed, Now, Output, Raft, RoleKind};
+use crate::snapshot::SnapshotError;
+
+use super::admin::{Admin, Answers, Awaited, Started, start};
+use super::join::{self, JoinPlan};
+use super::mailbox::{
+    AdminCommand, Admission, JoinError, Mailbox, ReportRequest, Run, SnapshotProgress, ToApply,
+    ToNet, ToRaft,
+};
+use super::member::MemberState;
+use super::report::RaftReport;
+use super::settings::Live;
+use super::shared::{NodeState, Shared, random_id};
+
+/// What of the settings concerns the raft role.
+#[derive(Clone, Debug)]
+struct RaftSettings {
+    raft: raft::Config,
+    reconnect_ms: Millis,
+    /// Bytes of the log over which it is compacted.
+    log_bytes_max: usize,
+}
+
+impl RaftSettings {
+    fn of(tunables: &Tunables, boot: Boot) -> Self {
+        let ms = |duration: Duration| duration.as_millis() as u64;
+        Self {
+            raft: raft::Config {
+                election_timeout_ms: ms(tunables.election_timeout),
+                heartbeat_interval_ms: ms(tunables.request_timeout),
+                append_bytes_max: tunables.append_req_max_size,
+                inflight_messages_max: tunables.append_req_max_count,
+                inflight_bytes_max: INFLIGHT_BYTES_MAX,
+                no_leader_timeout_ms: ms(tunables.no_leader_timeout),
+                seed: boot as u64,
+            },
+            reconnect_ms: ms(tunables.reconnect_interval),
+            log_bytes_max: tunables.log_max_cache_size,
+        }
+    }
+}
+
+pub struct RaftRole {
+    live: Live,
+    settings: RaftSettings,
+    inbox: flume::Receiver<ToRaft>,
+    /// For the threads that join a cluster.
+    own_mailbox: Mailbox<ToRaft>,
+    apply: Mailbox<ToApply>,
+    answers: Answers,
+    shared: Arc<Shared>,
+    /// While the node belongs to a cluster, or is about to.
+    member: Option<MemberState>,
+    now: Now,
+    next_tick_ms: Millis,
+    output: Output,
+    stopping: bool,
+}
+
+impl RaftRole {
+    pub fn new(
+        live: Live,
+        inbox: flume::Receiver<ToRaft>,
+        own_mailbox: Mailbox<ToRaft>,
+        apply: Mailbox<ToApply>,
+        nets: Vec<Mailbox<ToNet>>,
+        shared: Arc<Shared>,
+        now: Now,
+    ) -> Self {
+        Self {
+            settings: RaftSettings::of(&live, shared.boot),
+            live,
+            inbox,
+            own_mailbox,
+            apply,
+            answers: Answers::new(nets),
+            shared,
+            member: None,
+            now,
+            next_tick_ms: 0,
+            output: Output::default(),
+            stopping: false,
+        }
+    }
+
+    /// The links, while the node is in a cluster.
+    pub fn links(&mut self) -> Option<&mut Links> {
+        self.member.as_mut().map(|member| &mut member.links)
+    }
+
+    /// When the next tick is due, on the monotonic clock.
+    pub fn next_tick_ms(&self) -> Millis {
+        self.next_tick_ms
+    }
+
+    /// Creates a cluster with this node as its only voter.
+    pub fn bootstrap(&mut self, cluster: ClusterId) {
+        let member = Member {
+            id: MemberId(1),
+            slot: self.shared.slot.clone(),
+            boot: self.shared.boot,
+            client_address: self.shared.client_address.clone(),
+            peer_address: self.shared.peer_address.clone(),
+        };
+        let raft = Raft::bootstrap(self.settings.raft.clone(), member, self.now);
+        self.enter(cluster, MemberId(1), raft);
+        log::info!("created cluster {cluster:032x}");
+    }
+
+    /// Asks the nodes at `addresses` to be admitted, on a thread of its own; the end comes as
+    /// [`ToRaft::Joined`].
+    pub fn join(&mut self, addresses: Vec<String>, plan: JoinPlan) {
+        self.shared.set_state(NodeState::Joining);
+        join::start(addresses, plan, Arc::clone(&self.shared), self.own_mailbox.clone());
+    }
+
+    fn enter(&mut self, cluster: ClusterId, member: MemberId, raft: Raft) {
+        self.shared.set_state(NodeState::Joining);
+        let identity =
+            Identity { cluster, member, slot: self.shared.slot.clone(), boot: self.shared.boot };
+        let links = Links::new(identity, self.settings.reconnect_ms);
+        self.member = Some(MemberState::new(raft, links));
+    }
+
+    /// One pass; returns whether there was anything to do.
+    pub fn turn(&mut self, ring: &mut Ring, now: Now) -> bool {
+        self.now = now;
+        if let Some(member) = &mut self.member {
+            member.raft.set_now(now);
+        }
+        let mut worked = self.drain_inbox(ring);
+        if self.member.is_some() {
+            // Before the tick: a pass that took long finds both a time-out that has run off and the
+            // heartbeats that came meanwhile, and the heartbeats were first.
+            worked |= self.follow_links(ring);
+            self.tick_if_due(ring);
+            self.move_clock();
+            worked |= self.carry_out(ring);
+            worked |= self.send_snapshots(ring);
+        }
+        if self.stopping && self.may_stop() {
+            self.shared.set_state(NodeState::Stopped);
+        }
+        worked
+    }
+
+    fn tick_if_due(&mut self, ring: &mut Ring) {
+        let Some(member) = &mut self.member else { return };
+        if self.now.monotonic_ms < self.next_tick_ms {
+            return;
+        }
+        self.next_tick_ms = self.now.monotonic_ms + TICK_MS;
+        if self.live.refresh() {
+            self.settings = RaftSettings::of(&self.live, self.shared.boot);
+            logging::set_level(self.live.loglevel);
+            member.raft.set_config(self.settings.raft.clone());
+            member.links.set_reconnect_interval(self.settings.reconnect_ms);
+        }
+        member.raft.tick();
+        member.links.tick(ring, self.now.monotonic_ms);
+        self.give_up_stalled();
+    }
+
+    fn drain_inbox(&mut self, ring: &mut Ring) -> bool {
+        let mut worked = false;
+        while !self.apply_lags() {
+            let Ok(message) = self.inbox.try_recv() else { break };
+            worked = true;
+            match (message, &mut self.member) {
+                (ToRaft::Submit { stream, ticket, payload }, Some(member)) => {
+                    member.raft.submit(stream, ticket, payload);
+                }
+                (ToRaft::Read { stream, ticket }, Some(member)) => {
+                    member.raft.submit_read(stream, ticket);
+                }
+                (ToRaft::Submit { stream, ticket, .. } | ToRaft::Read { stream, ticket }, None) => {
+                    // The net roles let nothing through before the node is in a cluster.
+                    log::error!("a batch of stream {stream} (ticket {ticket}) without a cluster");
+                }
+                (ToRaft::Admin { client, protocol, command }, _) => {
+                    self.administer(Admin { client, protocol }, command);
+                }
+                (ToRaft::Report(request), _) => self.report(request),
+                (ToRaft::Joined(result), _) => self.joined(result),
+                (ToRaft::SnapshotMade { last_index, chunks }, Some(member)) => {
+                    member.snapshot_made(last_index, chunks, self.now.monotonic_ms);
+                }
+                (ToRaft::SnapshotRead { transfer, result }, Some(_)) => {
+                    self.snapshot_read(ring, transfer, result);
+                }
+                (ToRaft::SnapshotMade { .. } | ToRaft::SnapshotRead { .. }, None) => {
+                    unreachable!("invariant: snapshots are a matter of members")
+                }
+                (ToRaft::Stop, _) => self.stop(),
+            }
+        }
+        worked
+    }
+
+    /// Whether apply is so far behind that clients had better wait.
+    fn apply_lags(&self) -> bool {
+        let Some(member) = &self.member else { return false };
+        let applied = self.shared.applied_index.load(Ordering::Acquire);
+        member.raft.commit_index().0.saturating_sub(applied) > APPLY_LAG_MAX
+    }
+
+    fn follow_links(&mut self, ring: &mut Ring) -> bool {
+        let now_ms = self.now.monotonic_ms;
+        let Some(member) = &mut self.member else { return false };
+        let events = member.links.take_events();
+        let worked = !events.is_empty();
+        for event in events {
+            match event {
+                LinkEvent::Message(message) => member.raft.step(message),
+                LinkEvent::Snapshot(message) => {
+                    member.on_snapshot_message(ring, &self.apply, message, now_ms);
+                }
+                LinkEvent::Up(id) => member.raft.peer_connected(id),
+                LinkEvent::Down(id) => {
+                    member.raft.peer_unreachable(id);
+                    member.raft.snapshot_failed(id);
+                    member.outgoing.forget(id);
+                    if member.incoming.forget(id) {
+                        self.apply.send(ToApply::DropSnapshot);
+                    }
+                }
+                LinkEvent::Refused { member, reason } => {
+                    log::info!("member {member} refuses this node: {reason}");
+                }
+            }
+        }
+        worked
+    }
+
+    /// As leader: adds a tick entry when keys are due and no entry has moved the clock past them.
+    fn move_clock(&mut self) {
+        let Some(member) = &mut self.member else { return };
+        let deadline = self.shared.next_deadline_ms.load(Ordering::Acquire);
+        let unix_ms = self.now.unix_ms;
+        if deadline <= unix_ms
+            && member.tick_asked_at_ms != unix_ms
+            && member.raft.is_leader()
+            && member.raft.commit_index().0 == self.shared.applied_index.load(Ordering::Acquire)
+        {
+            member.tick_asked_at_ms = unix_ms;
+            member.raft.tick_entry();
+        }
+    }
+
+    fn carry_out(&mut self, ring: &mut Ring) -> bool {
+        let Some(member) = &mut self.member else { return false };
+        if !member.raft.has_output() {
+            return false;
+        }
+        let mut output = std::mem::take(&mut self.output);
+        member.raft.take_output_into(&mut output);
+        if let Some(configuration) = output.configuration.take() {
+            member.links.set_members(ring, &configuration);
+        }
+        for message in output.messages.drain(..) {
+            member.links.send(ring, message);
+        }
+        output.snapshots_wanted.drain(..).for_each(|id| member.outgoing.want(id));
+        if let Some(end) = output.transfer.take() {
+            self.answers.transfer_ended(end);
+        }
+        self.follow_configuration(&output.committed);
+        let run = Run {
+            committed: std::mem::take(&mut output.committed),
+            reads: std::mem::take(&mut output.reads),
+            given_up: std::mem::take(&mut output.given_up),
+        };
+        if !run.is_empty() {
+            self.apply.send(ToApply::Run(Box::new(run)));
+        }
+        self.output = output;
+        self.note_role();
+        self.compact();
+        true
+    }
+
+    /// What committed configuration entries mean for this node and for those who wait for them.
+    fn follow_configuration(&mut self, committed: &[Committed]) {
+        let Some(member) = &self.member else { return };
+        for Committed { entry, .. } in committed {
+            let EntryBody::Configuration(configuration) = &entry.body else { continue };
+            log::info!("configuration at {}: {}", entry.index, describe(configuration));
+            let cluster = member.links.identity().cluster;
+            self.answers.configuration_committed(entry.index, configuration, cluster);
+            self.follow_membership(configuration);
+        }
+    }
+
+    /// A configuration is committed: it may make this node serve or cease to.
+    fn follow_membership(&self, configuration: &Configuration) {
+        let Some(member) = &self.member else { return };
+        let id = member.links.identity().member;
+        if configuration.is_voter(id) {
+            self.shared.set_state(NodeState::Up);
+        } else if self.shared.state() == NodeState::Up && configuration.member(id).is_none() {
+            self.shared.set_state(NodeState::Removed);
+        }
+    }
+
+    fn note_role(&mut self) {
+        let Some(member) = &mut self.member else { return };
+        let (role, term, leader) =
+            (member.raft.role_kind(), member.raft.term(), member.raft.leader_id());
+        if (role, term, leader) != (member.role, member.term, member.leader) {
+            log::info!("{} in term {term}, leader {leader:?}", role.name());
+            if member.role == RoleKind::Leader && role != RoleKind::Leader {
+                self.answers.leadership_lost();
+                member.outgoing.forget_all();
+            }
+            (member.role, member.term, member.leader) = (role, term, leader);
+            logging::set_role(match role {
+                RoleKind::Follower => logging::Role::Follower,
+                RoleKind::PreCandidate | RoleKind::Candidate => logging::Role::Candidate,
+                RoleKind::Leader => logging::Role::Leader,
+            });
+        }
+    }
+
+    /// Keeps the log in its budget, by dropping of what is applied all but a quarter of the budget:
+    /// a follower that was away for a moment needs no snapshot then.
+    fn compact(&mut self) {
+        let Some(member) = &mut self.member else { return };
+        let applied = Index(self.shared.applied_index.load(Ordering::Acquire));
+        member.compact(self.settings.log_bytes_max, applied);
+    }
+
+    /// Has a snapshot made if one is wanted, and sends what windows take.
+    fn send_snapshots(&mut self, ring: &mut Ring) -> bool {
+        let Some(member) = &mut self.member else { return false };
+        let now_ms = self.now.monotonic_ms;
+        let patience_ms = self.settings.raft.election_timeout_ms;
+        let MemberState { raft, links, outgoing, .. } = member;
+        let is_there = |id| {
+            let heard_ms = raft.peer_status(id).and_then(|peer| peer.last_heard_ms);
+            links.is_open(id) && heard_ms.is_some_and(|ms| ms + patience_ms >= now_ms)
+        };
+        if outgoing.wants_snapshot(raft, now_ms, is_there) {
+            self.apply.send(ToApply::MakeSnapshot);
+        }
+        let mut worked = false;
+        while let Some(message) = outgoing.next_message(links.identity().member) {
+            links.send_snapshot(ring, message);
+            worked = true;
+        }
+        worked
+    }
+
+    fn give_up_stalled(&mut self) {
+        let Some(member) = &mut self.member else { return };
+        for id in member.outgoing.take_stalled(self.now.monotonic_ms) {
+            log::warn!("member {id} does not read the snapshot that it is sent");
+            member.raft.snapshot_failed(id);
+        }
+    }
+
+    /// Apply has read a chunk of the snapshot that this node is being sent.
+    fn snapshot_read(
+        &mut self,
+        ring: &mut Ring,
+        transfer: u64,
+        result: Result<SnapshotProgress, SnapshotError>,
+    ) {
+        let Some(member) = &mut self.member else { return };
+        let me = member.links.identity().member;
+        match result {
+            Ok(progress) => {
+                if let Some(message) = member.incoming.read(transfer, me) {
+                    member.links.send_snapshot(ring, message);
+                }
+                if let SnapshotProgress::Complete { last_index } = progress {
+                    self.install_snapshot(ring, transfer, last_index);
+                }
+            }
+            Err(error) => {
+                if let Some((from, state)) = member.incoming.take(transfer) {
+                    log::warn!("refusing the snapshot of member {from}: {error}");
+                    member.refuse_snapshot(ring, from, state.last_index);
+                }
+            }
+        }
+    }
+
+    /// The whole snapshot is read. Consensus goes first, so that everything it says from here on
+    /// follows the snapshot; then apply, which gets that in the same order.
+    fn install_snapshot(&mut self, ring: &mut Ring, transfer: u64, last_index: Index) {
+        let Some(member) = &mut self.member else { return };
+        let Some((from, state)) = member.incoming.take(transfer) else { return };
+        let (index, term) = (state.last_index, state.last_term);
+        let configuration = Arc::clone(&state.configuration);
+        if last_index != index || !member.raft.install_snapshot(state) {
+            self.apply.send(ToApply::DropSnapshot);
+            member.refuse_snapshot(ring, from, index);
+            return;
+        }
+        log::info!("installed the snapshot of member {from} up to {index}");
+        member.incoming.received += 1;
+        member.snapshot_end = (index, term);
+        self.apply.send(ToApply::InstallSnapshot { transfer });
+        self.follow_membership(&configuration);
+    }
+
+    fn administer(&mut self, admin: Admin, command: AdminCommand) {
+        match (command, &mut self.member) {
+            (AdminCommand::Init { .. } | AdminCommand::Join { .. }, Some(_)) => {
+                self.answers.error(admin, "ERR Already cluster member");
+            }
+            (AdminCommand::Init { cluster }, None) => {
+                if self.shared.state() == NodeState::Joining {
+                    return self.answers.error(admin, "ERR Already cluster member");
+                }
+                let cluster = cluster.unwrap_or_else(random_id);
+                self.bootstrap(cluster);
+                self.answers.await_configuration(admin, Index(1), Awaited::Created);
+            }
+            (AdminCommand::Join { addresses }, None) => {
+                if self.shared.state() == NodeState::Joining {
+                    return self.answers.error(admin, "ERR Already cluster member");
+                }
+                self.answers.await_join(admin);
+                self.join(addresses, JoinPlan::Once);
+            }
+            (_, None) => {
+                let refusal = self.shared.state().refusal();
+                self.answers.error(admin, refusal.unwrap_or("NOCLUSTER No Raft Cluster"));
+            }
+            (AdminCommand::Compact, Some(member)) => {
+                let applied = Index(self.shared.applied_index.load(Ordering::Acquire));
+                member.compact_through(applied);
+                self.answers.ok(admin);
+            }
+            (command, Some(member)) => match start(&mut member.raft, command) {
+                Ok(Started::Configuration(index, awaited)) => {
+                    self.answers.await_configuration(admin, index, awaited);
+                }
+                Ok(Started::Transfer) => self.answers.await_transfer(admin),
+                Ok(Started::Done) => self.answers.ok(admin),
+                Err(refusal) => {
+                    let text = refusal.text(member.raft.configuration());
+                    self.answers.error(admin, &text);
+                }
+            },
+        }
+    }
+
+    fn joined(&mut self, result: Result<Admission, JoinError>) {
+        match result {
+            Ok(admission) => {
+                let raft = Raft::join(self.settings.raft.clone(), admission.member, self.now);
+                self.enter(admission.cluster, admission.member, raft);
+                let member = self.member.as_mut().expect("invariant: just entered");
+                for (id, address) in &admission.peers {
+                    member.links.introduce(*id, address);
+                }
+                log::info!("admitted to {:032x} as member {}", admission.cluster, admission.member);
+                self.answers.join_ended(Ok(()));
+            }
+            Err(error) => {
+                self.shared.set_state(NodeState::Uninitialized);
+                self.answers.join_ended(Err(error));
+            }
+        }
+    }
+
+    /// Hands leadership over, if this node has it and somebody can take it.
+    fn stop(&mut self) {
+        if self.stopping {
+            return;
+        }
+        self.shared.set_state(NodeState::Stopping);
+        self.stopping = true;
+        if let Some(member) = &mut self.member
+            && member.raft.is_leader()
+            && let Err(error) = member.raft.transfer_leadership(None)
+        {
+            log::info!("leadership is not handed over: {error}");
+        }
+    }
+
+    /// Whether a stop was asked for and leadership is with somebody else, or with nobody.
+    fn may_stop(&self) -> bool {
+        let leads = self.member.as_ref().is_some_and(|member| member.raft.is_leader());
+        let alone = self.member.as_ref().is_some_and(|member| member.raft.is_only_voter());
+        self.stopping && (!leads || alone)
+    }
+
+    fn report(&mut self, request: ReportRequest) {
+        let report = match &self.member {
+            None => RaftReport::default(),
+            Some(member) => RaftReport {
+                cluster: member.links.identity().cluster,
+                member: member.links.identity().member,
+                status: Some(member.raft.status()),
+                links: member.links.report(),
+                counters: member.links.counters,
+                snapshots: member.snapshot_report(),
+            },
+        };
+        self.apply.send(ToApply::Report(request, Box::new(report)));
+    }
+}
+
+fn describe(configuration: &Configuration) -> String {
+    let ids = |ids: &[MemberId]| ids.iter().map(|id| id.to_string()).collect::<Vec<_>>().join(" ");
+    let mut text = format!("voters {}", ids(&configuration.voters));
+    if configuration.is_joint() {
+        text += &format!(", outgoing {}", ids(&configuration.voters_outgoing));
+    }
+    if !configuration.learners.is_empty() {
+        text += &format!(", learners {}", ids(&configuration.learners));
+    }
+    text
+}

@@ -1,0 +1,308 @@
+//! The net role: the clients of one core. Parses what they send, gathers the commands of a pass
+//! into one batch, and hands each client its replies in order.
+//!
+//! Every command becomes part of a step of the pass, in the order of arrival: writes go into the
+//! batch for the log, reads beside it, and replies that the node can make at once ride along
+//! so that they keep their place. Only when nothing is outstanding for a client is such a reply
+//! written straight away.
+//!
+//! A client is not parsed while it waits for another role, has not read its replies, or while this
+//! role waits for too many bytes to be committed; it is then not received from either, so that the
+//! pressure reaches the sender.
+
+mod replies;
+mod requests;
+mod survey;
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+
+use crate::engine::batch::Batch;
+use crate::engine::reply::Reply;
+use crate::net::resp::{Authentication, ParseState, Words};
+use crate::net::ring::{Connection, Ring};
+use crate::net::socket;
+use crate::raft::Now;
+use crate::raft::types::{Millis, Stream, Ticket};
+
+use super::mailbox::{Mailbox, Pending, ToApply, ToNet, ToRaft};
+use super::session::{self, Session, Wait};
+use super::settings::Live;
+use super::shared::Shared;
+use survey::Surveying;
+
+pub struct NetRole {
+    stream: Stream,
+    inbox: flume::Receiver<ToNet>,
+    mailboxes: Mailboxes,
+    shared: Arc<Shared>,
+    settings: Live,
+    now: Now,
+    /// By the slot of their connection.
+    clients: Vec<Option<Client>>,
+    gathering: Gathering,
+    next_ticket: Ticket,
+    /// Bytes of passes that are not answered yet.
+    outstanding_bytes: usize,
+    /// Clients that are not parsed because `outstanding_bytes` is at its bound.
+    stalled: Vec<Connection>,
+    /// Surveys under way.
+    surveys: Vec<Surveying>,
+    next_survey: u64,
+    /// When the clients are next looked at for those to be closed, on the monotonic clock.
+    next_sweep_ms: Millis,
+    /// Which net role gets the next accepted connection.
+    next_net: usize,
+    scratch: Reply,
+    words: Words,
+    /// Passes answered, whose vectors are used again.
+    spare: Vec<Pending>,
+}
+
+struct Client {
+    connection: Connection,
+    session: Session,
+    parse: ParseState,
+    /// Received and not parsed yet.
+    input: Vec<u8>,
+    /// Steps that are not answered yet.
+    outstanding: u32,
+    block: Block,
+    /// Since when more is queued for it than the soft limit of its output, on the monotonic clock.
+    over_soft_since_ms: Option<Millis>,
+    /// No more is parsed; the connection is closed when all is answered and sent.
+    ending: bool,
+}
+
+/// Why a client is not parsed.
+#[derive(Debug, PartialEq, Eq)]
+enum Block {
+    None,
+    /// The next command must not start before all earlier ones are answered.
+    Barrier,
+    /// It waits for another role.
+    Suspended(Wait),
+    /// It has not read its replies.
+    Choked,
+    /// The role waits for too many bytes.
+    Stalled,
+}
+
+/// The pass being gathered.
+#[derive(Default)]
+struct Gathering {
+    writes: Batch,
+    pending: Pending,
+    commands: u64,
+}
+
+/// Shown for a socket whose address the kernel does not tell any more.
+const UNKNOWN_ADDRESS: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), 0);
+
+/// The mailboxes that a net role writes to.
+pub struct Mailboxes {
+    pub raft: Mailbox<ToRaft>,
+    pub apply: Mailbox<ToApply>,
+    /// By stream, the role's own among them.
+    pub nets: Vec<Mailbox<ToNet>>,
+}
+
+impl NetRole {
+    pub fn new(
+        stream: Stream,
+        inbox: flume::Receiver<ToNet>,
+        mailboxes: Mailboxes,
+        shared: Arc<Shared>,
+        settings: Live,
+        now: Now,
+    ) -> Self {
+        Self {
+            stream,
+            inbox,
+            mailboxes,
+            shared,
+            settings,
+            now,
+            clients: Vec::new(),
+            gathering: Gathering::default(),
+            next_ticket: Ticket(1),
+            outstanding_bytes: 0,
+            stalled: Vec::new(),
+            surveys: Vec::new(),
+            next_survey: 0,
+            next_sweep_ms: 0,
+            next_net: 0,
+            scratch: Reply::default(),
+            words: Words::default(),
+            spare: Vec::new(),
+        }
+    }
+
+    /// One pass, after the events of the ring have been handled: replies go out, the pass that was
+    /// gathered goes on its way. Returns whether there was anything to do.
+    pub fn turn(&mut self, ring: &mut Ring) -> bool {
+        self.sweep(ring);
+        let mut worked = self.close_pass();
+        while let Ok(message) = self.inbox.try_recv() {
+            worked = true;
+            match message {
+                ToNet::Replies(replies) => self.deliver(ring, *replies),
+                ToNet::Answer { connection, reply } => self.answer(ring, connection, &reply),
+                ToNet::Report { connection, raft, engine } => {
+                    self.finish_wait(ring, connection, |use_, session, view, reply| {
+                        session::finish_report(use_, &raft, &engine, session, view, reply);
+                    });
+                }
+                ToNet::Accepted(socket) => self.adopt(ring, socket),
+                ToNet::Survey { from, id, survey } => self.survey(ring, from, id, &survey),
+                ToNet::Surveyed { id, lines, matched } => self.surveyed(ring, id, &lines, matched),
+                ToNet::Stop => self.stop(ring),
+            }
+        }
+        // Clients that were waiting may have been parsed just now.
+        worked | self.close_pass()
+    }
+
+    pub fn set_now(&mut self, now: Now) {
+        self.now = now;
+        self.settings.refresh();
+    }
+
+    /// A listener of this role's core has a new connection: the net roles get them in turn.
+    pub fn on_accepted(&mut self, ring: &mut Ring, socket: socket2::Socket) {
+        let target = self.next_net;
+        self.next_net = (target + 1) % self.mailboxes.nets.len();
+        if target == usize::from(self.stream) {
+            self.adopt(ring, socket);
+        } else {
+            self.mailboxes.nets[target].send(ToNet::Accepted(socket));
+        }
+    }
+
+    fn adopt(&mut self, ring: &mut Ring, socket: socket2::Socket) {
+        let address = |address: std::io::Result<socket2::SockAddr>| {
+            address.ok().and_then(|address| address.as_socket()).unwrap_or(UNKNOWN_ADDRESS)
+        };
+        let (peer, local) = (address(socket.peer_addr()), address(socket.local_addr()));
+        self.shared.clients.accepted.fetch_add(1, Relaxed);
+        let connected = self.shared.clients.connected.fetch_add(1, Relaxed) + 1;
+        if let Err(error) = socket::set_keepalive(&socket, self.settings.tcp_keepalive) {
+            log::debug!("a client left at once: {error}");
+        }
+        let connection = ring.adopt(socket);
+        if connected > self.settings.maxclients {
+            self.shared.clients.connected.fetch_sub(1, Relaxed);
+            self.shared.clients.rejected.fetch_add(1, Relaxed);
+            if let Some(output) = ring.output(connection) {
+                output.extend_from_slice(b"-ERR max number of clients reached\r\n");
+            }
+            ring.close_after_flush(connection);
+            return;
+        }
+        let session = Session::new(
+            self.shared.next_client_id.fetch_add(1, Relaxed),
+            peer,
+            local,
+            self.settings.requirepass.is_empty(),
+            self.now.monotonic_ms,
+        );
+        let slot = connection.index();
+        if self.clients.len() <= slot {
+            self.clients.resize_with(slot + 1, || None);
+        }
+        self.clients[slot] = Some(Client::new(connection, session));
+    }
+
+    /// Whether the connection is a client of this role.
+    pub fn owns(&self, connection: Connection) -> bool {
+        self.clients
+            .get(connection.index())
+            .and_then(Option::as_ref)
+            .is_some_and(|client| client.connection == connection)
+    }
+
+    pub fn on_received(&mut self, ring: &mut Ring, connection: Connection, bytes: &[u8]) {
+        let Some(mut client) = self.take(connection) else { return };
+        client.session.active_at_ms = self.now.monotonic_ms;
+        self.shared.clients.input_bytes.fetch_add(bytes.len() as u64, Relaxed);
+        if client.ending {
+            // Whatever follows the last command is not looked at.
+        } else if client.block == Block::None && client.input.is_empty() {
+            let consumed = self.parse(ring, &mut client, bytes);
+            client.input.extend_from_slice(&bytes[consumed..]);
+        } else {
+            client.input.extend_from_slice(bytes);
+            self.parse_input(ring, &mut client);
+        }
+        if client.input.len() > self.settings.client_query_buffer_limit {
+            log::warn!("closing client {} that reached the query buffer limit", client.session.id);
+            self.shared.clients.query_limit_closed.fetch_add(1, Relaxed);
+            client.input = Vec::new();
+            ring.close(connection);
+        }
+        self.put_back(client);
+    }
+
+    /// The client will send no more; it still gets the replies to what it sent.
+    pub fn on_ended(&mut self, ring: &mut Ring, connection: Connection) {
+        let Some(mut client) = self.take(connection) else { return };
+        client.ending = true;
+        self.end_if_done(ring, &client);
+        self.put_back(client);
+    }
+
+    pub fn on_drained(&mut self, ring: &mut Ring, connection: Connection) {
+        self.unblock(ring, connection, &Block::Choked);
+    }
+
+    pub fn on_closed(&mut self, connection: Connection) {
+        if self.owns(connection) {
+            self.clients[connection.index()] = None;
+            self.shared.clients.connected.fetch_sub(1, Relaxed);
+            self.stalled.retain(|stalled| *stalled != connection);
+        }
+    }
+
+    fn take(&mut self, connection: Connection) -> Option<Client> {
+        let slot = self.clients.get_mut(connection.index())?;
+        if slot.as_ref()?.connection == connection { slot.take() } else { None }
+    }
+
+    fn put_back(&mut self, client: Client) {
+        let slot = client.connection.index();
+        self.clients[slot] = Some(client);
+    }
+
+    /// The node stops: what was accepted has been answered, or will be in the passes that follow.
+    fn stop(&mut self, ring: &mut Ring) {
+        for client in self.clients.iter_mut().flatten() {
+            client.ending = true;
+            if client.outstanding == 0 {
+                ring.close_after_flush(client.connection);
+            }
+        }
+    }
+}
+
+impl Client {
+    fn new(connection: Connection, session: Session) -> Self {
+        Self {
+            connection,
+            session,
+            parse: ParseState::default(),
+            input: Vec::new(),
+            outstanding: 0,
+            block: Block::None,
+            over_soft_since_ms: None,
+            ending: false,
+        }
+    }
+
+    fn authentication(&self) -> Authentication {
+        match self.session.authenticated {
+            true => Authentication::Done,
+            false => Authentication::Required,
+        }
+    }
+}

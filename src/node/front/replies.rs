@@ -1,0 +1,156 @@
+//! From replies to bytes: each client gets its own, in order, within its bounds.
+
+use std::sync::atomic::Ordering::Relaxed;
+
+use crate::config::OutputLimit;
+use crate::engine::reply::Reply;
+use crate::limits::{CLIENT_OUTPUT_SOFT_BYTES, SPARE_PASSES_MAX, SWEEP_MS};
+use crate::net::ring::{Connection, Ring};
+
+use super::super::mailbox::{Replies, Segment};
+use super::super::session::{NodeView, Session, Wait};
+use super::{Block, Client, NetRole};
+
+impl NetRole {
+    pub(super) fn deliver(&mut self, ring: &mut Ring, replies: Replies) {
+        let Replies { bytes, segments, mut pending } = replies;
+        self.outstanding_bytes -= pending.bytes;
+        self.shared.clients.output_bytes.fetch_add(bytes.len() as u64, Relaxed);
+        let mut rest = &bytes[..];
+        for segment in &segments {
+            let (reply, after) = rest.split_at(segment.len);
+            rest = after;
+            self.deliver_to(ring, segment, reply);
+        }
+        pending.recycle();
+        if self.spare.len() < SPARE_PASSES_MAX {
+            self.spare.push(pending);
+        }
+        if self.outstanding_bytes <= self.settings.uncommitted_bytes_max / 2 {
+            for connection in std::mem::take(&mut self.stalled) {
+                self.unblock(ring, connection, &Block::Stalled);
+            }
+        }
+    }
+
+    fn deliver_to(&mut self, ring: &mut Ring, segment: &Segment, reply: &[u8]) {
+        let Segment { connection, steps, cut, .. } = *segment;
+        // A client that has left is owed nothing.
+        let slot = self.clients.get_mut(connection.index()).and_then(Option::as_mut);
+        let Some(client) = slot.filter(|client| client.connection == connection) else { return };
+        client.outstanding -= steps;
+        if let Some(output) = ring.output(connection) {
+            output.extend_from_slice(reply);
+            ring.flush(connection);
+        }
+        let queued = ring.queued_bytes(connection);
+        if cut || queued > CLIENT_OUTPUT_SOFT_BYTES {
+            self.choke(ring, connection, if cut { usize::MAX } else { queued });
+        }
+        let client = self.clients[connection.index()].as_ref().expect("invariant: just seen");
+        if client.outstanding == 0 {
+            if client.ending {
+                ring.close_after_flush(connection);
+            } else if client.block == Block::Barrier {
+                self.unblock(ring, connection, &Block::Barrier);
+            }
+        }
+    }
+
+    /// A client does not read what it is sent: no more is done for it, and at the hard limit it is
+    /// closed.
+    fn choke(&mut self, ring: &mut Ring, connection: Connection, queued: usize) {
+        let Some(mut client) = self.take(connection) else { return };
+        let hard = self.settings.client_output_buffer_limit.hard;
+        if hard > 0 && queued as u64 > hard {
+            log::warn!("closing client {} that reached the output buffer limit", client.session.id);
+            self.shared.clients.output_limit_closed.fetch_add(1, Relaxed);
+            ring.close(connection);
+        } else if client.block == Block::None {
+            self.block(ring, &mut client, Block::Choked);
+        }
+        self.put_back(client);
+    }
+
+    /// Parses on after a block is lifted.
+    pub(super) fn unblock(&mut self, ring: &mut Ring, connection: Connection, block: &Block) {
+        let Some(mut client) = self.take(connection) else { return };
+        if client.block == *block {
+            client.block = Block::None;
+            self.parse_input(ring, &mut client);
+            if client.block == Block::None {
+                ring.resume(connection);
+            }
+        }
+        self.put_back(client);
+    }
+
+    /// Closes who has been idle for too long, and who has not read its replies for too long.
+    pub(super) fn sweep(&mut self, ring: &mut Ring) {
+        let now_ms = self.now.monotonic_ms;
+        if now_ms < self.next_sweep_ms {
+            return;
+        }
+        self.next_sweep_ms = now_ms + SWEEP_MS;
+        let idle_ms_max = self.settings.timeout.map(|timeout| timeout.as_millis() as u64);
+        let OutputLimit { soft, soft_seconds, .. } = self.settings.client_output_buffer_limit;
+        for client in self.clients.iter_mut().flatten() {
+            let is_over = soft > 0 && ring.queued_bytes(client.connection) as u64 > soft;
+            client.over_soft_since_ms =
+                is_over.then(|| client.over_soft_since_ms.unwrap_or(now_ms));
+            let over_ms = client.over_soft_since_ms.map_or(0, |since_ms| now_ms - since_ms);
+            let idle_ms = now_ms.saturating_sub(client.session.active_at_ms);
+            let is_waiting = client.outstanding > 0 || client.block != Block::None;
+            if is_over && over_ms >= soft_seconds * 1000 {
+                log::warn!("closing client {} over the soft output limit", client.session.id);
+                self.shared.clients.output_limit_closed.fetch_add(1, Relaxed);
+                ring.close(client.connection);
+            } else if idle_ms_max.is_some_and(|max| idle_ms > max) && !is_waiting {
+                log::info!("closing idle client {}", client.session.id);
+                ring.close(client.connection);
+            }
+        }
+    }
+
+    /// The reply to a command that a client was suspended for.
+    pub(super) fn answer(&mut self, ring: &mut Ring, connection: Connection, reply: &[u8]) {
+        let Some(mut client) = self.take(connection) else { return };
+        let was = std::mem::replace(&mut client.block, Block::None);
+        debug_assert!(matches!(was, Block::Suspended(_)));
+        self.write(ring, &mut client, reply);
+        self.parse_input(ring, &mut client);
+        if client.block == Block::None {
+            ring.resume(connection);
+        }
+        self.end_if_done(ring, &client);
+        self.put_back(client);
+    }
+
+    pub(super) fn finish_wait(
+        &mut self,
+        ring: &mut Ring,
+        connection: Connection,
+        write: impl FnOnce(&Wait, &Session, &NodeView<'_>, &mut Reply),
+    ) {
+        let Some(client) = self.take(connection) else { return };
+        let mut reply = Reply::new(client.session.protocol);
+        if let Block::Suspended(wait) = &client.block {
+            let view = NodeView {
+                shared: &self.shared,
+                settings: self.settings.shared(),
+                now_ms: self.now.monotonic_ms,
+                unix_ms: self.now.unix_ms,
+            };
+            write(wait, &client.session, &view, &mut reply);
+        }
+        self.put_back(client);
+        self.answer(ring, connection, &reply.buffer);
+    }
+
+    pub(super) fn end_if_done(&mut self, ring: &mut Ring, client: &Client) {
+        let waits = matches!(client.block, Block::Suspended(_));
+        if client.ending && client.outstanding == 0 && !waits {
+            ring.close_after_flush(client.connection);
+        }
+    }
+}

@@ -1,0 +1,283 @@
+//! From bytes to passes: parsing, the commands that the node answers itself, and the gathering of
+//! the rest.
+
+use std::sync::atomic::Ordering::Relaxed;
+
+use crate::engine::command::{CommandSpec, Flags, Handler, NodeCommand, lookup, spec};
+use crate::engine::error::CommandError;
+use crate::engine::reply::{Protocol, Reply};
+use crate::limits::{BATCH_BYTES_MAX, CLIENT_INPUT_KEPT_BYTES};
+use crate::net::resp::{Limits, Parsed, parse};
+use crate::net::ring::{Connection, Ring};
+use crate::raft::types::Payload;
+
+use super::super::mailbox::{ClientHandle, ReportRequest, Source, Step, ToApply, ToRaft, Wants};
+use super::super::session::{self, NodeView, Outcome, Session, Wait};
+use super::{Block, Client, Gathering, NetRole};
+
+/// What [`NetRole::dispatch`] made of a command.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Dispatched {
+    Done,
+    /// It must wait for earlier commands of its client, and is parsed again then.
+    NotYet,
+}
+
+impl NetRole {
+    pub(super) fn parse_input(&mut self, ring: &mut Ring, client: &mut Client) {
+        if client.input.is_empty() || client.block != Block::None || client.ending {
+            return;
+        }
+        let input = std::mem::take(&mut client.input);
+        let consumed = self.parse(ring, client, &input);
+        client.input = input;
+        client.input.drain(..consumed);
+        if client.input.is_empty() && client.input.capacity() > CLIENT_INPUT_KEPT_BYTES {
+            client.input = Vec::new();
+        }
+    }
+
+    /// Runs the commands at the front of `input`; returns how many bytes they took.
+    pub(super) fn parse(&mut self, ring: &mut Ring, client: &mut Client, input: &[u8]) -> usize {
+        let mut found = std::mem::take(&mut self.words);
+        let mut consumed = 0;
+        while client.block == Block::None && !client.ending && consumed < input.len() {
+            if self.outstanding_bytes > self.settings.uncommitted_bytes_max {
+                self.block(ring, client, Block::Stalled);
+                self.stalled.push(client.connection);
+                break;
+            }
+            let limits = Limits::new(self.settings.proto_max_bulk_len, client.authentication());
+            let rest = &input[consumed..];
+            match parse(rest, &limits, &mut client.parse, &mut found) {
+                Ok(Parsed::Request { consumed: taken }) => {
+                    let words = found.slices(rest);
+                    if self.dispatch(ring, client, &words) == Dispatched::NotYet {
+                        break;
+                    }
+                    consumed += taken;
+                }
+                Ok(Parsed::Empty { consumed: taken }) => consumed += taken,
+                Ok(Parsed::Incomplete) => break,
+                Err(error) => {
+                    self.reply(ring, client, |reply| reply.error_text(&format!("ERR {error}")));
+                    client.ending = true;
+                    self.end_if_done(ring, client);
+                    consumed = input.len();
+                }
+            }
+        }
+        self.words = found;
+        consumed
+    }
+
+    /// Precondition: `words` holds at least the name of the command.
+    fn dispatch(&mut self, ring: &mut Ring, client: &mut Client, words: &[&[u8]]) -> Dispatched {
+        let Some(id) = lookup(words[0]) else {
+            let text = session::unknown_command(words);
+            self.reply(ring, client, |reply| reply.error_text(&text));
+            return Dispatched::Done;
+        };
+        let spec = spec(id);
+        if let Some(refusal) = self.refusal(client, spec, words.len()) {
+            self.reply(ring, client, |reply| reply.error(&refusal));
+            return Dispatched::Done;
+        }
+        match spec.handler {
+            Handler::Engine(_) => {
+                let Session { database, protocol, .. } = client.session;
+                let source = if spec.is_write() { Source::Entry } else { Source::Reads };
+                let batch = match source {
+                    Source::Entry => &mut self.gathering.writes,
+                    _ => &mut self.gathering.pending.reads,
+                };
+                batch.push(id, database, &words[1..]);
+                client.outstanding += self.gathering.step(client.connection, protocol, source, 1);
+                if self.gathering.bytes() >= BATCH_BYTES_MAX {
+                    self.close_pass();
+                }
+            }
+            Handler::Node(command) => {
+                if session::needs_order(command, words) && client.outstanding > 0 {
+                    self.block(ring, client, Block::Barrier);
+                    return Dispatched::NotYet;
+                }
+                self.run_here(ring, client, command, words);
+            }
+        }
+        client.session.last_command = Some(id);
+        client.session.commands += 1;
+        self.gathering.commands += 1;
+        Dispatched::Done
+    }
+
+    /// Why the command cannot be run, if so.
+    fn refusal(
+        &self,
+        client: &Client,
+        spec: &'static CommandSpec,
+        argc: usize,
+    ) -> Option<CommandError> {
+        if !spec.accepts(argc) {
+            return Some(CommandError::Arity(spec.name.into()));
+        }
+        if !client.session.authenticated && !spec.flags.contains(Flags::NO_AUTH) {
+            return Some(CommandError::text("NOAUTH Authentication required."));
+        }
+        match spec.handler {
+            Handler::Engine(_) => self.shared.state().refusal().map(CommandError::text),
+            Handler::Node(_) => None,
+        }
+    }
+
+    /// Runs a command that needs nothing of the engine.
+    fn run_here(
+        &mut self,
+        ring: &mut Ring,
+        client: &mut Client,
+        command: NodeCommand,
+        words: &[&[u8]],
+    ) {
+        let mut reply = std::mem::take(&mut self.scratch);
+        reply.buffer.clear();
+        reply.protocol = client.session.protocol;
+        let view = NodeView {
+            shared: &self.shared,
+            settings: self.settings.shared(),
+            now_ms: self.now.monotonic_ms,
+            unix_ms: self.now.unix_ms,
+        };
+        let outcome = session::run(command, words, &mut client.session, &view, &mut reply);
+        match outcome {
+            Outcome::Replied => self.write(ring, client, &reply.buffer),
+            Outcome::ReplyAndClose => {
+                self.write(ring, client, &reply.buffer);
+                client.ending = true;
+                self.end_if_done(ring, client);
+            }
+            Outcome::Wait(wait) => self.suspend(ring, client, wait),
+            Outcome::Shutdown => {
+                // By the way of a signal, so that there is one way to stop.
+                if let Err(error) = crate::signals::request_stop() {
+                    log::error!("cannot stop: {error}");
+                }
+                client.ending = true;
+                self.end_if_done(ring, client);
+            }
+        }
+        self.scratch = reply;
+    }
+
+    fn suspend(&mut self, ring: &mut Ring, client: &mut Client, wait: Wait) {
+        let handle = ClientHandle { stream: self.stream, connection: client.connection };
+        match &wait {
+            Wait::Admin(command) => self.mailboxes.raft.send(ToRaft::Admin {
+                client: handle,
+                protocol: client.session.protocol,
+                command: command.clone(),
+            }),
+            Wait::Report(_) => {
+                self.mailboxes.raft.send(ToRaft::Report(ReportRequest { client: handle }))
+            }
+            Wait::Survey(survey) => self.start_survey(client.connection, survey),
+        }
+        self.block(ring, client, Block::Suspended(wait));
+    }
+
+    pub(super) fn block(&mut self, ring: &mut Ring, client: &mut Client, block: Block) {
+        client.block = block;
+        ring.pause(client.connection);
+    }
+
+    fn reply(&mut self, ring: &mut Ring, client: &mut Client, write: impl FnOnce(&mut Reply)) {
+        let mut reply = std::mem::take(&mut self.scratch);
+        reply.buffer.clear();
+        reply.protocol = client.session.protocol;
+        write(&mut reply);
+        self.write(ring, client, &reply.buffer);
+        self.scratch = reply;
+    }
+
+    /// Puts a reply in its place: into the output when nothing is outstanding, else into the pass.
+    pub(super) fn write(&mut self, ring: &mut Ring, client: &mut Client, reply: &[u8]) {
+        if reply.is_empty() {
+            return;
+        }
+        if client.outstanding == 0 {
+            if let Some(output) = ring.output(client.connection) {
+                output.extend_from_slice(reply);
+                ring.flush(client.connection);
+            }
+        } else {
+            self.gathering.pending.canned.extend_from_slice(reply);
+            let (connection, protocol) = (client.connection, client.session.protocol);
+            let count = reply.len() as u32;
+            client.outstanding += self.gathering.step(connection, protocol, Source::Canned, count);
+        }
+    }
+
+    /// Sends the pass on its way; returns whether there was one.
+    pub(super) fn close_pass(&mut self) -> bool {
+        let commands = std::mem::take(&mut self.gathering.commands);
+        if commands > 0 {
+            self.shared.clients.commands.fetch_add(commands, Relaxed);
+        }
+        if self.gathering.pending.steps.is_empty() {
+            return false;
+        }
+        let spare = self.spare.pop().unwrap_or_default();
+        let mut pending = std::mem::replace(&mut self.gathering.pending, spare);
+        let ticket = self.next_ticket;
+        self.next_ticket = ticket.next();
+        pending.stream = self.stream;
+        pending.ticket = ticket;
+        pending.bytes =
+            self.gathering.writes.bytes() + pending.reads.bytes() + pending.canned.len();
+        pending.reply_bytes_max = self.settings.client_output_buffer_limit.hard as usize;
+        pending.wants = if !self.gathering.writes.is_empty() {
+            Wants::Commit
+        } else if pending.reads.is_empty() || !self.settings.quorum_reads {
+            Wants::Turn
+        } else {
+            Wants::ReadIndex
+        };
+        self.outstanding_bytes += pending.bytes;
+        let wants = pending.wants;
+        self.mailboxes.apply.send(ToApply::Pending(Box::new(pending)));
+        let stream = self.stream;
+        match wants {
+            Wants::Commit => {
+                let payload = Payload::new(self.gathering.writes.to_archive());
+                self.gathering.writes.clear();
+                self.mailboxes.raft.send(ToRaft::Submit { stream, ticket, payload });
+            }
+            Wants::ReadIndex => self.mailboxes.raft.send(ToRaft::Read { stream, ticket }),
+            Wants::Turn => {}
+        }
+        true
+    }
+}
+
+impl Gathering {
+    /// Adds to the last step, or begins a new one; returns how many steps it began.
+    fn step(
+        &mut self,
+        connection: Connection,
+        protocol: Protocol,
+        source: Source,
+        count: u32,
+    ) -> u32 {
+        if let Some(last) = self.pending.steps.last_mut()
+            && (last.connection, last.protocol, last.source) == (connection, protocol, source)
+        {
+            last.count += count;
+            return 0;
+        }
+        self.pending.steps.push(Step { connection, protocol, source, count });
+        1
+    }
+
+    fn bytes(&self) -> usize {
+        self.writes.bytes() + self.pending.reads.bytes() + self.pending.canned.len()
+    }
+}

@@ -1,0 +1,299 @@
+//! What the roles of a node say to each other: batches through flume channels, one message per pass
+//! and destination, never one per command.
+//!
+//! A mailbox is bounded in effect by what may be outstanding: a net role stops parsing when the
+//! batches it waits for reach `--uncommitted-bytes-max`, and each batch causes a fixed number of
+//! messages. Sending therefore never blocks and never fails while the node lives.
+
+use std::sync::Arc;
+
+use crate::engine::batch::Batch;
+use crate::engine::reply::Protocol;
+use crate::net::ring::{Connection, Doorbell};
+use crate::raft::types::{Boot, ClusterId, Index, MemberId, Payload, Stream, Ticket};
+use crate::raft::{Committed, GivenUp, ReadReady};
+use crate::snapshot::SnapshotError;
+
+use super::report::{EngineReport, RaftReport};
+
+/// A sender to one role. Rings the doorbell of the role's core when that is not the sender's own.
+pub struct Mailbox<T> {
+    sender: flume::Sender<T>,
+    doorbell: Option<Doorbell>,
+}
+
+impl<T> Clone for Mailbox<T> {
+    fn clone(&self) -> Self {
+        Self { sender: self.sender.clone(), doorbell: self.doorbell.clone() }
+    }
+}
+
+impl<T> Mailbox<T> {
+    pub fn new(sender: flume::Sender<T>, doorbell: Option<Doorbell>) -> Self {
+        Self { sender, doorbell }
+    }
+
+    pub fn send(&self, message: T) {
+        // The receiver is gone only while the node stops, and then nobody waits for the message.
+        let _ = self.sender.send(message);
+        if let Some(doorbell) = &self.doorbell {
+            doorbell.ring();
+        }
+    }
+}
+
+/// A client of a net role, valid as long as the connection that it names.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ClientHandle {
+    pub stream: Stream,
+    pub connection: Connection,
+}
+
+/// To the raft role.
+pub enum ToRaft {
+    /// The writes of a pass, to be committed.
+    Submit { stream: Stream, ticket: Ticket, payload: Payload },
+    /// A pass of reads alone wants a read index.
+    Read { stream: Stream, ticket: Ticket },
+    /// An administrator's command; answered by [`ToNet::Answer`].
+    Admin { client: ClientHandle, protocol: Protocol, command: AdminCommand },
+    /// A client wants to know about the node; goes on to apply, which answers.
+    Report(ReportRequest),
+    /// Apply has made the snapshot that it was asked for.
+    SnapshotMade { last_index: Index, chunks: Vec<Payload> },
+    /// Apply has read a chunk of a snapshot, or found it damaged.
+    SnapshotRead { transfer: u64, result: Result<SnapshotProgress, SnapshotError> },
+    /// The end of an attempt to join a cluster.
+    Joined(Result<Admission, JoinError>),
+    /// Leave in good order: hand leadership over, then stop.
+    Stop,
+}
+
+/// How far apply is with a snapshot.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SnapshotProgress {
+    Reading,
+    /// All of it is read, and its state stands ready.
+    Complete {
+        last_index: Index,
+    },
+}
+
+/// What a cluster tells a node that it has admitted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Admission {
+    pub cluster: ClusterId,
+    pub member: MemberId,
+    /// The members at admission: id and peer address.
+    pub peers: Vec<(MemberId, String)>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum JoinError {
+    #[error("failed to connect to cluster for join, please check logs")]
+    Unreachable,
+    #[error("{0}")]
+    Refused(String),
+}
+
+/// Administration, as RedisRaft names it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum AdminCommand {
+    /// RAFT.CLUSTER INIT `[id]`
+    Init { cluster: Option<ClusterId> },
+    /// RAFT.CLUSTER JOIN address...
+    Join { addresses: Vec<String> },
+    /// RAFT.NODE ADD as a joining process sends it.
+    Admit { slot: String, boot: Boot, client_address: String, peer_address: String },
+    /// RAFT.NODE REMOVE id
+    Remove { id: MemberId },
+    /// RAFT.TRANSFER_LEADER `[id]`
+    Transfer { target: Option<MemberId> },
+    /// RAFT.TIMEOUT_NOW
+    TimeoutNow,
+    /// RAFT.DEBUG COMPACT
+    Compact,
+}
+
+/// To the apply role.
+pub enum ToApply {
+    /// A pass of a net role, in the order of its tickets. Always arrives before the raft role's
+    /// word on the ticket.
+    Pending(Box<Pending>),
+    /// What consensus has decided.
+    Run(Box<Run>),
+    /// Make a snapshot of the state as it is.
+    MakeSnapshot,
+    /// Another member's snapshot begins; what was read of another one is dropped.
+    BeginSnapshot { transfer: u64 },
+    /// Its next chunk.
+    ReadSnapshot { transfer: u64, payload: Payload },
+    /// Consensus goes on from the snapshot that was read: so does the engine.
+    InstallSnapshot { transfer: u64 },
+    /// Nothing comes of it.
+    DropSnapshot,
+    /// A client wants to know about the node; with what the raft role knows.
+    Report(ReportRequest, Box<RaftReport>),
+}
+
+/// A client that waits for a report on the node.
+#[derive(Clone, Copy, Debug)]
+pub struct ReportRequest {
+    pub client: ClientHandle,
+}
+
+/// Everything that the clients of one net role asked in one pass and that must be answered in
+/// order.
+#[derive(Default)]
+pub struct Pending {
+    pub stream: Stream,
+    pub ticket: Ticket,
+    pub wants: Wants,
+    /// Runs of replies to make, in order.
+    pub steps: Vec<Step>,
+    /// The reads, in the order of their steps.
+    pub reads: Batch,
+    /// Replies that the net role has already made, in the order of their steps.
+    pub canned: Vec<u8>,
+    /// Bytes that the batch counts against the bound of its net role.
+    pub bytes: usize,
+    /// Bytes of replies in this pass over which a client gets no more, since it would be closed
+    /// for them anyway: the hard limit of its output. 0: no limit.
+    pub reply_bytes_max: usize,
+}
+
+impl Pending {
+    /// Empties the vectors and keeps their room.
+    pub fn recycle(&mut self) {
+        self.steps.clear();
+        self.reads.clear();
+        self.canned.clear();
+    }
+}
+
+/// What a pass waits for before it may run.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Wants {
+    /// Its entry is committed.
+    #[default]
+    Commit,
+    /// A read index is confirmed and applied.
+    ReadIndex,
+    /// Nothing but its turn.
+    Turn,
+}
+
+/// `count` consecutive commands of one client.
+#[derive(Clone, Copy, Debug)]
+pub struct Step {
+    pub connection: Connection,
+    pub protocol: Protocol,
+    pub source: Source,
+    /// Commands; of canned replies, bytes.
+    pub count: u32,
+}
+
+/// Where the next commands of a pass are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Source {
+    /// In the log entry.
+    Entry,
+    /// In the reads beside it.
+    Reads,
+    /// Nowhere: the reply is ready.
+    Canned,
+}
+
+/// What consensus has decided in one pass.
+#[derive(Default)]
+pub struct Run {
+    pub committed: Vec<Committed>,
+    pub reads: Vec<ReadReady>,
+    pub given_up: Vec<GivenUp>,
+}
+
+impl Run {
+    pub fn is_empty(&self) -> bool {
+        self.committed.is_empty() && self.reads.is_empty() && self.given_up.is_empty()
+    }
+}
+
+/// To a net role.
+pub enum ToNet {
+    Replies(Box<Replies>),
+    /// The reply to a command that another role carried out.
+    Answer {
+        connection: Connection,
+        reply: Vec<u8>,
+    },
+    /// What a client needs to answer INFO and its like.
+    Report {
+        connection: Connection,
+        raft: Box<RaftReport>,
+        engine: Box<EngineReport>,
+    },
+    /// A connection accepted by another net role for this one.
+    Accepted(socket2::Socket),
+    /// Another net role asks for its clients' lines of CLIENT LIST, or to close some of them.
+    Survey {
+        from: Stream,
+        id: u64,
+        survey: Arc<Survey>,
+    },
+    /// The answer to a [`ToNet::Survey`].
+    Surveyed {
+        id: u64,
+        lines: Vec<u8>,
+        matched: usize,
+    },
+    Stop,
+}
+
+/// A question to all clients of a node.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Survey {
+    /// CLIENT LIST, of all or of these ids.
+    List { ids: Vec<u64> },
+    /// CLIENT KILL of whoever matches.
+    Kill(KillFilter),
+}
+
+/// Which clients CLIENT KILL means; what is `None` matches all.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct KillFilter {
+    pub id: Option<u64>,
+    pub address: Option<String>,
+    pub local_address: Option<String>,
+    /// Seconds that the connection must at least be old.
+    pub age_seconds_min: Option<u64>,
+    /// A client that is spared.
+    pub except: Option<u64>,
+    pub reply: KillReply,
+}
+
+/// How CLIENT KILL is answered.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum KillReply {
+    /// The number of clients that fit.
+    #[default]
+    Count,
+    /// The old form, of one address: it is an error when there is none.
+    OkOrError,
+}
+
+/// The replies to one [`Pending`], and its vectors to be used again.
+pub struct Replies {
+    pub bytes: Vec<u8>,
+    pub segments: Vec<Segment>,
+    pub pending: Pending,
+}
+
+/// The next `len` bytes of replies are for this client and answer `steps` of its steps.
+#[derive(Clone, Copy, Debug)]
+pub struct Segment {
+    pub connection: Connection,
+    pub steps: u32,
+    pub len: usize,
+    /// The replies went over [`Pending::reply_bytes_max`] and are not all here.
+    pub cut: bool,
+}

@@ -1,0 +1,175 @@
+//! A node's membership in its cluster: consensus and the links, and what they need of each other
+//! beyond single messages: snapshots on their way, and a log that stays within its budget.
+
+use crate::limits::LOG_TAIL_SHARE;
+use crate::net::frame::{SnapshotBody, SnapshotMessage};
+use crate::net::peer::Links;
+use crate::net::ring::Ring;
+use crate::raft::types::{Index, MemberId, Millis, Payload, Term};
+use crate::raft::{ProgressState, Raft, RoleKind};
+
+use super::incoming::{Arrived, Incoming};
+use super::mailbox::{Mailbox, ToApply};
+use super::outgoing::{Outgoing, Pin};
+use super::report::SnapshotReport;
+
+pub struct MemberState {
+    pub raft: Raft,
+    pub links: Links,
+    /// When this node last asked for a tick entry as leader.
+    pub tick_asked_at_ms: Millis,
+    pub role: RoleKind,
+    pub term: Term,
+    pub leader: Option<MemberId>,
+    pub outgoing: Outgoing,
+    pub incoming: Incoming,
+    /// Last index and term of the newest snapshot made or received.
+    pub snapshot_end: (Index, Term),
+    /// The log is not looked at again before it has more bytes.
+    compact_above: usize,
+}
+
+impl MemberState {
+    pub fn new(raft: Raft, links: Links) -> Self {
+        Self {
+            raft,
+            links,
+            tick_asked_at_ms: 0,
+            role: RoleKind::Follower,
+            term: Term(0),
+            leader: None,
+            outgoing: Outgoing::default(),
+            incoming: Incoming::default(),
+            snapshot_end: (Index::ZERO, Term(0)),
+            compact_above: 0,
+        }
+    }
+
+    fn id(&self) -> MemberId {
+        self.links.identity().member
+    }
+
+    /// Keeps the log within `budget` bytes, as far as it is applied, by dropping all but a part of
+    /// it, so that a follower that was away for a moment needs no snapshot.
+    ///
+    /// What a follower has yet to be sent stays too, within the budget. What those need that are
+    /// on their way with a snapshot stays up to twice the budget, or as much as the snapshot itself
+    /// takes: with less, a member that loads slower than clients write would never arrive.
+    pub fn compact(&mut self, budget: usize, applied: Index) {
+        if self.raft.log_bytes() <= budget.max(self.compact_above) {
+            return;
+        }
+        if self.outgoing.is_in_making() {
+            return;
+        }
+        let tail = self.raft.index_before_tail(budget / LOG_TAIL_SHARE);
+        // At least one share goes, so that the log is not walked over for every entry.
+        let dispensable = self.raft.index_before_tail(budget - budget / LOG_TAIL_SHARE);
+        let mut through = tail.min(applied);
+        for peer in self.raft.status().peers {
+            if peer.state != ProgressState::Snapshot {
+                through = through.min(peer.next_index.previous().max(dispensable));
+            }
+        }
+        if let Some(Pin { after, snapshot_bytes }) = self.outgoing.pin(&self.raft, tail) {
+            if self.raft.log_bytes() <= snapshot_bytes.max(2 * budget) {
+                through = through.min(after);
+            } else {
+                for id in self.outgoing.take_outrun() {
+                    log::warn!("member {id} needs a newer snapshot than the one it is being sent");
+                    self.raft.snapshot_failed(id);
+                }
+            }
+        }
+        self.raft.compact(through);
+        self.compact_above = self.raft.log_bytes() + budget / (2 * LOG_TAIL_SHARE);
+    }
+
+    /// Drops all of the log that is applied and that nobody on his way with a snapshot needs.
+    pub fn compact_through(&mut self, applied: Index) {
+        if self.outgoing.is_in_making() {
+            return;
+        }
+        let pin = self.outgoing.pin(&self.raft, applied);
+        self.raft.compact(pin.map_or(applied, |pin| pin.after.min(applied)));
+    }
+
+    /// Apply has made a snapshot: it is sent to those that want it, if this still leads.
+    pub fn snapshot_made(&mut self, last_index: Index, chunks: Vec<Payload>, now_ms: Millis) {
+        let state = self.raft.is_leader().then(|| self.raft.snapshot_state(last_index)).flatten();
+        if let Some(state) = &state {
+            self.snapshot_end = (state.last_index, state.last_term);
+        }
+        self.outgoing.made(state, chunks, now_ms);
+    }
+
+    pub fn on_snapshot_message(
+        &mut self,
+        ring: &mut Ring,
+        apply: &Mailbox<ToApply>,
+        message: SnapshotMessage,
+        now_ms: Millis,
+    ) {
+        let SnapshotMessage { from, last_index, body, .. } = message;
+        match body {
+            SnapshotBody::Chunk { sequence, payload } => {
+                self.on_chunk(ring, apply, (from, last_index), sequence, payload);
+            }
+            SnapshotBody::Read { chunks } => {
+                self.outgoing.on_read(from, last_index, chunks, now_ms);
+            }
+            SnapshotBody::Refused => {
+                if self.outgoing.on_refused(from, last_index) {
+                    log::warn!("member {from} refuses the snapshot up to {last_index}");
+                    self.raft.snapshot_failed(from);
+                }
+            }
+        }
+    }
+
+    fn on_chunk(
+        &mut self,
+        ring: &mut Ring,
+        apply: &Mailbox<ToApply>,
+        origin: (MemberId, Index),
+        sequence: u64,
+        payload: Payload,
+    ) {
+        let (from, last_index) = origin;
+        match self.incoming.arrived(from, last_index, sequence, payload) {
+            Ok(Arrived::First { transfer }) => {
+                log::info!("receiving a snapshot of member {from} up to {last_index}");
+                apply.send(ToApply::BeginSnapshot { transfer });
+                if let Some(message) = self.incoming.acknowledgement(self.id()) {
+                    self.links.send_snapshot(ring, message);
+                }
+            }
+            Ok(Arrived::Next { transfer, payload }) => {
+                apply.send(ToApply::ReadSnapshot { transfer, payload });
+            }
+            Ok(Arrived::Stray) => {}
+            Err(error) => {
+                log::warn!("refusing the snapshot of member {from}: {error}");
+                apply.send(ToApply::DropSnapshot);
+                self.refuse_snapshot(ring, from, last_index);
+            }
+        }
+    }
+
+    pub fn refuse_snapshot(&mut self, ring: &mut Ring, to: MemberId, last_index: Index) {
+        let from = self.id();
+        let message = SnapshotMessage { from, to, last_index, body: SnapshotBody::Refused };
+        self.links.send_snapshot(ring, message);
+    }
+
+    pub fn snapshot_report(&self) -> SnapshotReport {
+        let (last_index, last_term) = self.snapshot_end;
+        SnapshotReport {
+            created: self.outgoing.created,
+            received: self.incoming.received,
+            is_in_progress: self.outgoing.is_busy() || self.incoming.is_busy(),
+            last_index,
+            last_term,
+        }
+    }
+}

@@ -1,0 +1,82 @@
+//! What INFO and its like tell, gathered role by role and formatted by the net role of the client.
+
+use crate::engine::command::{CommandId, spec};
+use crate::engine::keyspace::{DATABASE_COUNT, KeyspaceStats};
+use crate::engine::{CommandStats, Engine};
+use crate::net::peer::{LinkCounters, PeerReport};
+use crate::raft::Status;
+use crate::raft::types::{ClusterId, Index, MemberId, Term};
+
+/// What the raft role knows. Default: no cluster.
+#[derive(Clone, Debug, Default)]
+pub struct RaftReport {
+    pub cluster: ClusterId,
+    pub member: MemberId,
+    pub status: Option<Status>,
+    pub links: Vec<PeerReport>,
+    pub counters: LinkCounters,
+    pub snapshots: SnapshotReport,
+}
+
+/// Snapshots since the start of the node.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct SnapshotReport {
+    /// Made for others, and received from them.
+    pub created: u64,
+    pub received: u64,
+    /// Whether one is being made, sent or received.
+    pub is_in_progress: bool,
+    /// The end of the newest one made or received.
+    pub last_index: Index,
+    pub last_term: Term,
+}
+
+/// What the apply role knows.
+#[derive(Clone, Debug, Default)]
+pub struct EngineReport {
+    pub applied_index: Index,
+    /// The databases that hold keys.
+    pub databases: Vec<DatabaseReport>,
+    pub keyspace: KeyspaceStats,
+    pub total_commands: u64,
+    pub total_errors: u64,
+    /// The commands that were called, by name.
+    pub commands: Vec<(&'static str, CommandStats)>,
+    /// How often each error code was replied.
+    pub errors: Vec<(String, u64)>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct DatabaseReport {
+    pub number: u8,
+    pub keys: usize,
+    /// Those among them that have a deadline.
+    pub volatile: usize,
+}
+
+impl EngineReport {
+    pub fn of(engine: &Engine, applied_index: Index) -> Self {
+        let keyspace = &engine.keyspace;
+        let database = |number| DatabaseReport {
+            number,
+            keys: keyspace.len(number),
+            volatile: keyspace.volatile_len(number),
+        };
+        let stats = engine.stats();
+        let commands = stats.commands.iter().enumerate().filter(|(_, counts)| counts.calls > 0);
+        Self {
+            applied_index,
+            databases: (0..DATABASE_COUNT)
+                .map(database)
+                .filter(|database| database.keys > 0)
+                .collect(),
+            keyspace: keyspace.stats(),
+            total_commands: stats.total_commands,
+            total_errors: stats.total_errors,
+            commands: commands
+                .map(|(id, counts)| (spec(CommandId(id as u16)).name, *counts))
+                .collect(),
+            errors: stats.errors.iter().map(|(code, count)| (code.clone(), *count)).collect(),
+        }
+    }
+}

@@ -1,0 +1,327 @@
+//! CLIENT: what clients tell of themselves, and what is told of them.
+
+use std::io::Write;
+
+use super::{
+    Arguments, Outcome, Session, Wait, excerpt, failure, help, is_word, subcommand,
+    unknown_subcommand,
+};
+use crate::engine::command::{Handler, NodeCommand, spec};
+use crate::engine::error::CommandError;
+use crate::engine::number::parse_integer;
+use crate::engine::reply::{Protocol, Reply};
+use crate::node::mailbox::{KillFilter, KillReply, Survey};
+use crate::raft::types::Millis;
+
+/// Bytes that a client has in its buffers.
+#[derive(Clone, Copy, Debug)]
+pub struct Buffers {
+    pub input: usize,
+    pub output: usize,
+}
+
+pub fn run(
+    words: Arguments<'_, '_>,
+    session: &mut Session,
+    reply: &mut Reply,
+) -> Result<Outcome, CommandError> {
+    let (name, arguments) = subcommand(NodeCommand::Client, words, session)?;
+    match (name, arguments) {
+        ("id", _) => reply.integer(session.id as i64),
+        ("getname", _) if session.name.is_empty() => reply.null(),
+        ("getname", _) => reply.bulk(&session.name),
+        ("setname", [name]) => {
+            session.name = checked_name(name)?;
+            reply.ok();
+        }
+        ("setinfo", [attribute, value]) => {
+            set_info(attribute, value, session)?;
+            reply.ok();
+        }
+        ("info", _) => return Ok(survey(Survey::List { ids: vec![session.id] })),
+        ("list", _) => return list(arguments, reply),
+        ("kill", _) => return kill(arguments, session, reply),
+        ("no-evict", [switch]) => {
+            session.no_evict = parse_switch(switch)?;
+            reply.ok();
+        }
+        ("no-touch", [switch]) => {
+            session.no_touch = parse_switch(switch)?;
+            reply.ok();
+        }
+        // Nothing tracks what clients read.
+        ("getredir", _) => reply.integer(-1),
+        ("trackinginfo", _) => tracking_info(reply),
+        ("help", _) => help(reply, "CLIENT", HELP),
+        _ => return Err(unknown_subcommand(words)),
+    }
+    Ok(Outcome::Replied)
+}
+
+fn survey(survey: Survey) -> Outcome {
+    Outcome::Wait(Wait::Survey(survey))
+}
+
+/// Whether CLIENT LIST can show the bytes without its lines becoming ambiguous.
+fn is_printable(text: &[u8]) -> bool {
+    text.iter().all(u8::is_ascii_graphic)
+}
+
+pub fn checked_name(name: &[u8]) -> Result<Vec<u8>, CommandError> {
+    if is_printable(name) {
+        return Ok(name.to_vec());
+    }
+    Err(CommandError::text(
+        "ERR Client names cannot contain spaces, newlines or special characters.",
+    ))
+}
+
+fn set_info(attribute: &[u8], value: &[u8], session: &mut Session) -> Result<(), CommandError> {
+    let (name, field) = if is_word(attribute, "lib-name") {
+        ("lib-name", &mut session.library_name)
+    } else if is_word(attribute, "lib-ver") {
+        ("lib-ver", &mut session.library_version)
+    } else {
+        let attribute = excerpt(attribute, attribute.len());
+        return Err(failure(format!("ERR Unrecognized option '{attribute}'")));
+    };
+    if !is_printable(value) {
+        return Err(failure(format!(
+            "ERR {name} cannot contain spaces, newlines or special characters."
+        )));
+    }
+    *field = value.to_vec();
+    Ok(())
+}
+
+fn parse_switch(word: &[u8]) -> Result<bool, CommandError> {
+    match word {
+        _ if is_word(word, "ON") => Ok(true),
+        _ if is_word(word, "OFF") => Ok(false),
+        _ => Err(CommandError::Syntax),
+    }
+}
+
+fn tracking_info(reply: &mut Reply) {
+    reply.map(3);
+    reply.bulk(b"flags");
+    reply.set(1);
+    reply.bulk(b"off");
+    reply.bulk(b"redirect");
+    reply.integer(-1);
+    reply.bulk(b"prefixes");
+    reply.array(0);
+}
+
+/// What CLIENT LIST and KILL can ask for by TYPE. Replicas are no clients here.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum ClientType {
+    Normal,
+    Other,
+}
+
+fn parse_type(word: &[u8]) -> Result<ClientType, CommandError> {
+    match word {
+        _ if is_word(word, "normal") => Ok(ClientType::Normal),
+        _ if ["master", "replica", "slave", "pubsub"].iter().any(|name| is_word(word, name)) => {
+            Ok(ClientType::Other)
+        }
+        _ => Err(failure(format!("ERR Unknown client type '{}'", excerpt(word, word.len())))),
+    }
+}
+
+fn list(arguments: Arguments<'_, '_>, reply: &mut Reply) -> Result<Outcome, CommandError> {
+    match arguments {
+        [] => Ok(survey(Survey::List { ids: Vec::new() })),
+        [option, name] if is_word(option, "TYPE") => match parse_type(name)? {
+            ClientType::Normal => Ok(survey(Survey::List { ids: Vec::new() })),
+            ClientType::Other => {
+                reply.verbatim("");
+                Ok(Outcome::Replied)
+            }
+        },
+        [option, ids @ ..] if is_word(option, "ID") && !ids.is_empty() => {
+            let parse = |id: &&[u8]| {
+                let id = parse_integer(id).ok_or(CommandError::text("ERR Invalid client ID"))?;
+                // No client has an id below 1; 0 stands for those, and for nobody.
+                Ok(u64::try_from(id).unwrap_or(0))
+            };
+            let ids = ids.iter().map(parse).collect::<Result<_, CommandError>>()?;
+            Ok(survey(Survey::List { ids }))
+        }
+        _ => Err(CommandError::Syntax),
+    }
+}
+
+fn kill(
+    arguments: Arguments<'_, '_>,
+    session: &Session,
+    reply: &mut Reply,
+) -> Result<Outcome, CommandError> {
+    if let [address] = arguments {
+        return Ok(survey(Survey::Kill(KillFilter {
+            address: Some(String::from_utf8_lossy(address).into_owned()),
+            reply: KillReply::OkOrError,
+            ..KillFilter::default()
+        })));
+    }
+    let (options, []) = arguments.as_chunks::<2>() else { return Err(CommandError::Syntax) };
+    let mut filter = KillFilter { except: Some(session.id), ..KillFilter::default() };
+    let mut wanted = ClientType::Normal;
+    for [option, value] in options {
+        let text = || Some(String::from_utf8_lossy(value).into_owned());
+        match option {
+            _ if is_word(option, "ID") => filter.id = Some(parse_id(value)?),
+            _ if is_word(option, "TYPE") => wanted = parse_type(value)?,
+            _ if is_word(option, "ADDR") => filter.address = text(),
+            _ if is_word(option, "LADDR") => filter.local_address = text(),
+            _ if is_word(option, "MAXAGE") => filter.age_seconds_min = Some(parse_age(value)?),
+            _ if is_word(option, "USER") => check_user(value)?,
+            _ if is_word(option, "SKIPME") => {
+                filter.except = match value {
+                    _ if is_word(value, "yes") => Some(session.id),
+                    _ if is_word(value, "no") => None,
+                    _ => return Err(CommandError::Syntax),
+                };
+            }
+            _ => return Err(CommandError::Syntax),
+        }
+    }
+    if wanted == ClientType::Other {
+        reply.integer(0);
+        return Ok(Outcome::Replied);
+    }
+    Ok(survey(Survey::Kill(filter)))
+}
+
+fn parse_id(word: &[u8]) -> Result<u64, CommandError> {
+    match parse_integer(word) {
+        Some(id @ 1..) => Ok(id as u64),
+        _ => Err(CommandError::text("ERR client-id should be greater than 0")),
+    }
+}
+
+fn parse_age(word: &[u8]) -> Result<u64, CommandError> {
+    match parse_integer(word) {
+        Some(age @ 1..) => Ok(age as u64),
+        Some(_) => Err(CommandError::text("ERR maxage should be greater than 0")),
+        None => Err(CommandError::text("ERR maxage is not an integer or out of range")),
+    }
+}
+
+/// There is one user, and every client is it.
+fn check_user(name: &[u8]) -> Result<(), CommandError> {
+    if name == b"default" {
+        return Ok(());
+    }
+    Err(failure(format!("ERR No such user '{}'", excerpt(name, name.len()))))
+}
+
+impl KillFilter {
+    pub fn fits(&self, session: &Session, now_ms: Millis) -> bool {
+        let age_seconds = now_ms.saturating_sub(session.connected_at_ms) / 1000;
+        self.id.is_none_or(|id| id == session.id)
+            && self.address.as_ref().is_none_or(|address| *address == session.peer.to_string())
+            && self
+                .local_address
+                .as_ref()
+                .is_none_or(|address| *address == session.local.to_string())
+            && self.age_seconds_min.is_none_or(|age_min| age_seconds >= age_min)
+            && self.except != Some(session.id)
+    }
+}
+
+/// Makes the reply of a command that waited for a survey.
+pub fn finish_survey(survey: &Survey, lines: &[u8], matched: usize, reply: &mut Reply) {
+    match survey {
+        Survey::List { .. } => reply.verbatim(&String::from_utf8_lossy(lines)),
+        Survey::Kill(filter) => match filter.reply {
+            KillReply::Count => reply.count(matched),
+            KillReply::OkOrError if matched > 0 => reply.ok(),
+            KillReply::OkOrError => reply.error_text("ERR No such client"),
+        },
+    }
+}
+
+/// Writes a client's line of CLIENT LIST. Fields of Redis that have no counterpart here are left
+/// out, but for those that every reader of such lines takes for granted.
+pub fn describe(session: &Session, buffers: &Buffers, now_ms: Millis, out: &mut Vec<u8>) {
+    let seconds_since = |then_ms: Millis| now_ms.saturating_sub(then_ms) / 1000;
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    let flags = match (session.no_evict, session.no_touch) {
+        (false, false) => "N",
+        (true, false) => "e",
+        (false, true) => "T",
+        (true, true) => "eT",
+    };
+    let line = writeln!(
+        out,
+        "id={} addr={} laddr={} name={} age={} idle={} flags={flags} db={} sub=0 psub=0 ssub=0 \
+         multi=-1 qbuf={} obl={} omem={} tot-mem={} events=r cmd={} user=default redir=-1 resp={} \
+         lib-name={} lib-ver={}",
+        session.id,
+        session.peer,
+        session.local,
+        text(&session.name),
+        seconds_since(session.connected_at_ms),
+        seconds_since(session.active_at_ms),
+        session.database,
+        buffers.input,
+        buffers.output,
+        buffers.output,
+        buffers.input + buffers.output,
+        last_command(session),
+        if session.protocol == Protocol::Resp3 { 3 } else { 2 },
+        text(&session.library_name),
+        text(&session.library_version),
+    );
+    line.expect("invariant: writing to memory does not fail");
+}
+
+fn last_command(session: &Session) -> String {
+    let Some(id) = session.last_command else { return "NULL".to_owned() };
+    let spec = spec(id);
+    match (spec.handler, session.last_subcommand) {
+        (Handler::Node(command), Some((container, name)))
+            if command == container && name != spec.name =>
+        {
+            format!("{}|{name}", spec.name)
+        }
+        _ => spec.name.to_owned(),
+    }
+}
+
+const HELP: &[&str] = &[
+    "GETNAME",
+    "    Tells the name of this connection.",
+    "GETREDIR",
+    "    Tells where notices of tracked keys go: nowhere (-1).",
+    "ID",
+    "    Tells the id of this connection.",
+    "INFO",
+    "    Tells what CLIENT LIST tells of this connection.",
+    "KILL <ip:port>",
+    "    Closes the connection from this address.",
+    "KILL <option> <value> [<option> <value> ...]",
+    "    Closes the connections that fit all of these:",
+    "    * ID <client-id>",
+    "    * ADDR <ip:port> and LADDR <ip:port>: the client's and the node's address",
+    "    * TYPE (NORMAL|MASTER|REPLICA|PUBSUB)",
+    "    * USER <username>",
+    "    * MAXAGE <seconds>: open for at least so long",
+    "    * SKIPME (YES|NO): whether this connection is spared (default: yes)",
+    "LIST [TYPE <type> | ID <client-id> [<client-id> ...]]",
+    "    Tells of all clients of this node, one a line.",
+    "NO-EVICT (ON|OFF)",
+    "    Accepted and shown; no client is evicted.",
+    "NO-TOUCH (ON|OFF)",
+    "    Accepted and shown; no access times are kept.",
+    "SETINFO (LIB-NAME|LIB-VER) <value>",
+    "    Tells the node about the client library.",
+    "SETNAME <name>",
+    "    Gives this connection a name; an empty one takes it away.",
+    "TRACKINGINFO",
+    "    Tells that this connection tracks no keys.",
+    "HELP",
+    "    Prints this help.",
+];

@@ -1,0 +1,312 @@
+//! COMMAND: what the table knows of all commands, as clients and proxies ask for it.
+
+use super::{Arguments, Session, help, is_word, subcommand, unknown_subcommand};
+use crate::engine::command::table::{self, resolve};
+use crate::engine::command::{
+    CommandSpec, Flags, Keys, NodeCommand, categories, command_count, keys_of, lookup, spec,
+};
+use crate::engine::error::CommandError;
+use crate::engine::reply::Reply;
+use crate::glob::glob_match_nocase;
+
+pub fn run(
+    words: Arguments<'_, '_>,
+    session: &mut Session,
+    reply: &mut Reply,
+) -> Result<(), CommandError> {
+    let (name, arguments) = subcommand(NodeCommand::Command, words, session)?;
+    match name {
+        "command" => info_of_all(reply),
+        "count" => reply.count(command_count()),
+        "docs" => docs(arguments, reply),
+        "getkeys" => get_keys(arguments, reply)?,
+        "help" => help(reply, "COMMAND", HELP),
+        "info" if arguments.is_empty() => info_of_all(reply),
+        "info" => {
+            reply.array(arguments.len());
+            for name in arguments {
+                match find(name) {
+                    Some(found) => info(&found, reply),
+                    None => reply.null_array(),
+                }
+            }
+        }
+        "list" => list(arguments, reply)?,
+        _ => return Err(unknown_subcommand(words)),
+    }
+    Ok(())
+}
+
+/// A command, or a subcommand with its container.
+struct Found {
+    spec: &'static CommandSpec,
+    container: Option<&'static CommandSpec>,
+}
+
+impl Found {
+    fn full_name(&self) -> String {
+        match self.container {
+            Some(container) => format!("{}|{}", container.name, self.spec.name),
+            None => self.spec.name.to_owned(),
+        }
+    }
+}
+
+/// Finds `name` or `container|name`.
+fn find(name: &[u8]) -> Option<Found> {
+    let mut parts = name.splitn(2, |byte| *byte == b'|');
+    let command = spec(lookup(parts.next()?)?);
+    match parts.next() {
+        None => Some(Found { spec: command, container: None }),
+        Some(name) => Some(Found { spec: command.subcommand(name)?, container: Some(command) }),
+    }
+}
+
+fn info_of_all(reply: &mut Reply) {
+    reply.array(command_count());
+    for spec in table::all() {
+        info(&Found { spec, container: None }, reply);
+    }
+}
+
+fn info(found: &Found, reply: &mut Reply) {
+    let spec = found.spec;
+    let name = found.full_name();
+    reply.array(10);
+    reply.bulk(name.as_bytes());
+    reply.integer(spec.arity.into());
+    status_set(reply, &flag_names(spec.flags));
+    reply.integer(spec.keys.first.into());
+    reply.integer(spec.keys.last.into());
+    reply.integer(spec.keys.step.into());
+    status_set(reply, &categories(spec));
+    let tips = tips(&name);
+    reply.set(tips.len());
+    for tip in tips {
+        reply.bulk(tip.as_bytes());
+    }
+    key_specs(spec, reply);
+    if spec.subcommands.is_empty() {
+        reply.set(0);
+    } else {
+        reply.array(spec.subcommands.len());
+    }
+    for subcommand in spec.subcommands {
+        info(&Found { spec: subcommand, container: Some(spec) }, reply);
+    }
+}
+
+fn status_set(reply: &mut Reply, names: &[&str]) {
+    reply.set(names.len());
+    for name in names {
+        reply.simple(name);
+    }
+}
+
+/// In the order in which Redis lists them.
+fn flag_names(flags: Flags) -> Vec<&'static str> {
+    const NAMES: &[(Flags, &str)] = &[
+        (Flags::WRITE, "write"),
+        (Flags::READONLY, "readonly"),
+        (Flags::DENYOOM, "denyoom"),
+        (Flags::ADMIN, "admin"),
+        (Flags::PUBSUB, "pubsub"),
+        (Flags::NOSCRIPT, "noscript"),
+        (Flags::BLOCKING, "blocking"),
+        (Flags::LOADING, "loading"),
+        (Flags::STALE, "stale"),
+        (Flags::SKIP_MONITOR, "skip_monitor"),
+        (Flags::SKIP_SLOWLOG, "skip_slowlog"),
+        (Flags::FAST, "fast"),
+        (Flags::NO_AUTH, "no_auth"),
+        (Flags::MAY_REPLICATE, "may_replicate"),
+        (Flags::NO_MANDATORY_KEYS, "no_mandatory_keys"),
+        (Flags::NO_MULTI, "no_multi"),
+        (Flags::MOVABLE_KEYS, "movablekeys"),
+        (Flags::ALLOW_BUSY, "allow_busy"),
+        (Flags::TOUCHES_ARBITRARY_KEYS, "touches_arbitrary_keys"),
+    ];
+    NAMES.iter().filter(|(flag, _)| flags.contains(*flag)).map(|(_, name)| *name).collect()
+}
+
+/// What proxies and cluster clients are told beyond the flags.
+fn tips(name: &str) -> &'static [&'static str] {
+    match name {
+        "dbsize" => &["request_policy:all_shards", "response_policy:agg_sum"],
+        "del" | "exists" | "touch" | "unlink" => {
+            &["request_policy:multi_shard", "response_policy:agg_sum"]
+        }
+        "flushall" | "flushdb" => &["request_policy:all_shards", "response_policy:all_succeeded"],
+        "keys" => &["request_policy:all_shards", "nondeterministic_output_order"],
+        "mget" => &["request_policy:multi_shard"],
+        "mset" => &["request_policy:multi_shard", "response_policy:all_succeeded"],
+        "ping" => &["request_policy:all_shards", "response_policy:all_succeeded"],
+        "randomkey" => &["request_policy:all_shards", "nondeterministic_output"],
+        "scan" => &["nondeterministic_output", "request_policy:special", "response_policy:special"],
+        "wait" => &["request_policy:all_shards", "response_policy:agg_min"],
+        "info" => {
+            &["nondeterministic_output", "request_policy:all_shards", "response_policy:special"]
+        }
+        "client|setinfo" | "client|setname" | "config|resetstat" | "config|set" => {
+            &["request_policy:all_nodes", "response_policy:all_succeeded"]
+        }
+        "hrandfield" | "spop" | "srandmember" | "time" | "ttl" | "pttl" | "xadd" | "xtrim"
+        | "zrandmember" | "client|info" | "client|list" | "cluster|info" | "cluster|nodes"
+        | "cluster|shards" | "cluster|slots" | "raft.info" | "role" => &["nondeterministic_output"],
+        "hgetall" | "hkeys" | "hvals" | "sdiff" | "sinter" | "smembers" | "sunion" | "command"
+        | "command|docs" | "command|info" | "command|list" => &["nondeterministic_output_order"],
+        _ => &[],
+    }
+}
+
+/// One specification for the keys that the positions of the table describe; none where they are
+/// found by other means, for which there is COMMAND GETKEYS.
+fn key_specs(spec: &CommandSpec, reply: &mut Reply) {
+    let Keys { first, last, step } = spec.keys;
+    if first == 0 || spec.flags.contains(Flags::MOVABLE_KEYS) {
+        reply.set(0);
+        return;
+    }
+    reply.set(1);
+    reply.map(3);
+    reply.bulk(b"flags");
+    let access: &[&str] = if spec.is_write() { &["RW", "update"] } else { &["RO", "access"] };
+    status_set(reply, access);
+    reply.bulk(b"begin_search");
+    search(reply, "index", &[("index", first)]);
+    reply.bulk(b"find_keys");
+    // Counted from the first key, unless from the end.
+    let last = if last < 0 { last } else { last - first };
+    search(reply, "range", &[("lastkey", last), ("keystep", step), ("limit", 0)]);
+}
+
+fn search(reply: &mut Reply, kind: &str, parameters: &[(&str, i16)]) {
+    reply.map(2);
+    reply.bulk(b"type");
+    reply.bulk(kind.as_bytes());
+    reply.bulk(b"spec");
+    reply.map(parameters.len());
+    for (name, value) in parameters {
+        reply.bulk(name.as_bytes());
+        reply.integer((*value).into());
+    }
+}
+
+/// Names that nobody knows are left out.
+fn docs(arguments: Arguments<'_, '_>, reply: &mut Reply) {
+    let found: Vec<Found> = if arguments.is_empty() {
+        table::all().map(|spec| Found { spec, container: None }).collect()
+    } else {
+        arguments.iter().filter_map(|name| find(name)).collect()
+    };
+    reply.map(found.len());
+    for found in &found {
+        docs_of(found, reply);
+    }
+}
+
+fn docs_of(found: &Found, reply: &mut Reply) {
+    let spec = found.spec;
+    reply.bulk(found.full_name().as_bytes());
+    let fields = [
+        ("summary", spec.docs.summary),
+        ("since", spec.docs.since),
+        ("group", spec.docs.group),
+        ("complexity", spec.docs.complexity),
+    ];
+    let known = || fields.iter().filter(|(_, text)| !text.is_empty());
+    reply.map(known().count() + usize::from(!spec.subcommands.is_empty()));
+    for (name, text) in known() {
+        reply.bulk(name.as_bytes());
+        reply.bulk(text.as_bytes());
+    }
+    if !spec.subcommands.is_empty() {
+        reply.bulk(b"subcommands");
+        reply.map(spec.subcommands.len());
+        for subcommand in spec.subcommands {
+            docs_of(&Found { spec: subcommand, container: Some(spec) }, reply);
+        }
+    }
+}
+
+fn get_keys(argv: Arguments<'_, '_>, reply: &mut Reply) -> Result<(), CommandError> {
+    let Some(command) = lookup(argv[0]).map(spec) else {
+        return Err(CommandError::text("ERR Invalid command specified"));
+    };
+    let (resolved, _) = resolve(command, &argv[1..]).map_err(|error| match error {
+        CommandError::Arity(_) => {
+            CommandError::text("ERR Invalid number of arguments specified for command")
+        }
+        _ => CommandError::text("ERR Invalid command specified"),
+    })?;
+    let movable = resolved.flags.contains(Flags::MOVABLE_KEYS);
+    if resolved.keys == Keys::NONE && !movable {
+        return Err(CommandError::text("ERR The command has no key arguments"));
+    }
+    let positions = keys_of(command, argv);
+    if positions.is_empty() && !resolved.flags.contains(Flags::NO_MANDATORY_KEYS) {
+        return Err(CommandError::text("ERR Invalid arguments specified for command"));
+    }
+    reply.array(positions.len());
+    for position in positions {
+        reply.bulk(argv[position]);
+    }
+    Ok(())
+}
+
+fn list(arguments: Arguments<'_, '_>, reply: &mut Reply) -> Result<(), CommandError> {
+    let names: Vec<String> = match arguments {
+        [] => all_names(|_, _| true),
+        [filterby, kind, value] if is_word(filterby, "FILTERBY") => {
+            if is_word(kind, "MODULE") {
+                Vec::new()
+            } else if is_word(kind, "ACLCAT") {
+                let wanted = format!("@{}", String::from_utf8_lossy(value).to_lowercase());
+                all_names(|_, spec| categories(spec).contains(&wanted.as_str()))
+            } else if is_word(kind, "PATTERN") {
+                all_names(|name, _| glob_match_nocase(value, name.as_bytes()))
+            } else {
+                return Err(CommandError::Syntax);
+            }
+        }
+        _ => return Err(CommandError::Syntax),
+    };
+    reply.array(names.len());
+    for name in names {
+        reply.bulk(name.as_bytes());
+    }
+    Ok(())
+}
+
+/// The full names of the commands and subcommands that `fits` holds for.
+fn all_names(fits: impl Fn(&str, &CommandSpec) -> bool) -> Vec<String> {
+    let mut names = Vec::new();
+    for command in table::all() {
+        let container = Some(command);
+        let subcommands = command.subcommands.iter().map(|spec| Found { spec, container });
+        for found in std::iter::once(Found { spec: command, container: None }).chain(subcommands) {
+            let name = found.full_name();
+            if fits(&name, found.spec) {
+                names.push(name);
+            }
+        }
+    }
+    names
+}
+
+const HELP: &[&str] = &[
+    "(no subcommand)",
+    "    Tells what there is to know of every command.",
+    "COUNT",
+    "    Tells how many commands there are.",
+    "DOCS [<command> ...]",
+    "    Tells what commands are for: all of them, or those that are named.",
+    "GETKEYS <command> [<arg> ...]",
+    "    Tells which of the words are keys.",
+    "INFO [<command> ...]",
+    "    Tells arity, flags and key positions: of all commands, or of those that are named.",
+    "LIST [FILTERBY (MODULE <name>|ACLCAT <category>|PATTERN <pattern>)]",
+    "    Lists the names of commands.",
+    "HELP",
+    "    Prints this help.",
+];

@@ -1,0 +1,63 @@
+//! CONFIG: reads and changes the settings of this node.
+
+use super::{Arguments, NodeView, Session, excerpt, failure, help, subcommand, unknown_subcommand};
+use crate::engine::command::NodeCommand;
+use crate::engine::error::CommandError;
+use crate::engine::reply::Reply;
+
+pub fn run(
+    words: Arguments<'_, '_>,
+    session: &mut Session,
+    view: &NodeView<'_>,
+    reply: &mut Reply,
+) -> Result<(), CommandError> {
+    let (name, arguments) = subcommand(NodeCommand::Config, words, session)?;
+    match name {
+        "get" => {
+            let found = view.settings.matching(arguments);
+            reply.map(found.len());
+            for (name, value) in &found {
+                reply.bulk(name.as_bytes());
+                reply.bulk(value.as_bytes());
+            }
+        }
+        "set" => {
+            set(arguments, view)?;
+            reply.ok();
+        }
+        "help" => help(reply, "CONFIG", HELP),
+        _ => return Err(unknown_subcommand(words)),
+    }
+    Ok(())
+}
+
+fn set(arguments: Arguments<'_, '_>, view: &NodeView<'_>) -> Result<(), CommandError> {
+    let (pairs, []) = arguments.as_chunks::<2>() else { return Err(CommandError::Syntax) };
+    let mut changes = Vec::with_capacity(pairs.len());
+    for [name, value] in pairs {
+        let name = std::str::from_utf8(name).map_err(|_| unknown_option(name))?;
+        // No setting has bytes that are no text, and a changed password would not be the one given.
+        let value = std::str::from_utf8(value).map_err(|_| {
+            failure(format!(
+                "ERR CONFIG SET failed (possibly related to argument '{name}') - argument must be \
+                 UTF-8 text"
+            ))
+        })?;
+        changes.push((name, value));
+    }
+    view.settings.set_all(&changes).map_err(|error| failure(format!("ERR {error}")))
+}
+
+fn unknown_option(name: &[u8]) -> CommandError {
+    let name = excerpt(name, name.len());
+    failure(format!("ERR Unknown option or number of arguments for CONFIG SET - '{name}'"))
+}
+
+const HELP: &[&str] = &[
+    "GET <pattern> [<pattern> ...]",
+    "    Tells the settings whose names fit a pattern.",
+    "SET <setting> <value> [<setting> <value> ...]",
+    "    Changes settings of this node: all of them, or none.",
+    "HELP",
+    "    Prints this help.",
+];

@@ -1,0 +1,209 @@
+//! What concerns one connection and nothing else, and the few commands without a better place.
+
+use std::borrow::Cow;
+
+use super::client::checked_name;
+use super::{Arguments, NodeView, Outcome, REDIS_VERSION, Session, excerpt, failure, is_word};
+use crate::engine::error::CommandError;
+use crate::engine::keyspace::DATABASE_COUNT;
+use crate::engine::number::parse_integer;
+use crate::engine::reply::{Protocol, Reply};
+use crate::node::shared::NodeState;
+
+const WRONG_PASSWORD: CommandError =
+    CommandError::text("WRONGPASS invalid username-password pair or user is disabled.");
+
+pub fn ping(arguments: Arguments<'_, '_>, reply: &mut Reply) -> Result<(), CommandError> {
+    match arguments {
+        [] => reply.simple("PONG"),
+        [message] => reply.bulk(message),
+        _ => return Err(CommandError::Arity(Cow::Borrowed("ping"))),
+    }
+    Ok(())
+}
+
+pub fn auth(
+    arguments: Arguments<'_, '_>,
+    session: &mut Session,
+    view: &NodeView<'_>,
+    reply: &mut Reply,
+) -> Result<(), CommandError> {
+    match arguments {
+        [_] if view.settings.get("requirepass").is_empty() => {
+            return Err(CommandError::text(
+                "ERR AUTH <password> called without any password configured for the default user. \
+                 Are you sure your configuration is correct?",
+            ));
+        }
+        [password] => authenticate(b"default", password, session, view)?,
+        [user, password] => authenticate(user, password, session, view)?,
+        _ => return Err(CommandError::Syntax),
+    }
+    reply.ok();
+    Ok(())
+}
+
+/// A failed attempt leaves the session as authenticated as it was.
+fn authenticate(
+    user: &[u8],
+    password: &[u8],
+    session: &mut Session,
+    view: &NodeView<'_>,
+) -> Result<(), CommandError> {
+    let wanted = view.settings.get("requirepass");
+    if user != b"default" || !(wanted.is_empty() || is_equal(wanted.as_bytes(), password)) {
+        return Err(WRONG_PASSWORD);
+    }
+    session.authenticated = true;
+    Ok(())
+}
+
+/// Compares without telling by its time how many bytes were right.
+fn is_equal(secret: &[u8], offered: &[u8]) -> bool {
+    let same_len = secret.len() == offered.len();
+    let difference = offered
+        .iter()
+        .zip(secret.iter().cycle())
+        .fold(0, |difference, (left, right)| difference | (left ^ right));
+    same_len && difference == 0
+}
+
+pub fn hello(
+    arguments: Arguments<'_, '_>,
+    session: &mut Session,
+    view: &NodeView<'_>,
+    reply: &mut Reply,
+) -> Result<(), CommandError> {
+    let (protocol, mut options) = match arguments {
+        [] => (session.protocol, arguments),
+        [version, options @ ..] => (protocol(version)?, options),
+    };
+    let (mut credentials, mut name) = (None, None);
+    while let [option, rest @ ..] = options {
+        options = match rest {
+            [user, password, rest @ ..] if is_word(option, "AUTH") => {
+                credentials = Some((*user, *password));
+                rest
+            }
+            [wanted, rest @ ..] if is_word(option, "SETNAME") => {
+                name = Some(checked_name(wanted)?);
+                rest
+            }
+            _ => {
+                let option = excerpt(option, option.len());
+                return Err(failure(format!("ERR Syntax error in HELLO option '{option}'")));
+            }
+        };
+    }
+    if let Some((user, password)) = credentials {
+        authenticate(user, password, session, view)?;
+    }
+    if !session.authenticated {
+        return Err(CommandError::text(
+            "NOAUTH HELLO must be called with the client already authenticated, otherwise the \
+             HELLO <proto> AUTH <user> <pass> option can be used to authenticate the client and \
+             select the RESP protocol version at the same time",
+        ));
+    }
+    if let Some(name) = name {
+        session.name = name;
+    }
+    session.protocol = protocol;
+    // The reply already comes in the protocol that was asked for.
+    reply.protocol = protocol;
+    greet(session, reply);
+    Ok(())
+}
+
+fn protocol(version: &[u8]) -> Result<Protocol, CommandError> {
+    match parse_integer(version) {
+        Some(2) => Ok(Protocol::Resp2),
+        Some(3) => Ok(Protocol::Resp3),
+        Some(_) => Err(CommandError::text("NOPROTO unsupported protocol version")),
+        None => Err(CommandError::text("ERR Protocol version is not an integer or out of range")),
+    }
+}
+
+fn greet(session: &Session, reply: &mut Reply) {
+    reply.map(7);
+    reply.bulk(b"server");
+    reply.bulk(b"redis");
+    reply.bulk(b"version");
+    reply.bulk(REDIS_VERSION.as_bytes());
+    reply.bulk(b"proto");
+    reply.integer(if session.protocol == Protocol::Resp3 { 3 } else { 2 });
+    reply.bulk(b"id");
+    reply.integer(session.id as i64);
+    reply.bulk(b"mode");
+    reply.bulk(b"standalone");
+    reply.bulk(b"role");
+    // Every node takes writes, and clients look here for a node that does.
+    reply.bulk(b"master");
+    reply.bulk(b"modules");
+    reply.array(0);
+}
+
+pub fn select(
+    arguments: Arguments<'_, '_>,
+    session: &mut Session,
+    reply: &mut Reply,
+) -> Result<(), CommandError> {
+    let number = parse_integer(arguments[0]).ok_or(CommandError::NotInteger)?;
+    if i32::try_from(number).is_err() {
+        return Err(CommandError::text(
+            "ERR value is out of range, value must between -2147483648 and 2147483647",
+        ));
+    }
+    match u8::try_from(number) {
+        Ok(database) if database < DATABASE_COUNT => session.database = database,
+        _ => return Err(CommandError::DatabaseOutOfRange),
+    }
+    reply.ok();
+    Ok(())
+}
+
+/// Back to what a new connection is, but for what the client library told of itself.
+pub fn reset(session: &mut Session, view: &NodeView<'_>, reply: &mut Reply) {
+    session.database = 0;
+    session.protocol = Protocol::Resp2;
+    session.authenticated = view.settings.get("requirepass").is_empty();
+    session.name.clear();
+    session.no_evict = false;
+    session.no_touch = false;
+    reply.protocol = Protocol::Resp2;
+    reply.simple("RESET");
+}
+
+pub fn time(view: &NodeView<'_>, reply: &mut Reply) {
+    reply.array(2);
+    reply.bulk((view.unix_ms / 1000).to_string().as_bytes());
+    // The clock of a pass counts milliseconds.
+    reply.bulk((view.unix_ms % 1000 * 1000).to_string().as_bytes());
+}
+
+/// SHUTDOWN [NOSAVE | SAVE] [NOW] [FORCE] [ABORT]. There is no disk: a node that was asked to save
+/// first cannot, and does not stop unless it is forced to.
+pub fn shutdown(
+    arguments: Arguments<'_, '_>,
+    view: &NodeView<'_>,
+) -> Result<Outcome, CommandError> {
+    let has = |word: &str| arguments.iter().any(|argument| is_word(argument, word));
+    let is_known = |argument: &&[u8]| {
+        ["NOSAVE", "SAVE", "NOW", "FORCE", "ABORT"].iter().any(|word| is_word(argument, word))
+    };
+    let abort = has("ABORT");
+    let contradictory = abort && arguments.len() > 1 || has("SAVE") && has("NOSAVE");
+    if contradictory || !arguments.iter().all(is_known) {
+        return Err(CommandError::Syntax);
+    }
+    if abort {
+        return Err(match view.shared.state() {
+            NodeState::Stopping => CommandError::text("ERR The shutdown cannot be aborted."),
+            _ => CommandError::text("ERR No shutdown in progress."),
+        });
+    }
+    if has("SAVE") && !has("FORCE") {
+        return Err(CommandError::text("ERR Errors trying to SHUTDOWN. Check logs."));
+    }
+    Ok(Outcome::Shutdown)
+}

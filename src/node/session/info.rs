@@ -1,0 +1,423 @@
+//! INFO: the sections that Redis has and this node can fill, in Redis's order, and `# Raft` with
+//! RedisRaft's names, in its order, before ours.
+
+use std::sync::atomic::Ordering::Relaxed;
+
+use super::cluster::{host_and_port, replicas};
+use super::{Arguments, NodeView, REDIS_VERSION, ReportUse, proc, run_id};
+use crate::engine::CommandStats;
+use crate::node::report::{DatabaseReport, EngineReport, RaftReport};
+use crate::raft::types::{Member, MemberId, Millis};
+use crate::raft::{PeerStatus, ProgressState, RoleKind, Status};
+
+pub const VERSION: &str = env!("CARGO_PKG_VERSION");
+
+type Fields = Vec<(String, String)>;
+
+/// What a section is made from.
+struct Sources<'a> {
+    raft: &'a RaftReport,
+    engine: &'a EngineReport,
+    view: &'a NodeView<'a>,
+}
+
+struct Section {
+    name: &'static str,
+    title: &'static str,
+    /// Whether it comes without being asked for by name, or by `all` only.
+    shown: Shown,
+    fields: fn(&Sources<'_>) -> Fields,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Shown {
+    ByDefault,
+    WithAll,
+}
+
+const fn section(
+    name: &'static str,
+    title: &'static str,
+    fields: fn(&Sources<'_>) -> Fields,
+) -> Section {
+    Section { name, title, shown: Shown::ByDefault, fields }
+}
+
+static SECTIONS: &[Section] = &[
+    section("server", "Server", server),
+    section("clients", "Clients", clients),
+    section("memory", "Memory", memory),
+    section("persistence", "Persistence", persistence),
+    section("stats", "Stats", stats),
+    section("replication", "Replication", replication),
+    section("cpu", "CPU", cpu),
+    section("modules", "Modules", |_| Fields::new()),
+    Section {
+        name: "commandstats",
+        title: "Commandstats",
+        shown: Shown::WithAll,
+        fields: command_stats,
+    },
+    section("errorstats", "Errorstats", error_stats),
+    section("cluster", "Cluster", |_| fields([("cluster_enabled", "0")])),
+    section("keyspace", "Keyspace", keyspace),
+    section("raft", "Raft", raft),
+];
+
+pub fn ask(arguments: Arguments<'_, '_>) -> ReportUse {
+    let lower = |argument: &&[u8]| String::from_utf8_lossy(argument).to_lowercase();
+    ReportUse::Info { sections: arguments.iter().map(lower).collect() }
+}
+
+pub fn text(
+    sections: &[String],
+    raft: &RaftReport,
+    engine: &EngineReport,
+    view: &NodeView<'_>,
+) -> String {
+    let asks_for = |name: &str| sections.iter().any(|section| section == name);
+    let default = sections.is_empty() || asks_for("default");
+    let all = asks_for("all") || asks_for("everything");
+    let sources = Sources { raft, engine, view };
+    let mut text = String::new();
+    for section in SECTIONS {
+        let by_default = default && section.shown == Shown::ByDefault;
+        if !(by_default || all || asks_for(section.name)) {
+            continue;
+        }
+        if !text.is_empty() {
+            text.push_str("\r\n");
+        }
+        text.push_str(&format!("# {}\r\n", section.title));
+        for (name, value) in (section.fields)(&sources) {
+            text.push_str(&format!("{name}:{value}\r\n"));
+        }
+    }
+    text
+}
+
+fn fields<const N: usize, V: ToString>(fields: [(&str, V); N]) -> Fields {
+    fields.into_iter().map(|(name, value)| (name.to_owned(), value.to_string())).collect()
+}
+
+fn server(sources: &Sources<'_>) -> Fields {
+    let NodeView { shared, unix_ms, .. } = sources.view;
+    let uptime = shared.started.elapsed().as_secs();
+    let executable = std::env::current_exe().map(|path| path.display().to_string());
+    fields([
+        ("redis_version", REDIS_VERSION.to_owned()),
+        ("mayfly_version", VERSION.to_owned()),
+        ("redis_mode", "standalone".to_owned()),
+        ("os", proc::operating_system()),
+        ("arch_bits", usize::BITS.to_string()),
+        ("multiplexing_api", "io_uring".to_owned()),
+        ("process_id", std::process::id().to_string()),
+        ("run_id", run_id(shared.boot)),
+        ("tcp_port", shared.port.to_string()),
+        ("server_time_usec", (unix_ms * 1000).to_string()),
+        ("uptime_in_seconds", uptime.to_string()),
+        ("uptime_in_days", (uptime / 86_400).to_string()),
+        ("executable", executable.unwrap_or_default()),
+        ("slot_name", shared.slot.clone()),
+        ("layout", shared.layout.clone()),
+    ])
+}
+
+fn clients(sources: &Sources<'_>) -> Fields {
+    let NodeView { shared, settings, .. } = sources.view;
+    fields([
+        ("connected_clients", shared.clients.connected.load(Relaxed).to_string()),
+        ("maxclients", settings.get("maxclients")),
+        // No command of the table blocks or tracks.
+        ("blocked_clients", "0".to_owned()),
+        ("tracking_clients", "0".to_owned()),
+    ])
+}
+
+/// All figures are the kernel's, for the whole process: what the allocator holds in reserve counts
+/// as used, as it does for whoever sizes the machine.
+fn memory(sources: &Sources<'_>) -> Fields {
+    let settings = sources.view.settings;
+    let memory = proc::memory();
+    let bytes_max: u64 = settings.get("maxmemory").parse().unwrap_or(0);
+    fields([
+        ("used_memory", memory.resident.to_string()),
+        ("used_memory_human", human(memory.resident)),
+        ("used_memory_rss", memory.resident.to_string()),
+        ("used_memory_rss_human", human(memory.resident)),
+        ("used_memory_peak", memory.resident_peak.to_string()),
+        ("used_memory_peak_human", human(memory.resident_peak)),
+        ("total_system_memory", memory.system.to_string()),
+        ("total_system_memory_human", human(memory.system)),
+        ("maxmemory", bytes_max.to_string()),
+        ("maxmemory_human", human(bytes_max)),
+        ("maxmemory_policy", settings.get("maxmemory-policy")),
+        ("mem_allocator", "mimalloc".to_owned()),
+    ])
+}
+
+fn human(bytes: u64) -> String {
+    const UNITS: [(u64, &str); 4] =
+        [(1 << 40, "T"), (1 << 30, "G"), (1 << 20, "M"), (1 << 10, "K")];
+    match UNITS.iter().find(|(size, _)| bytes >= *size) {
+        Some((size, unit)) => format!("{:.2}{unit}", bytes as f64 / *size as f64),
+        None => format!("{bytes}B"),
+    }
+}
+
+/// There is no disk, so nothing is ever loaded or saved; clients wait for `loading:0`.
+fn persistence(_: &Sources<'_>) -> Fields {
+    fields([
+        ("loading", "0"),
+        ("async_loading", "0"),
+        ("rdb_changes_since_last_save", "0"),
+        ("rdb_bgsave_in_progress", "0"),
+        ("rdb_last_bgsave_status", "ok"),
+        ("aof_enabled", "0"),
+        ("aof_rewrite_in_progress", "0"),
+    ])
+}
+
+fn stats(sources: &Sources<'_>) -> Fields {
+    let clients = &sources.view.shared.clients;
+    let engine = sources.engine;
+    fields([
+        ("total_connections_received", clients.accepted.load(Relaxed)),
+        ("total_commands_processed", clients.commands.load(Relaxed)),
+        ("total_net_input_bytes", clients.input_bytes.load(Relaxed)),
+        ("total_net_output_bytes", clients.output_bytes.load(Relaxed)),
+        ("rejected_connections", clients.rejected.load(Relaxed)),
+        ("expired_keys", engine.keyspace.expired),
+        // Nothing is evicted: memory has no limit.
+        ("evicted_keys", 0),
+        ("keyspace_hits", engine.keyspace.hits),
+        ("keyspace_misses", engine.keyspace.misses),
+        ("total_error_replies", engine.total_errors),
+        ("client_query_buffer_limit_disconnections", clients.query_limit_closed.load(Relaxed)),
+        ("client_output_buffer_limit_disconnections", clients.output_limit_closed.load(Relaxed)),
+        // Those of other nodes' clients among them, since every node applies every entry.
+        ("total_commands_applied", engine.total_commands),
+    ])
+}
+
+/// Every node is a master: it takes writes, whoever leads, and tools look here for a node that
+/// does. Its replicas are those that it leads.
+fn replication(sources: &Sources<'_>) -> Fields {
+    let raft = sources.raft;
+    let replicas = replicas(raft);
+    let commit_index = raft.status.as_ref().map_or(0, |status| status.commit_index.0);
+    let mut all =
+        fields([("role", "master".to_owned()), ("connected_slaves", replicas.len().to_string())]);
+    for (number, replica) in replicas.iter().enumerate() {
+        let link = raft.links.iter().find(|link| link.id == replica.id);
+        let online = link.is_some_and(|link| link.state == "connected");
+        let state = if online { "online" } else { "wait_bgsave" };
+        let heard_ms = peer_of(raft, replica.id).and_then(|peer| peer.last_heard_ms);
+        let lag = heard_ms.map_or(-1, |ms| seconds_since(ms, sources.view.now_ms));
+        let (ip, port, offset) = (replica.host, replica.port, replica.match_index);
+        let value = format!("ip={ip},port={port},state={state},offset={offset},lag={lag}");
+        all.push((format!("slave{number}"), value));
+    }
+    all.extend(fields([
+        ("master_replid", run_id(raft.cluster)),
+        ("master_repl_offset", commit_index.to_string()),
+    ]));
+    all
+}
+
+fn peer_of(raft: &RaftReport, id: MemberId) -> Option<&PeerStatus> {
+    raft.status.as_ref()?.peers.iter().find(|peer| peer.id == id)
+}
+
+fn seconds_since(then_ms: Millis, now_ms: Millis) -> i64 {
+    (now_ms.saturating_sub(then_ms) / 1000) as i64
+}
+
+fn cpu(_: &Sources<'_>) -> Fields {
+    let cpu = proc::cpu_seconds();
+    fields([
+        ("used_cpu_sys", format!("{:.6}", cpu.system)),
+        ("used_cpu_user", format!("{:.6}", cpu.user)),
+    ])
+}
+
+/// Commands on data only, and without the time they took: no command is timed by itself.
+fn command_stats(sources: &Sources<'_>) -> Fields {
+    let line = |(name, counts): &(&str, CommandStats)| {
+        let (calls, failed) = (counts.calls, counts.failed);
+        (format!("cmdstat_{name}"), format!("calls={calls},failed_calls={failed}"))
+    };
+    sources.engine.commands.iter().map(line).collect()
+}
+
+fn error_stats(sources: &Sources<'_>) -> Fields {
+    let line =
+        |(code, count): &(String, u64)| (format!("errorstat_{code}"), format!("count={count}"));
+    sources.engine.errors.iter().map(line).collect()
+}
+
+fn keyspace(sources: &Sources<'_>) -> Fields {
+    let line = |database: &DatabaseReport| {
+        let (keys, expires) = (database.keys, database.volatile);
+        // Redis's own value for a mean that it has not sampled.
+        (format!("db{}", database.number), format!("keys={keys},expires={expires},avg_ttl=0"))
+    };
+    sources.engine.databases.iter().map(line).collect()
+}
+
+fn raft(sources: &Sources<'_>) -> Fields {
+    let fields = RaftFields::of(sources.raft, sources.engine, sources.view);
+    let version = ("version".to_owned(), VERSION.to_owned());
+    std::iter::once(version)
+        .chain(fields.general)
+        .chain(fields.log)
+        .chain(fields.snapshot)
+        .chain(fields.links)
+        .map(|(name, value)| (format!("raft_{name}"), value))
+        .collect()
+}
+
+/// What INFO raft and RAFT.INFO tell, without the prefix of the former.
+pub struct RaftFields {
+    pub general: Fields,
+    pub log: Fields,
+    pub snapshot: Fields,
+    pub links: Fields,
+}
+
+impl RaftFields {
+    pub fn of(raft: &RaftReport, engine: &EngineReport, view: &NodeView<'_>) -> Self {
+        Self {
+            general: general(raft, view),
+            log: log(raft, engine),
+            snapshot: snapshot(raft),
+            links: links(raft),
+        }
+    }
+}
+
+fn general(raft: &RaftReport, view: &NodeView<'_>) -> Fields {
+    let status = raft.status.as_ref();
+    let configuration = status.map(|status| &status.configuration);
+    let number = |id: Option<MemberId>| id.map_or("-1".to_owned(), |id| id.to_string());
+    let leader_id = status.and_then(|status| status.leader_id);
+    let dbid = status.map_or(String::new(), |_| format!("{:032x}", raft.cluster));
+    let is_voting = |status: &Status| yes_or_no(status.configuration.is_voter(status.id));
+    let mut all = fields([
+        ("dbid", dbid),
+        ("node_id", raft.member.to_string()),
+        ("state", view.shared.state().name().to_owned()),
+        ("role", status.map_or("(none)", |status| status.role.name()).to_owned()),
+        ("is_voting", status.map_or("-", is_voting).to_owned()),
+        ("voted_for", number(status.and_then(|status| status.voted_for))),
+        ("leader_id", number(leader_id)),
+        ("current_term", status.map_or(0, |status| status.term.0).to_string()),
+        ("num_nodes", configuration.map_or(0, |it| it.members.len()).to_string()),
+        ("num_voting_nodes", configuration.map_or(0, |it| it.voters.len()).to_string()),
+    ]);
+    if let Some(status) = status {
+        let others = status.configuration.members.iter().filter(|member| member.id != status.id);
+        for (number, member) in others.enumerate() {
+            all.push((format!("node{}", number + 1), node_line(member, status, raft, view)));
+        }
+    }
+    let leader = configuration.zip(leader_id).and_then(|(it, id)| it.member(id));
+    all.extend(fields([
+        ("leader_addr", leader.map_or("", |leader| &leader.client_address)),
+        ("quorum_ok", yes_or_no(status.is_some_and(|status| has_quorum(status, view)))),
+        ("is_joint", yes_or_no(configuration.is_some_and(|it| it.is_joint()))),
+    ]));
+    all
+}
+
+fn yes_or_no(value: bool) -> &'static str {
+    if value { "yes" } else { "no" }
+}
+
+/// Whether a majority of the voters is there: for a leader, that it has heard of them within an
+/// election timeout; for another member, that it has a leader, which is one only as long as that
+/// holds.
+fn has_quorum(status: &Status, view: &NodeView<'_>) -> bool {
+    if status.role != RoleKind::Leader {
+        return status.leader_id.is_some();
+    }
+    let patience_ms: Millis = view.settings.get("raft.election-timeout").parse().unwrap_or(0);
+    let is_heard = |id: &&MemberId| {
+        let peer = status.peers.iter().find(|peer| peer.id == **id);
+        let heard_ms = peer.and_then(|peer| peer.last_heard_ms);
+        **id == status.id || heard_ms.is_some_and(|ms| ms + patience_ms >= view.now_ms)
+    };
+    let has_majority = |voters: &[MemberId]| {
+        voters.is_empty() || voters.iter().filter(is_heard).count() > voters.len() / 2
+    };
+    let configuration = &status.configuration;
+    has_majority(&configuration.voters) && has_majority(&configuration.voters_outgoing)
+}
+
+/// RedisRaft's fields of another member, and, of those this node leads, how far they are.
+fn node_line(member: &Member, status: &Status, raft: &RaftReport, view: &NodeView<'_>) -> String {
+    let (host, port) = host_and_port(&member.peer_address);
+    let link = raft.links.iter().find(|link| link.id == member.id);
+    let connected_at_ms = link.and_then(|link| link.connected_at_ms);
+    let mut line = format!(
+        "id={},state={},voting={},addr={host},port={port},last_conn_secs={},conn_errors={},\
+         conn_oks={}",
+        member.id,
+        link.map_or("disconnected", |link| link.state),
+        yes_or_no(status.configuration.is_voter(member.id)),
+        connected_at_ms.map_or(-1, |ms| seconds_since(ms, view.now_ms)),
+        link.map_or(0, |link| link.errors),
+        link.map_or(0, |link| link.connections),
+    );
+    if let Some(peer) = peer_of(raft, member.id) {
+        let progress = match peer.state {
+            ProgressState::Probe { .. } => "probe",
+            ProgressState::Replicate => "replicate",
+            ProgressState::Snapshot => "snapshot",
+        };
+        let lag = status.last_index.0.saturating_sub(peer.match_index.0);
+        line += &format!(",progress={progress},match_index={},lag={lag}", peer.match_index);
+    }
+    line
+}
+
+fn log(raft: &RaftReport, engine: &EngineReport) -> Fields {
+    let (mut entries, mut last, mut commit, mut bytes) = (0, 0, 0, 0);
+    if let Some(status) = &raft.status {
+        entries = (status.last_index.0 + 1).saturating_sub(status.first_index.0);
+        last = status.last_index.0;
+        commit = status.commit_index.0;
+        bytes = status.log_bytes as u64;
+    }
+    fields([
+        ("log_entries", entries),
+        ("current_index", last),
+        ("commit_index", commit),
+        ("last_applied_index", engine.applied_index.0),
+        ("cache_memory_size", bytes),
+        ("cache_entries", entries),
+    ])
+}
+
+fn snapshot(raft: &RaftReport) -> Fields {
+    let snapshots = &raft.snapshots;
+    fields([
+        ("snapshot_last_idx", snapshots.last_index.to_string()),
+        ("snapshot_last_term", snapshots.last_term.to_string()),
+        ("snapshots_created", snapshots.created.to_string()),
+        ("snapshots_received", snapshots.received.to_string()),
+        ("snapshot_in_progress", yes_or_no(snapshots.is_in_progress).to_owned()),
+    ])
+}
+
+fn links(raft: &RaftReport) -> Fields {
+    let status = raft.status.as_ref();
+    let transfer = status.and_then(|status| status.transfer_target);
+    fields([
+        ("transfer_target", transfer.map_or("-1".to_owned(), |id| id.to_string())),
+        ("pending_reads", status.map_or(0, |status| status.pending_reads).to_string()),
+        ("outstanding_batches", status.map_or(0, |it| it.outstanding_batches).to_string()),
+        ("bad_frames", raft.counters.bad_frames.to_string()),
+        ("dropped_messages", raft.counters.dropped_messages.to_string()),
+    ])
+}

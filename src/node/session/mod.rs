@@ -1,0 +1,336 @@
+//! One client's session, and the commands that the node itself answers: what they need is known
+//! here, or another role is asked for it.
+//!
+//! Nothing here touches a socket, the log or the keyspace. A command is answered at once from the
+//! session and the [`NodeView`], or becomes a [`Wait`] and is answered when what it waits for has
+//! come. Invariant: a handler that fails has written nothing.
+
+mod client;
+mod cluster;
+mod command;
+mod config;
+mod connection;
+mod info;
+mod proc;
+mod raft;
+#[cfg(test)]
+mod tests;
+
+use std::borrow::Cow;
+use std::net::SocketAddr;
+
+use crate::engine::command::{CommandId, NodeCommand, lookup, resolve, spec};
+use crate::engine::error::CommandError;
+use crate::engine::reply::{Protocol, Reply};
+use crate::raft::types::{Boot, Millis};
+
+use super::mailbox::{AdminCommand, Survey};
+use super::report::{EngineReport, RaftReport};
+use super::settings::SharedSettings;
+use super::shared::Shared;
+
+pub use client::{Buffers, describe, finish_survey};
+
+/// The Redis whose replies and errors are given, for clients that look at the version.
+pub const REDIS_VERSION: &str = "7.2.4";
+
+/// The longest part of a word that an error repeats.
+const SHOWN_BYTES_MAX: usize = 128;
+
+/// What a client has set up on its connection.
+#[derive(Clone, Debug)]
+pub struct Session {
+    pub id: u64,
+    pub peer: SocketAddr,
+    pub local: SocketAddr,
+    pub database: u8,
+    pub protocol: Protocol,
+    pub authenticated: bool,
+    pub name: Vec<u8>,
+    pub library_name: Vec<u8>,
+    pub library_version: Vec<u8>,
+    /// What CLIENT NO-EVICT and CLIENT NO-TOUCH asked for. Nothing is evicted and no access time is
+    /// kept, so both are only shown.
+    pub no_evict: bool,
+    pub no_touch: bool,
+    pub connected_at_ms: Millis,
+    pub active_at_ms: Millis,
+    /// The command that ran last, for CLIENT LIST.
+    pub last_command: Option<CommandId>,
+    /// The subcommand that ran last, and of which container: it counts only while `last_command` is
+    /// that container.
+    last_subcommand: Option<(NodeCommand, &'static str)>,
+    pub commands: u64,
+}
+
+/// What becomes of a command after [`run`].
+#[derive(Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// Its reply is written.
+    Replied,
+    /// Its reply is written, and is the last of the connection.
+    ReplyAndClose,
+    /// Another role must do something first.
+    Wait(Wait),
+    /// The node stops in good order; the end of the connection is the reply.
+    Shutdown,
+}
+
+/// What a suspended client waits for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Wait {
+    /// The raft role carries the command out and makes the reply.
+    Admin(AdminCommand),
+    /// Reports of raft and apply, from which [`finish_report`] makes the reply.
+    Report(ReportUse),
+    /// All net roles look at their clients; [`finish_survey`] makes the reply.
+    Survey(Survey),
+}
+
+/// Which command asked for a report.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ReportUse {
+    /// Names of sections in lower case.
+    Info {
+        sections: Vec<String>,
+    },
+    RaftInfo,
+    Role,
+    ClusterInfo,
+    ClusterNodes,
+    /// CLUSTER REPLICAS of the leader with this id.
+    ClusterReplicas {
+        of: String,
+    },
+    ClusterShardId,
+    ClusterShards,
+    ClusterSlots,
+    /// WAIT
+    InSync,
+}
+
+/// What the commands may look at beyond their session.
+pub struct NodeView<'a> {
+    pub shared: &'a Shared,
+    pub settings: &'a SharedSettings,
+    /// Milliseconds of the monotonic clock.
+    pub now_ms: Millis,
+    pub unix_ms: Millis,
+}
+
+type Arguments<'a, 'b> = &'a [&'b [u8]];
+
+impl Session {
+    pub fn new(
+        id: u64,
+        peer: SocketAddr,
+        local: SocketAddr,
+        authenticated: bool,
+        now_ms: Millis,
+    ) -> Self {
+        Self {
+            id,
+            peer,
+            local,
+            database: 0,
+            protocol: Protocol::Resp2,
+            authenticated,
+            name: Vec::new(),
+            library_name: Vec::new(),
+            library_version: Vec::new(),
+            no_evict: false,
+            no_touch: false,
+            connected_at_ms: now_ms,
+            active_at_ms: now_ms,
+            last_command: None,
+            last_subcommand: None,
+            commands: 0,
+        }
+    }
+}
+
+/// Runs a command that the node answers itself.
+///
+/// Precondition: `words[0]` is the name of `command` in the table, which accepts their number.
+pub fn run(
+    command: NodeCommand,
+    words: Arguments<'_, '_>,
+    session: &mut Session,
+    view: &NodeView<'_>,
+    reply: &mut Reply,
+) -> Outcome {
+    let outcome = try_run(command, words, session, view, reply);
+    outcome.unwrap_or_else(|error| {
+        reply.error(&error);
+        Outcome::Replied
+    })
+}
+
+fn try_run(
+    command: NodeCommand,
+    words: Arguments<'_, '_>,
+    session: &mut Session,
+    view: &NodeView<'_>,
+    reply: &mut Reply,
+) -> Result<Outcome, CommandError> {
+    let arguments = &words[1..];
+    match command {
+        NodeCommand::Auth => connection::auth(arguments, session, view, reply)?,
+        NodeCommand::Client => return client::run(words, session, reply),
+        NodeCommand::Cluster => return cluster::run(words, session, view, reply),
+        NodeCommand::Command => command::run(words, session, reply)?,
+        NodeCommand::Config => config::run(words, session, view, reply)?,
+        NodeCommand::Echo => reply.bulk(arguments[0]),
+        NodeCommand::Hello => connection::hello(arguments, session, view, reply)?,
+        NodeCommand::Info => return Ok(report(info::ask(arguments))),
+        NodeCommand::Ping => connection::ping(arguments, reply)?,
+        NodeCommand::Quit => {
+            reply.ok();
+            return Ok(Outcome::ReplyAndClose);
+        }
+        NodeCommand::RaftCluster => return raft::cluster(arguments),
+        NodeCommand::RaftConfig => raft::config(arguments, view, reply)?,
+        NodeCommand::RaftDebug => return raft::debug(arguments),
+        NodeCommand::RaftInfo => return Ok(report(ReportUse::RaftInfo)),
+        NodeCommand::RaftNode => return raft::node(arguments),
+        NodeCommand::RaftTimeoutNow => return Ok(admin(AdminCommand::TimeoutNow)),
+        NodeCommand::RaftTransferLeader => return raft::transfer_leader(arguments),
+        // Every node serves reads and writes, so there is nothing to switch.
+        NodeCommand::Readonly | NodeCommand::Readwrite => reply.ok(),
+        NodeCommand::Reset => connection::reset(session, view, reply),
+        NodeCommand::Role => return Ok(report(ReportUse::Role)),
+        NodeCommand::Select => connection::select(arguments, session, reply)?,
+        NodeCommand::Shutdown => return connection::shutdown(arguments, view),
+        NodeCommand::Time => connection::time(view, reply),
+        NodeCommand::Wait => return cluster::wait(arguments),
+    }
+    Ok(Outcome::Replied)
+}
+
+/// Whether a command may start only when all earlier ones of its client are answered: it waits for
+/// another role, and its reply could otherwise overtake theirs.
+pub fn needs_order(command: NodeCommand, words: Arguments<'_, '_>) -> bool {
+    let is_one_of = |names: &[&str]| {
+        let name = words.get(1).copied().unwrap_or_default();
+        names.iter().any(|candidate| name.eq_ignore_ascii_case(candidate.as_bytes()))
+    };
+    match command {
+        NodeCommand::Info
+        | NodeCommand::RaftCluster
+        | NodeCommand::RaftDebug
+        | NodeCommand::RaftInfo
+        | NodeCommand::RaftNode
+        | NodeCommand::RaftTimeoutNow
+        | NodeCommand::RaftTransferLeader
+        | NodeCommand::Role
+        | NodeCommand::Shutdown
+        | NodeCommand::Wait => true,
+        NodeCommand::Client => is_one_of(&["info", "kill", "list"]),
+        NodeCommand::Cluster => {
+            is_one_of(&["info", "myshardid", "nodes", "replicas", "shards", "slaves", "slots"])
+        }
+        _ => false,
+    }
+}
+
+/// The error for a name that is in no table. Redis's: as much of the arguments is shown as fits.
+pub fn unknown_command(words: Arguments<'_, '_>) -> String {
+    let mut shown = String::new();
+    for word in &words[1..] {
+        if shown.len() >= SHOWN_BYTES_MAX {
+            break;
+        }
+        let room = SHOWN_BYTES_MAX - shown.len();
+        shown.push('\'');
+        shown.push_str(&excerpt(word, room));
+        shown.push_str("' ");
+    }
+    let name = excerpt(words[0], SHOWN_BYTES_MAX);
+    format!("ERR unknown command '{name}', with args beginning with: {shown}")
+}
+
+/// Makes the reply of a command that waited for a report.
+pub fn finish_report(
+    wait: &Wait,
+    raft: &RaftReport,
+    engine: &EngineReport,
+    session: &Session,
+    view: &NodeView<'_>,
+    reply: &mut Reply,
+) {
+    reply.protocol = session.protocol;
+    let Wait::Report(purpose) = wait else {
+        unreachable!("invariant: only who asked for a report gets one")
+    };
+    match purpose {
+        ReportUse::Info { sections } => {
+            reply.verbatim(&info::text(sections, raft, engine, view));
+        }
+        ReportUse::RaftInfo => reply.verbatim(&raft::info(raft, engine, view)),
+        ReportUse::Role => cluster::role(raft, reply),
+        ReportUse::ClusterInfo => cluster::info(raft, reply),
+        ReportUse::ClusterNodes => cluster::nodes(raft, view, reply),
+        ReportUse::ClusterReplicas { of } => cluster::replicas_of(of, raft, view, reply),
+        ReportUse::ClusterShardId => cluster::shard_id(raft, reply),
+        ReportUse::ClusterShards => cluster::shards(raft, view, reply),
+        ReportUse::ClusterSlots => cluster::slots(raft, view, reply),
+        ReportUse::InSync => reply.count(cluster::in_sync(raft)),
+    }
+}
+
+fn report(purpose: ReportUse) -> Outcome {
+    Outcome::Wait(Wait::Report(purpose))
+}
+
+fn admin(command: AdminCommand) -> Outcome {
+    Outcome::Wait(Wait::Admin(command))
+}
+
+/// The subcommand that `words` name, and its arguments, whose number the table accepts.
+fn subcommand<'a, 'b>(
+    container: NodeCommand,
+    words: Arguments<'a, 'b>,
+    session: &mut Session,
+) -> Result<(&'static str, Arguments<'a, 'b>), CommandError> {
+    let id = lookup(words[0]).expect("invariant: the command was found by this name");
+    let (spec, arguments) = resolve(spec(id), &words[1..])?;
+    session.last_subcommand = Some((container, spec.name));
+    Ok((spec.name, arguments))
+}
+
+/// The answer of a container to a subcommand that it lacks.
+fn unknown_subcommand(words: Arguments<'_, '_>) -> CommandError {
+    let name = excerpt(words.get(1).copied().unwrap_or_default(), SHOWN_BYTES_MAX);
+    let container = String::from_utf8_lossy(words[0]).to_uppercase();
+    failure(format!("ERR unknown subcommand '{name}'. Try {container} HELP."))
+}
+
+fn failure(text: String) -> CommandError {
+    CommandError::Text(Cow::Owned(text))
+}
+
+/// What an error repeats of a word: at most `len_max` bytes, and nothing behind a NUL.
+fn excerpt(word: &[u8], len_max: usize) -> Cow<'_, str> {
+    let end = word.iter().position(|byte| *byte == 0).unwrap_or(word.len());
+    String::from_utf8_lossy(&word[..end.min(len_max)])
+}
+
+fn is_word(argument: &[u8], word: &str) -> bool {
+    argument.eq_ignore_ascii_case(word.as_bytes())
+}
+
+/// One life of a node as the 40 hexadecimal digits that Redis's tools expect: the boot id, with its
+/// first digits once more.
+fn run_id(boot: Boot) -> String {
+    let digits = format!("{boot:032x}");
+    format!("{digits}{}", &digits[..8])
+}
+
+/// The lines of a HELP subcommand.
+fn help(reply: &mut Reply, container: &str, subcommands: &[&str]) {
+    reply.array(subcommands.len() + 1);
+    reply.simple(&format!("{container} <subcommand> [<arg> [value] [opt] ...]. Subcommands are:"));
+    for line in subcommands {
+        reply.simple(line);
+    }
+}

@@ -1,0 +1,224 @@
+//! The RAFT.* commands: the words of RedisRaft, its replies and its errors.
+
+use std::fmt::Write;
+
+use super::{Arguments, NodeView, Outcome, admin, excerpt, failure, info, is_word};
+use crate::config::{HostPort, SettingError};
+use crate::engine::error::CommandError;
+use crate::engine::number::parse_integer;
+use crate::engine::reply::Reply;
+use crate::glob::glob_match_nocase;
+use crate::node::mailbox::AdminCommand;
+use crate::node::report::{EngineReport, RaftReport};
+use crate::raft::types::{Boot, ClusterId, MemberId};
+
+/// RAFT.CLUSTER INIT `[id]` | JOIN address...
+pub fn cluster(arguments: Arguments<'_, '_>) -> Result<Outcome, CommandError> {
+    match arguments {
+        [name] if is_word(name, "INIT") => Ok(admin(AdminCommand::Init { cluster: None })),
+        [name, id] if is_word(name, "INIT") => {
+            let cluster = Some(parse_cluster_id(id)?);
+            Ok(admin(AdminCommand::Init { cluster }))
+        }
+        [name, addresses @ ..] if is_word(name, "JOIN") && !addresses.is_empty() => {
+            let addresses = addresses.iter().map(|address| parse_address(address));
+            Ok(admin(AdminCommand::Join { addresses: addresses.collect::<Result<_, _>>()? }))
+        }
+        [name, ..] if is_word(name, "INIT") || is_word(name, "JOIN") => Err(arity("raft.cluster")),
+        _ => Err(CommandError::text("RAFT.CLUSTER supports INIT / JOIN only")),
+    }
+}
+
+fn arity(name: &'static str) -> CommandError {
+    CommandError::Arity(name.into())
+}
+
+fn parse_hexadecimal(word: &[u8]) -> Option<u128> {
+    let is_digits = word.len() == 32 && word.iter().all(u8::is_ascii_hexdigit);
+    let text = std::str::from_utf8(word).ok().filter(|_| is_digits)?;
+    u128::from_str_radix(text, 16).ok()
+}
+
+fn parse_cluster_id(word: &[u8]) -> Result<ClusterId, CommandError> {
+    match parse_hexadecimal(word) {
+        Some(id) => Ok(id),
+        None if word.len() == 32 => {
+            Err(CommandError::text("ERR cluster id must be 32 hexadecimal characters"))
+        }
+        None => Err(CommandError::text("ERR cluster id must be 32 characters")),
+    }
+}
+
+fn parse_address(word: &[u8]) -> Result<String, CommandError> {
+    let address = std::str::from_utf8(word).ok().and_then(|text| HostPort::parse(text).ok());
+    match address {
+        Some(address) => Ok(address.to_string()),
+        None => Err(CommandError::text("ERR invalid node address")),
+    }
+}
+
+/// RAFT.NODE ADD | REMOVE. A node asks for its own admission: ADD carries which life of which slot
+/// it is and where its peers reach it, which nobody else can know.
+pub fn node(arguments: Arguments<'_, '_>) -> Result<Outcome, CommandError> {
+    match arguments {
+        [name, id] if is_word(name, "REMOVE") => match parse_member_id(id)? {
+            MemberId::NONE => Err(INVALID_NODE_ID),
+            id => Ok(admin(AdminCommand::Remove { id })),
+        },
+        [name, id, client_address, rest @ ..] if is_word(name, "ADD") => {
+            // A member's id is its place in the log, so nobody can choose it.
+            if parse_member_id(id)? != MemberId::NONE {
+                return Err(INVALID_NODE_ID);
+            }
+            admit(client_address, rest)
+        }
+        [name, ..] if is_word(name, "ADD") || is_word(name, "REMOVE") => Err(arity("raft.node")),
+        _ => Err(CommandError::text("ERR RAFT.NODE supports ADD / REMOVE only")),
+    }
+}
+
+const INVALID_NODE_ID: CommandError = CommandError::text("ERR invalid node id");
+
+fn parse_member_id(word: &[u8]) -> Result<MemberId, CommandError> {
+    let id = parse_integer(word).and_then(|id| u64::try_from(id).ok());
+    id.map(MemberId).ok_or(INVALID_NODE_ID)
+}
+
+/// `address SLOT name BOOT id PEER address`
+fn admit(client_address: &[u8], words: Arguments<'_, '_>) -> Result<Outcome, CommandError> {
+    let [slot_word, slot, boot_word, boot, peer_word, peer_address] = words else {
+        return Err(ADDED_BY_JOIN);
+    };
+    let named = [(slot_word, "SLOT"), (boot_word, "BOOT"), (peer_word, "PEER")];
+    if !named.iter().all(|(word, name)| is_word(word, name)) {
+        return Err(ADDED_BY_JOIN);
+    }
+    let slot = std::str::from_utf8(slot).ok().filter(|slot| !slot.is_empty());
+    let slot = slot.ok_or(CommandError::text("ERR invalid slot name"))?;
+    let boot: Option<Boot> = parse_hexadecimal(boot).filter(|boot| *boot != 0);
+    Ok(admin(AdminCommand::Admit {
+        slot: slot.to_owned(),
+        boot: boot.ok_or(CommandError::text("ERR invalid boot id"))?,
+        client_address: parse_address(client_address)?,
+        peer_address: parse_address(peer_address)?,
+    }))
+}
+
+const ADDED_BY_JOIN: CommandError =
+    CommandError::text("ERR a node is added by RAFT.CLUSTER JOIN on the node itself");
+
+/// RAFT.TRANSFER_LEADER `[id]`
+pub fn transfer_leader(arguments: Arguments<'_, '_>) -> Result<Outcome, CommandError> {
+    let target = match arguments {
+        [] => None,
+        [id] => match parse_member_id(id)? {
+            MemberId::NONE => return Err(INVALID_NODE_ID),
+            id => Some(id),
+        },
+        _ => return Err(arity("raft.transfer_leader")),
+    };
+    Ok(admin(AdminCommand::Transfer { target }))
+}
+
+/// RAFT.DEBUG COMPACT `[async]`. Dropping entries takes no time, so both ways are answered alike.
+pub fn debug(arguments: Arguments<'_, '_>) -> Result<Outcome, CommandError> {
+    match arguments {
+        [name] if is_word(name, "COMPACT") => Ok(admin(AdminCommand::Compact)),
+        [name, value] if is_word(name, "COMPACT") => match parse_integer(value) {
+            Some(_) => Ok(admin(AdminCommand::Compact)),
+            None => Err(CommandError::text("ERR invalid compact async value")),
+        },
+        [name, ..] if is_word(name, "COMPACT") => Err(arity("raft.debug")),
+        _ => Err(CommandError::text("ERR RAFT.DEBUG supports COMPACT only")),
+    }
+}
+
+/// The names that RAFT.CONFIG had for the settings, and those of today.
+const CONFIG_NAMES: &[(&str, &str)] = &[
+    ("id", "raft.id"),
+    ("addr", "raft.addr"),
+    ("request-timeout", "raft.request-timeout"),
+    ("election-timeout", "raft.election-timeout"),
+    ("reconnect-interval", "raft.reconnect-interval"),
+    ("follower-proxy", "raft.follower-proxy"),
+    ("raft-log-max-cache-size", "raft.log-max-cache-size"),
+    ("quorum-reads", "raft.quorum-reads"),
+    ("loglevel", "raft.loglevel"),
+];
+
+/// RAFT.CONFIG GET pattern | SET parameter value
+pub fn config(
+    arguments: Arguments<'_, '_>,
+    view: &NodeView<'_>,
+    reply: &mut Reply,
+) -> Result<(), CommandError> {
+    match arguments {
+        [name, pattern] if is_word(name, "GET") => {
+            let fits = |name: &str| glob_match_nocase(pattern, name.as_bytes());
+            let found: Vec<_> = CONFIG_NAMES.iter().filter(|(name, _)| fits(name)).collect();
+            reply.array(found.len() * 2);
+            for (name, setting) in found {
+                reply.bulk(name.as_bytes());
+                let value = match *name {
+                    // The setting is empty where the address follows from others.
+                    "addr" => view.shared.client_address.clone(),
+                    _ => view.settings.get(setting),
+                };
+                reply.bulk(value.as_bytes());
+            }
+            Ok(())
+        }
+        [name, parameter] if is_word(name, "SET") => {
+            let parameter = excerpt(parameter, parameter.len());
+            Err(failure(format!("ERR '{parameter}' requires a value")))
+        }
+        [name, parameter, value] if is_word(name, "SET") => {
+            set(parameter, value, view)?;
+            reply.ok();
+            Ok(())
+        }
+        _ => Err(CommandError::text(
+            "ERR Unknown RAFT.CONFIG subcommand or wrong number of arguments",
+        )),
+    }
+}
+
+fn set(parameter: &[u8], value: &[u8], view: &NodeView<'_>) -> Result<(), CommandError> {
+    let found = CONFIG_NAMES.iter().find(|(name, _)| is_word(parameter, name));
+    let Some((name, setting)) = found else {
+        let parameter = excerpt(parameter, parameter.len());
+        return Err(failure(format!("ERR invalid parameter '{parameter}'")));
+    };
+    let invalid = || failure(format!("ERR invalid '{name}' value"));
+    let value = std::str::from_utf8(value).map_err(|_| invalid())?;
+    view.settings.set_all(&[(*setting, value)]).map_err(|error| match error {
+        SettingError::Immutable { .. } => {
+            failure(format!("ERR '{name}' only supported at load time"))
+        }
+        _ => invalid(),
+    })
+}
+
+/// RAFT.INFO: what INFO raft tells, in sections and without the prefix.
+pub fn info(raft: &RaftReport, engine: &EngineReport, view: &NodeView<'_>) -> String {
+    let fields = info::RaftFields::of(raft, engine, view);
+    let sections = [
+        ("RedisRaft", vec![("redisraft_version".to_owned(), info::VERSION.to_owned())]),
+        ("Raft", fields.general),
+        ("Log", fields.log),
+        ("Snapshot", fields.snapshot),
+        ("Links", fields.links),
+    ];
+    let mut text = String::new();
+    for (title, fields) in sections {
+        let blank = if text.is_empty() { "" } else { "\r\n" };
+        let mut write = |line: std::fmt::Arguments<'_>| {
+            text.write_fmt(line).expect("invariant: writing to memory does not fail");
+        };
+        write(format_args!("{blank}# {title}\r\n"));
+        for (name, value) in fields {
+            write(format_args!("{name}:{value}\r\n"));
+        }
+    }
+    text
+}

@@ -1,0 +1,125 @@
+//! COMMAND, against what redis-server tells of the same commands.
+
+use super::*;
+use crate::engine::command::command_count;
+
+/// The entry of GET as redis-server 7.0 sends it.
+#[test]
+fn an_entry_has_its_ten_elements() {
+    let mut bench = Bench::new();
+    bench.check(&[(
+        "COMMAND INFO get",
+        "*1|*10|$3|get|:2|*2|+readonly|+fast|:1|:1|:1|*3|+@read|+@string|+@fast|*0|*1|\
+         *6|$5|flags|*2|+RO|+access|$12|begin_search|*4|$4|type|$5|index|$4|spec|*2|$5|index|:1|\
+         $9|find_keys|*4|$4|type|$5|range|$4|spec|*6|$7|lastkey|:0|$7|keystep|:1|$5|limit|:0|*0|",
+    )]);
+    bench.session.protocol = Protocol::Resp3;
+    bench.check(&[(
+        "COMMAND INFO get",
+        "*1|*10|$3|get|:2|~2|+readonly|+fast|:1|:1|:1|~3|+@read|+@string|+@fast|~0|~1|\
+         %3|$5|flags|~2|+RO|+access|$12|begin_search|%2|$4|type|$5|index|$4|spec|%1|$5|index|:1|\
+         $9|find_keys|%2|$4|type|$5|range|$4|spec|%3|$7|lastkey|:0|$7|keystep|:1|$5|limit|:0|~0|",
+    )]);
+}
+
+/// As redis-server 7.0 sends them.
+#[test]
+fn subcommands_and_tips_are_told() {
+    let mut bench = Bench::new();
+    bench.session.protocol = Protocol::Resp3;
+    bench.check(&[
+        (
+            "COMMAND INFO client|kill",
+            "*1|*10|$11|client|kill|:-3|~4|+admin|+noscript|+loading|+stale|:0|:0|:0|\
+             ~4|+@admin|+@slow|+@dangerous|+@connection|~0|~0|~0|",
+        ),
+        (
+            "COMMAND INFO config|set nosuch config|nosuch",
+            "*3|*10|$10|config|set|:-4|~4|+admin|+noscript|+loading|+stale|:0|:0|:0|\
+             ~3|+@admin|+@slow|+@dangerous|~2|$24|request_policy:all_nodes|\
+             $29|response_policy:all_succeeded|~0|~0|_|_|",
+        ),
+    ]);
+    bench.session.protocol = Protocol::Resp2;
+    let config = bench.say("COMMAND INFO config");
+    assert!(config.starts_with("*1|*10|$6|config|:-2|*0|:0|:0|:0|*1|+@slow|*0|*0|*3|*10|"));
+    bench.check(&[("COMMAND INFO nosuch", "*1|*-1|")]);
+}
+
+#[test]
+fn ranges_of_keys_count_from_the_first_one() {
+    let mut bench = Bench::new();
+    let mset = bench.say("COMMAND INFO mset");
+    assert!(mset.contains(":1|:-1|:2|") && mset.contains("$7|lastkey|:-1|$7|keystep|:2|"));
+    assert!(mset.contains("+RW|+update|"));
+    let rename = bench.say("COMMAND INFO rename");
+    assert!(rename.contains(":1|:2|:1|") && rename.contains("$7|lastkey|:1|$7|keystep|:1|"));
+}
+
+#[test]
+fn all_commands_come_without_a_name() {
+    let mut bench = Bench::new();
+    let start = format!("*{}|*10|", command_count());
+    for line in ["COMMAND", "COMMAND INFO"] {
+        let text = bench.say(line);
+        assert!(text.starts_with(&start), "{line}");
+        assert!(text.contains("|$3|get|:2|") && text.contains("|$6|client|:-2|"));
+    }
+    bench.check(&[
+        ("COMMAND COUNT", &format!(":{}|", command_count())),
+        ("COMMAND COUNT x", "-ERR wrong number of arguments for 'command|count' command|"),
+        ("COMMAND foo", "-ERR unknown subcommand 'foo'. Try COMMAND HELP.|"),
+    ]);
+}
+
+#[test]
+fn documentation_skips_what_nobody_knows() {
+    let mut bench = Bench::new();
+    bench.check(&[("COMMAND DOCS nosuch", "*0|")]);
+    let get = bench.say("COMMAND DOCS nosuch GET");
+    assert!(get.starts_with("*2|$3|get|*8|$7|summary|$"), "{get}");
+    assert!(get.contains("|$5|since|$5|1.0.0|$5|group|$6|string|$10|complexity|$4|O(1)|"), "{get}");
+    bench.session.protocol = Protocol::Resp3;
+    let client = bench.say("COMMAND DOCS client");
+    assert!(client.starts_with("%1|$6|client|%5|$7|summary|"), "{client}");
+    assert!(client.contains("|$11|subcommands|%"), "{client}");
+    assert!(client.contains("|$9|client|id|%4|"), "{client}");
+    assert!(bench.say("COMMAND DOCS client|id").starts_with("%1|$9|client|id|%4|"));
+    assert!(bench.say("COMMAND DOCS").starts_with(&format!("%{}|", command_count())));
+}
+
+#[test]
+fn keys_of_a_command_line_are_told() {
+    let wrong_number = "-ERR Invalid number of arguments specified for command|";
+    let no_keys = "-ERR The command has no key arguments|";
+    Bench::new().check(&[
+        ("COMMAND GETKEYS get a", "*1|$1|a|"),
+        ("COMMAND GETKEYS mset a b c d", "*2|$1|a|$1|c|"),
+        ("COMMAND GETKEYS object encoding a", "*1|$1|a|"),
+        ("COMMAND GETKEYS set a", wrong_number),
+        ("COMMAND GETKEYS flushall sync", no_keys),
+        ("COMMAND GETKEYS echo a", no_keys),
+        ("COMMAND GETKEYS nosuch a", "-ERR Invalid command specified|"),
+        ("COMMAND GETKEYS object nosuch a", "-ERR Invalid command specified|"),
+        ("COMMAND GETKEYS get", wrong_number),
+        ("COMMAND GETKEYS", "-ERR wrong number of arguments for 'command|getkeys' command|"),
+    ]);
+}
+
+#[test]
+fn names_are_listed_by_what_is_asked_for() {
+    let mut bench = Bench::new();
+    bench.check(&[
+        ("COMMAND LIST FILTERBY PATTERN getr*", "*1|$8|getrange|"),
+        ("COMMAND LIST FILTERBY pattern CLIENT|ID", "*1|$9|client|id|"),
+        ("COMMAND LIST FILTERBY MODULE x", "*0|"),
+        ("COMMAND LIST FILTERBY ACLCAT foo", "*0|"),
+        ("COMMAND LIST FILTERBY foo bar", "-ERR syntax error|"),
+        ("COMMAND LIST FILTERBY", "-ERR syntax error|"),
+        ("COMMAND LIST foo", "-ERR syntax error|"),
+    ]);
+    let strings = bench.say("COMMAND LIST FILTERBY ACLCAT STRING");
+    assert!(strings.contains("|$3|get|") && !strings.contains("|$4|ping|"));
+    let all = bench.say("COMMAND LIST");
+    assert!(all.contains("|$4|ping|") && all.contains("|$9|client|id|"));
+}

@@ -1,0 +1,136 @@
+//! What all roles of a node may look at: who it is, and a few numbers that one role publishes and
+//! others read. No locks on the path of a command.
+
+use std::fs::File;
+use std::io::Read;
+use std::sync::atomic::{AtomicU8, AtomicU64, AtomicUsize, Ordering};
+use std::time::Instant;
+
+use crate::raft::types::Boot;
+
+pub struct Shared {
+    /// The stable name whose place in the cluster this process takes.
+    pub slot: String,
+    pub boot: Boot,
+    /// `host:port` as clients and peers reach this node.
+    pub client_address: String,
+    pub peer_address: String,
+    pub port: u16,
+    /// One line on which CPU does what.
+    pub layout: String,
+    pub started: Instant,
+    state: AtomicU8,
+    /// Published by apply, read by raft.
+    pub applied_index: AtomicU64,
+    /// The earliest deadline of any key, since the Unix epoch; `u64::MAX` for none. Published by
+    /// apply, read by raft, which adds the entry that moves the clock past it.
+    pub next_deadline_ms: AtomicU64,
+    pub next_client_id: AtomicU64,
+    pub clients: ClientCounters,
+}
+
+/// Counted by the net roles, shown by INFO.
+#[derive(Default)]
+pub struct ClientCounters {
+    pub connected: AtomicUsize,
+    pub accepted: AtomicU64,
+    pub rejected: AtomicU64,
+    pub commands: AtomicU64,
+    pub input_bytes: AtomicU64,
+    pub output_bytes: AtomicU64,
+    pub output_limit_closed: AtomicU64,
+    pub query_limit_closed: AtomicU64,
+}
+
+/// RedisRaft's states of a node, and two of ours.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NodeState {
+    Uninitialized,
+    /// Not admitted yet, or admitted and still catching up.
+    Joining,
+    Up,
+    /// Its removal is committed: it serves nobody any more.
+    Removed,
+    /// Handing leadership over before it stops.
+    Stopping,
+    /// Has handed it over, or has none.
+    Stopped,
+}
+
+impl NodeState {
+    const ALL: [Self; 6] = [
+        Self::Uninitialized,
+        Self::Joining,
+        Self::Up,
+        Self::Removed,
+        Self::Stopping,
+        Self::Stopped,
+    ];
+
+    /// `raft_state` of INFO.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Uninitialized => "uninitialized",
+            Self::Joining => "joining",
+            Self::Up => "up",
+            Self::Removed => "removed",
+            Self::Stopping | Self::Stopped => "stopping",
+        }
+    }
+
+    /// Why no command on data is served, in RedisRaft's words; `None` when it is.
+    pub fn refusal(self) -> Option<&'static str> {
+        match self {
+            Self::Up | Self::Stopping | Self::Stopped => None,
+            Self::Uninitialized => Some("NOCLUSTER No Raft Cluster"),
+            Self::Joining => Some("NOCLUSTER No Raft Cluster (joining now)"),
+            Self::Removed => Some("NOCLUSTER No Raft Cluster (this node has been removed)"),
+        }
+    }
+}
+
+impl Shared {
+    pub fn new(
+        slot: String,
+        boot: Boot,
+        client_address: String,
+        peer_address: String,
+        port: u16,
+        layout: String,
+    ) -> Self {
+        Self {
+            slot,
+            boot,
+            client_address,
+            peer_address,
+            port,
+            layout,
+            started: Instant::now(),
+            state: AtomicU8::new(0),
+            applied_index: AtomicU64::new(0),
+            next_deadline_ms: AtomicU64::new(u64::MAX),
+            next_client_id: AtomicU64::new(1),
+            clients: ClientCounters::default(),
+        }
+    }
+
+    pub fn state(&self) -> NodeState {
+        NodeState::ALL[usize::from(self.state.load(Ordering::Acquire))]
+    }
+
+    pub fn set_state(&self, state: NodeState) {
+        let former = self.state.swap(state as u8, Ordering::AcqRel);
+        if former != state as u8 {
+            log::info!("state is now {}", state.name());
+        }
+    }
+}
+
+/// A random number of the operating system: a boot or a cluster id.
+pub fn random_id() -> u128 {
+    let mut bytes = [0; 16];
+    File::open("/dev/urandom")
+        .and_then(|mut source| source.read_exact(&mut bytes))
+        .expect("invariant: Linux has /dev/urandom");
+    u128::from_ne_bytes(bytes)
+}

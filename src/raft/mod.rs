@@ -1,0 +1,424 @@
+//! Consensus without I/O: the Raft of Ongaro's dissertation for nodes that have no disk.
+//!
+//! Owns the log, the term, the vote, the configuration and what the clients of this node wait for.
+//! It must not know what a command is, nor read a clock, nor draw randomness of its own: time comes
+//! by [`Raft::set_now`], chance from [`Config::seed`], messages by [`Raft::step`]; what is to be
+//! done comes out of [`Raft::take_output`].
+//!
+//! # What the caller owes
+//! - Once per pass of its event loop: `set_now`, then `tick`, any number of `step`, `submit`,
+//!   `submit_read`..., then `take_output` if `has_output`. All that was submitted in a pass travels
+//!   in one message per peer; a read round is asked once for all reads of a pass.
+//! - Messages may be lost, delayed, doubled or reordered, but never altered, and the sender of a
+//!   message must be the one that its connection was bound to.
+//! - It bounds what it submits: what is outstanding is held until it is committed or given up.
+//! - `compact` only through entries that were handed out, and only as far as it has a snapshot for
+//!   peers that fall behind.
+//! - To load a snapshot for each of `snapshots_wanted` on the peer, which then calls
+//!   [`Raft::install_snapshot`]; [`Raft::snapshot_failed`] when that came to nothing.
+//!
+//! # What it is owed
+//! - Committed entries, each once, in order, the same on every member; those of this node's clients
+//!   with the ticket that they were submitted with. Every ticket ends exactly once: with its entry,
+//!   with a [`ReadReady`], or given up with a reason.
+//! - A [`ReadReady`] index that covers every write acknowledged anywhere before the read came.
+//! - No message of a peer, however absurd, makes it panic. Its own invariants are asserted: a wrong
+//!   node stops, the cluster goes on.
+//!
+//! # Volatile identity
+//! A process that restarts has forgotten its vote and its log, so it never acts as its former self.
+//! Each life is a new member whose id is the index of the entry that admitted it; since no index is
+//! committed twice, no id ever recurs. In this module that means: messages to another id are
+//! dropped; those of a removed id are too; replication to a new learner begins only when its
+//! admission is committed, because until then its index may still go to somebody else; and a node
+//! campaigns only while a configuration of its log that may still count, the last committed one or
+//! a later one, names its own id as a voter, which no configuration from before its promotion can.
+//!
+//! # Where it deviates from the dissertation
+//! - Nothing is stable. Crash-stop needs no stable storage, since no server comes back.
+//! - A configuration counts from its entry on, as in the dissertation, but every change of the
+//!   voters goes through joint consensus, one of a single server too: swapping a dead voter for
+//!   its successor must never pass through a configuration that tolerates less.
+//! - Elections have a pre-vote and leaders step down without a quorum (9.6, 6.2), and a broken
+//!   connection to the leader counts as the end of its silence.
+//! - A follower acknowledges at least its own commit index, whatever the message: committed
+//!   entries are in the log of every later leader.
+//! - Duplicates are kept out of the log rather than filtered when it is applied (6.3): a leader
+//!   appends only the next sequence number of each stream, which it knows from its log.
+#![forbid(unsafe_code)]
+
+mod election;
+mod log;
+mod membership;
+pub mod message;
+mod origin;
+mod output;
+mod progress;
+mod quorum;
+mod read;
+mod replication;
+mod rng;
+mod role;
+mod snapshot;
+mod status;
+#[cfg(test)]
+mod testing;
+mod transfer;
+pub mod types;
+
+use std::sync::Arc;
+
+use log::Log;
+use message::{Body, Message};
+use origin::{Origin, Watermarks};
+use read::OwnReads;
+use rng::Rng;
+use role::Role;
+use transfer::Transfer;
+use types::{
+    Configuration, Entry, EntryBody, Index, Member, MemberId, Millis, Payload, Stream, Term, Ticket,
+};
+
+pub use election::CampaignError;
+pub use membership::MembershipError;
+pub use origin::{GiveUpReason, GivenUp, Watermark};
+pub use output::{Committed, Output};
+pub use progress::ProgressState;
+pub use read::ReadReady;
+pub use role::RoleKind;
+pub use snapshot::SnapshotState;
+pub use status::{PeerStatus, Status};
+pub use transfer::TransferError;
+
+/// Terms and indexes beyond this are nonsense: refusing them keeps every addition from overflowing.
+const NUMBER_MAX: u64 = 1 << 62;
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Config {
+    /// T. Time-outs are drawn from T up to 2T.
+    pub election_timeout_ms: Millis,
+    pub heartbeat_interval_ms: Millis,
+    /// Bytes of entries of one AppendRequest.
+    pub append_bytes_max: usize,
+    /// AppendRequests sent ahead of their acknowledgement, per peer.
+    pub inflight_messages_max: usize,
+    /// Bytes sent ahead, per peer, and forwarded ahead of their commit, per stream.
+    pub inflight_bytes_max: usize,
+    /// What waits so long without a leader is given up.
+    pub no_leader_timeout_ms: Millis,
+    pub seed: u64,
+}
+
+/// The clocks, as the caller read them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Now {
+    pub monotonic_ms: Millis,
+    pub unix_ms: Millis,
+}
+
+/// One member of one cluster.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Raft {
+    config: Config,
+    id: MemberId,
+    now: Now,
+    rng: Rng,
+    term: Term,
+    voted_for: Option<MemberId>,
+    role: Role,
+    /// When an election begins, unless this is a leader.
+    election_deadline_ms: Millis,
+    /// When the leader of this term last sent something.
+    leader_contact_ms: Millis,
+    /// Since when no leader is known.
+    leaderless_ms: Option<Millis>,
+    log: Log,
+    /// Invariant: within the log, never decreases.
+    commit_index: Index,
+    /// Invariant: handed_out_index <= commit_index.
+    handed_out_index: Index,
+    /// The configurations of the log, oldest first, with that in force at its start before them.
+    /// The last one is active. Invariant: not empty, indexes increase.
+    configurations: Vec<(Index, Arc<Configuration>)>,
+    /// Up to the start of the log, and up to its end.
+    watermarks_base: Watermarks,
+    watermarks: Watermarks,
+    origin: Origin,
+    own_reads: OwnReads,
+    transfer: Option<Transfer>,
+    /// What this follower has yet to acknowledge to the leader of this term.
+    unacknowledged: Option<replication::Acknowledgement>,
+    /// Streams whose origin is to be told what is expected of it, once per pass.
+    expected_owed: Vec<(MemberId, Stream)>,
+    /// Something happened since the last output.
+    dirty: bool,
+    out: Output,
+}
+
+impl Raft {
+    /// Creates a cluster of one voter, whose admission is entry 1. It leads at once.
+    ///
+    /// Precondition: `member.id` is 1.
+    pub fn bootstrap(config: Config, member: Member, now: Now) -> Self {
+        assert_eq!(member.id, MemberId(1), "entry 1 admits the first member");
+        let mut raft = Self::new(config, member.id, now);
+        let configuration = Configuration {
+            voters: vec![member.id],
+            members: vec![member],
+            ..Configuration::default()
+        };
+        raft.term = Term(1);
+        raft.voted_for = Some(raft.id);
+        raft.append(EntryBody::Configuration(Arc::new(configuration)));
+        raft.become_leader();
+        raft
+    }
+
+    /// A member that was admitted as `id` and has an empty log.
+    pub fn join(config: Config, id: MemberId, now: Now) -> Self {
+        assert!(!id.is_none(), "only an admitted process takes part");
+        Self::new(config, id, now)
+    }
+
+    fn new(config: Config, id: MemberId, now: Now) -> Self {
+        assert!(config.heartbeat_interval_ms > 0);
+        assert!(config.heartbeat_interval_ms < config.election_timeout_ms);
+        assert!(config.inflight_messages_max > 0);
+        let rng = Rng::new(config.seed ^ id.0.rotate_left(32));
+        let mut raft = Self {
+            id,
+            now,
+            rng,
+            term: Term(0),
+            voted_for: None,
+            role: Role::Follower { leader_id: None },
+            election_deadline_ms: 0,
+            leader_contact_ms: now.monotonic_ms,
+            leaderless_ms: Some(now.monotonic_ms),
+            log: Log::after_snapshot(Index::ZERO, Term(0), 0),
+            commit_index: Index::ZERO,
+            handed_out_index: Index::ZERO,
+            configurations: vec![(Index::ZERO, Arc::new(Configuration::default()))],
+            watermarks_base: Watermarks::default(),
+            watermarks: Watermarks::default(),
+            origin: Origin::default(),
+            own_reads: OwnReads::default(),
+            transfer: None,
+            unacknowledged: None,
+            expected_owed: Vec::new(),
+            dirty: false,
+            out: Output::default(),
+            config,
+        };
+        raft.reset_election_deadline();
+        raft
+    }
+
+    /// Tells the time. It never goes back: an earlier time changes nothing.
+    pub fn set_now(&mut self, now: Now) {
+        self.now.monotonic_ms = self.now.monotonic_ms.max(now.monotonic_ms);
+        self.now.unix_ms = now.unix_ms;
+    }
+
+    /// Does what is due at the time last told.
+    pub fn tick(&mut self) {
+        match self.role {
+            Role::Leader(_) => self.tick_leader(),
+            _ if self.now.monotonic_ms >= self.election_deadline_ms => self.on_election_timeout(),
+            _ => {}
+        }
+        self.tick_transfer();
+        self.tick_waiting();
+    }
+
+    /// Takes a message of a peer. What does not make sense is ignored.
+    pub fn step(&mut self, message: Message) {
+        let Message { from, to, term, body } = message;
+        if to != self.id || from == self.id || from.is_none() || self.is_removed(from) {
+            return;
+        }
+        if term.0 >= NUMBER_MAX {
+            return;
+        }
+        self.dirty = true;
+        if term > self.term && !self.on_higher_term(from, term, &body) {
+            return;
+        }
+        if term < self.term {
+            self.on_lower_term(from, body);
+            return;
+        }
+        match body {
+            Body::PreVoteRequest { last_index, last_term } => {
+                self.on_pre_vote_request(from, term, last_index, last_term);
+            }
+            Body::PreVoteResponse { granted } => self.on_pre_vote_response(from, term, granted),
+            Body::VoteRequest { last_index, last_term, .. } => {
+                self.on_vote_request(from, last_index, last_term);
+            }
+            Body::VoteResponse { granted } => self.on_vote_response(from, granted),
+            Body::AppendRequest { prev_index, prev_term, commit_index, round, entries } => {
+                if self.on_leader_contact(from) {
+                    let previous = (prev_index, prev_term);
+                    self.on_append_request(from, previous, commit_index, round, entries);
+                }
+            }
+            Body::AppendAccepted { match_index, round } => {
+                self.on_append_accepted(from, match_index, round);
+            }
+            Body::AppendRejected { prev_index, hint_index, hint_term, round } => {
+                self.on_append_rejected(from, prev_index, (hint_index, hint_term), round);
+            }
+            Body::Forward { stream, seq, payload } => self.on_forward(from, stream, seq, payload),
+            Body::ForwardExpected { stream, expected } => {
+                if self.on_leader_contact(from) {
+                    let pause = self.config.heartbeat_interval_ms;
+                    self.origin.expected(stream, expected, pause, self.now.monotonic_ms);
+                }
+            }
+            Body::ReadIndexRequest { id } => self.on_read_index_request(from, id),
+            Body::ReadIndexResponse { id, index, at_ms } => {
+                if self.on_leader_contact(from) {
+                    self.own_reads.ready(id, index, at_ms, &mut self.out.reads);
+                }
+            }
+            Body::TimeoutNow => self.on_timeout_now(from),
+            Body::SnapshotOffer { .. } => {
+                self.on_leader_contact(from);
+            }
+            Body::SnapshotInstalled { last_index } => self.on_snapshot_installed(from, last_index),
+        }
+    }
+
+    /// The connection to `id` broke.
+    pub fn peer_unreachable(&mut self, id: MemberId) {
+        if let Some(peer) = self.peer_mut(id) {
+            peer.unreachable();
+        }
+        if let Role::Leader(leader) = &mut self.role
+            && leader.rounds.is_waiting()
+        {
+            // It may be the one that was to confirm them.
+            leader.peers.iter_mut().for_each(|peer| peer.owed = true);
+            self.dirty = true;
+        }
+        if matches!(self.role, Role::Follower { leader_id: Some(leader) } if leader == id) {
+            self.dirty = true;
+            self.on_leader_lost();
+        }
+    }
+
+    /// There is a fresh connection to `id`: what was on its way is lost.
+    pub fn peer_connected(&mut self, id: MemberId) {
+        self.dirty = true;
+        if let Some(peer) = self.peer_mut(id) {
+            peer.become_probe();
+            peer.owed = true;
+        }
+        if self.leader_id() == Some(id) {
+            self.origin.rewind();
+            self.own_reads.ask_again();
+        }
+    }
+
+    /// A batch of this node's clients, to be appended after those submitted before on `stream`.
+    pub fn submit(&mut self, stream: Stream, ticket: Ticket, payload: Payload) {
+        self.dirty = true;
+        self.origin.submit(stream, ticket, payload, self.now.monotonic_ms);
+    }
+
+    /// Asks for a read index that covers every write acknowledged before this call.
+    pub fn submit_read(&mut self, stream: Stream, ticket: Ticket) {
+        self.dirty = true;
+        self.own_reads.submit(stream, ticket, self.now.monotonic_ms);
+    }
+
+    /// Appends an entry that does nothing but move the clock on. Does nothing unless this leads.
+    pub fn tick_entry(&mut self) {
+        if self.accepts_proposals() {
+            self.append(EntryBody::Tick);
+        }
+    }
+
+    /// Drops the log up to `through`. Precondition: it was handed out as committed.
+    pub fn compact(&mut self, through: Index) {
+        assert!(through <= self.handed_out_index, "only what was handed out is compacted");
+        if through <= self.log.snapshot_index() {
+            return;
+        }
+        let base = &mut self.watermarks_base;
+        self.log.compact(through, |entry| base.note(entry));
+        let start = self.configurations.partition_point(|(index, _)| *index <= through);
+        self.configurations.drain(..start - 1);
+    }
+
+    /// Takes over new settings; a time-out that is running keeps its length. The seed has no effect
+    /// any more.
+    pub fn set_config(&mut self, config: Config) {
+        self.config = config;
+    }
+
+    pub fn id(&self) -> MemberId {
+        self.id
+    }
+
+    pub fn is_leader(&self) -> bool {
+        matches!(self.role, Role::Leader(_))
+    }
+
+    /// The leader of this term, as far as this member knows; itself when it leads.
+    pub fn leader_id(&self) -> Option<MemberId> {
+        match self.role {
+            Role::Leader(_) => Some(self.id),
+            Role::Follower { leader_id } => leader_id,
+            Role::PreCandidate(_) | Role::Candidate(_) => None,
+        }
+    }
+
+    pub fn term(&self) -> Term {
+        self.term
+    }
+
+    pub fn commit_index(&self) -> Index {
+        self.commit_index
+    }
+
+    /// The configuration in force: the latest in the log, committed or not.
+    pub fn configuration(&self) -> &Arc<Configuration> {
+        &self.active().1
+    }
+
+    /// The entry at `index`, while the log holds it.
+    pub fn entry(&self, index: Index) -> Option<&Entry> {
+        self.log.get(index)
+    }
+
+    fn active(&self) -> &(Index, Arc<Configuration>) {
+        self.configurations.last().expect("invariant: there is always a configuration")
+    }
+
+    /// The index of the entry that made the active configuration.
+    fn configuration_index(&self) -> Index {
+        self.active().0
+    }
+
+    fn is_configuration_committed(&self) -> bool {
+        self.configuration_index() <= self.commit_index
+    }
+
+    /// Whether `id` was a member once and a committed configuration no longer names it. Ids are
+    /// indexes of admissions, so one below a committed configuration cannot be yet to come.
+    fn is_removed(&self, id: MemberId) -> bool {
+        if self.configuration().member(id).is_some() {
+            return false;
+        }
+        let committed = self.configurations.iter().rfind(|(index, _)| *index <= self.commit_index);
+        committed.is_some_and(|(index, configuration)| {
+            id.0 <= index.0 && configuration.member(id).is_none()
+        })
+    }
+
+    fn send(&mut self, to: MemberId, body: Body) {
+        self.out.messages.push(Message { from: self.id, to, term: self.term, body });
+    }
+}

@@ -1,0 +1,312 @@
+//! Builds an engine from chunks, beside the one that still serves.
+
+use rkyv::rend::u32_le;
+
+use crate::engine::Engine;
+use crate::engine::bytes::SmallBytes;
+use crate::engine::keyspace::{DATABASE_COUNT, Entry};
+use crate::engine::types::hash::Hash;
+use crate::engine::types::list::{End, List};
+use crate::engine::types::set::Set;
+use crate::engine::types::sorted_set::SortedSet;
+use crate::engine::types::stream::{ENTRY_BYTES_MAX, Stream, StreamId};
+use crate::engine::types::string::StringValue;
+use crate::engine::value::Value;
+use crate::raft::types::{Index, Millis};
+
+use super::format::{
+    ArchivedContent, ArchivedRecords, ENGINE_SEQUENCE, FIRST, GOES_ON, Head, Kind, SnapshotError,
+    access,
+};
+
+/// What a whole snapshot amounts to.
+pub struct Loaded {
+    pub engine: Engine,
+    pub applied_index: Index,
+}
+
+/// Whether there is more to read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Progress {
+    Reading,
+    Complete,
+}
+
+/// Takes the chunks that [`super::write`] made, in order.
+pub struct Reader {
+    state: State,
+    next_sequence: u64,
+}
+
+enum State {
+    /// Nothing was read.
+    Empty,
+    Loading(Loading),
+    /// The end was read, or the last chunk was damaged.
+    Ended(Option<Loaded>),
+}
+
+struct Loading {
+    engine: Engine,
+    clock_ms: Millis,
+    applied_index: Index,
+    keys: u64,
+    /// A key of which there is more to come.
+    open: Option<Open>,
+}
+
+struct Open {
+    kind: Kind,
+    database: u8,
+    key: SmallBytes,
+    deadline_ms: Millis,
+    version: u64,
+    value: Partial,
+}
+
+/// A value as far as it was read.
+enum Partial {
+    String(Vec<u8>),
+    List(List),
+    Set(Set),
+    Hash(Hash),
+    SortedSet(SortedSet),
+    Stream(Stream, Counters),
+}
+
+struct Counters {
+    last_id: StreamId,
+    entries_added: u64,
+    max_deleted_id: StreamId,
+}
+
+impl Default for Reader {
+    fn default() -> Self {
+        Self { state: State::Empty, next_sequence: ENGINE_SEQUENCE }
+    }
+}
+
+impl Reader {
+    /// Reads the next chunk. After an error the reader is of no more use.
+    pub fn read(&mut self, bytes: &[u8]) -> Result<Progress, SnapshotError> {
+        let content = access(bytes, self.next_sequence)?;
+        self.next_sequence += 1;
+        let state = std::mem::replace(&mut self.state, State::Ended(None));
+        self.state = match (state, content) {
+            (State::Empty, ArchivedContent::Engine(head)) => {
+                let mut engine = Engine::new(head.hash_seed.to_native());
+                engine.set_register(&head.register);
+                State::Loading(Loading {
+                    engine,
+                    clock_ms: head.clock_ms.to_native(),
+                    applied_index: Index(head.applied_index.to_native()),
+                    keys: 0,
+                    open: None,
+                })
+            }
+            (State::Loading(mut loading), ArchivedContent::Records(records)) => {
+                loading.read_records(records)?;
+                State::Loading(loading)
+            }
+            (State::Loading(loading), ArchivedContent::End { keys }) => {
+                State::Ended(Some(loading.end(keys.to_native())?))
+            }
+            _ => return Err(SnapshotError::Kind),
+        };
+        Ok(match self.state {
+            State::Ended(_) => Progress::Complete,
+            State::Empty | State::Loading(_) => Progress::Reading,
+        })
+    }
+
+    /// The engine, when the last chunk was read.
+    pub fn finish(self) -> Result<Loaded, SnapshotError> {
+        match self.state {
+            State::Ended(Some(loaded)) => Ok(loaded),
+            _ => Err(SnapshotError::Incomplete),
+        }
+    }
+}
+
+impl Loading {
+    fn end(mut self, keys: u64) -> Result<Loaded, SnapshotError> {
+        if self.open.is_some() || keys != self.keys {
+            return Err(SnapshotError::Incomplete);
+        }
+        self.engine.begin_entry(self.applied_index.0, self.clock_ms);
+        Ok(Loaded { engine: self.engine, applied_index: self.applied_index })
+    }
+
+    fn read_records(&mut self, records: &ArchivedRecords) -> Result<(), SnapshotError> {
+        let mut words = Words { shape: &records.shape, blob: &records.blob };
+        while !words.shape.is_empty() {
+            self.read_record(&mut words)?;
+        }
+        if words.blob.is_empty() { Ok(()) } else { Err(SnapshotError::Shape) }
+    }
+
+    fn read_record(&mut self, words: &mut Words<'_>) -> Result<(), SnapshotError> {
+        let head = Head::from_word(words.word()?).ok_or(SnapshotError::Value)?;
+        let key = words.bytes()?;
+        if head.database >= DATABASE_COUNT || head.flags & !(FIRST | GOES_ON) != 0 {
+            return Err(SnapshotError::Value);
+        }
+        let mut open = match (self.open.take(), head.flags & FIRST != 0) {
+            (None, true) => Open {
+                kind: head.kind,
+                database: head.database,
+                key: SmallBytes::new(key),
+                deadline_ms: words.number()?,
+                version: words.number()?,
+                value: Partial::begin(head.kind, words)?,
+            },
+            (Some(open), false)
+                if open.kind == head.kind
+                    && open.database == head.database
+                    && *open.key == *key =>
+            {
+                open
+            }
+            _ => return Err(SnapshotError::Shape),
+        };
+        for _ in 0..words.word()? {
+            open.value.read_item(words)?;
+        }
+        if head.flags & GOES_ON != 0 {
+            self.open = Some(open);
+            return Ok(());
+        }
+        self.keys += 1;
+        let Open { kind, database, key, deadline_ms, version, value } = open;
+        let value = value.end(kind)?;
+        let entry = Entry { key, value, deadline_ms, version };
+        if self.engine.keyspace.restore(database, entry) {
+            Ok(())
+        } else {
+            Err(SnapshotError::Twice)
+        }
+    }
+}
+
+impl Partial {
+    fn begin(kind: Kind, words: &mut Words<'_>) -> Result<Self, SnapshotError> {
+        Ok(match kind {
+            Kind::String | Kind::GrowingString => Self::String(Vec::new()),
+            Kind::List => Self::List(List::default()),
+            Kind::Set(encoding) => Self::Set(Set::with_encoding(encoding)),
+            Kind::Hash(encoding) => Self::Hash(Hash::with_encoding(encoding)),
+            Kind::SortedSet(encoding) => Self::SortedSet(SortedSet::with_encoding(encoding)),
+            Kind::Stream => {
+                let counters = Counters {
+                    last_id: words.id()?,
+                    entries_added: words.number()?,
+                    max_deleted_id: words.id()?,
+                };
+                Self::Stream(Stream::default(), counters)
+            }
+        })
+    }
+
+    fn read_item(&mut self, words: &mut Words<'_>) -> Result<(), SnapshotError> {
+        let is_new = match self {
+            Self::String(string) => {
+                string.extend_from_slice(words.bytes()?);
+                true
+            }
+            Self::List(list) => {
+                list.push(End::Right, words.bytes()?);
+                true
+            }
+            Self::Set(set) => set.add(words.bytes()?),
+            Self::Hash(hash) => {
+                let field = words.bytes()?;
+                hash.set(field, words.bytes()?)
+            }
+            Self::SortedSet(sorted_set) => {
+                let member = words.bytes()?;
+                let score = f64::from_bits(words.number()?);
+                !score.is_nan() && sorted_set.insert(member, score).is_none()
+            }
+            Self::Stream(stream, _) => {
+                let id = words.id()?;
+                let count = words.word()?;
+                let fields = (0..count).map(|_| words.bytes()).collect::<Result<Vec<_>, _>>()?;
+                let bytes: usize = fields.iter().map(|field| field.len()).sum();
+                let fits = id > stream.last_id() && bytes <= ENTRY_BYTES_MAX;
+                if fits {
+                    stream.append(id, &fields);
+                }
+                fits
+            }
+        };
+        if is_new { Ok(()) } else { Err(SnapshotError::Value) }
+    }
+
+    /// The whole value. An encoding that the items cannot have, or an aggregate without items
+    /// where there is never one, is damage.
+    fn end(self, kind: Kind) -> Result<Value, SnapshotError> {
+        let (value, is_sound) = match self {
+            Self::String(bytes) => {
+                let mut string = StringValue::from_bytes(&bytes);
+                if kind == Kind::GrowingString {
+                    string.append(b"");
+                }
+                (Value::String(string), true)
+            }
+            Self::List(list) => {
+                let is_sound = !list.is_empty();
+                (Value::List(Box::new(list)), is_sound)
+            }
+            Self::Set(set) => {
+                let is_sound = !set.is_empty() && kind == Kind::Set(set.encoding());
+                (Value::Set(Box::new(set)), is_sound)
+            }
+            Self::Hash(hash) => {
+                let is_sound = !hash.is_empty() && kind == Kind::Hash(hash.encoding());
+                (Value::Hash(Box::new(hash)), is_sound)
+            }
+            Self::SortedSet(sorted_set) => {
+                let is_sound =
+                    !sorted_set.is_empty() && kind == Kind::SortedSet(sorted_set.encoding());
+                (Value::SortedSet(Box::new(sorted_set)), is_sound)
+            }
+            Self::Stream(mut stream, counters) => {
+                let Counters { last_id, entries_added, max_deleted_id } = counters;
+                let is_sound = stream.set_counters(last_id, entries_added, max_deleted_id);
+                (Value::Stream(Box::new(stream)), is_sound)
+            }
+        };
+        if is_sound { Ok(value) } else { Err(SnapshotError::Value) }
+    }
+}
+
+/// What is left of the records of a chunk.
+struct Words<'a> {
+    shape: &'a [u32_le],
+    blob: &'a [u8],
+}
+
+impl<'a> Words<'a> {
+    fn word(&mut self) -> Result<u32, SnapshotError> {
+        let (word, rest) = self.shape.split_first().ok_or(SnapshotError::Shape)?;
+        self.shape = rest;
+        Ok(word.to_native())
+    }
+
+    fn number(&mut self) -> Result<u64, SnapshotError> {
+        let low = u64::from(self.word()?);
+        Ok(low | u64::from(self.word()?) << 32)
+    }
+
+    fn id(&mut self) -> Result<StreamId, SnapshotError> {
+        Ok(StreamId { ms: self.number()?, seq: self.number()? })
+    }
+
+    /// As many bytes as the next word says.
+    fn bytes(&mut self) -> Result<&'a [u8], SnapshotError> {
+        let len = self.word()? as usize;
+        let (bytes, rest) = self.blob.split_at_checked(len).ok_or(SnapshotError::Shape)?;
+        self.blob = rest;
+        Ok(bytes)
+    }
+}

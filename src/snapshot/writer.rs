@@ -1,0 +1,258 @@
+//! Writes an engine as chunks.
+
+use std::mem;
+
+use crate::engine::Engine;
+use crate::engine::keyspace::{DATABASE_COUNT, Entry};
+use crate::engine::types::stream::{Stream, StreamId};
+use crate::engine::types::string::Digits;
+use crate::engine::value::Value;
+use crate::raft::types::{Index, Payload};
+
+use super::format::{
+    CHUNK_BYTES, Content, ENGINE_SEQUENCE, EngineHead, FIRST, GOES_ON, Head, Kind, Records, archive,
+};
+
+/// The chunks that follow the chunk of consensus: the state of `engine` after `applied_index`.
+pub fn write(engine: &Engine, applied_index: Index) -> Vec<Payload> {
+    let mut writer = Writer::new(engine, applied_index);
+    while writer.write_some(engine, usize::MAX) == Progress::Writing {}
+    writer.finish()
+}
+
+/// Whether there is more to write.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Progress {
+    Writing,
+    Complete,
+}
+
+/// Writes an engine piece by piece.
+///
+/// What the caller owes: the engine is the same and does not change until all is written.
+pub struct Writer {
+    output: Output,
+    /// The next segment to be written.
+    database: u8,
+    segment: usize,
+    keys: u64,
+}
+
+impl Writer {
+    pub fn new(engine: &Engine, applied_index: Index) -> Self {
+        let keyspace = &engine.keyspace;
+        let head = EngineHead {
+            hash_seed: keyspace.hash_seed(),
+            clock_ms: keyspace.clock_ms(),
+            applied_index: applied_index.0,
+            register: engine.register().to_vec(),
+        };
+        let mut output = Output::default();
+        output.push(Content::Engine(head));
+        Self { output, database: 0, segment: 0, keys: 0 }
+    }
+
+    /// Writes about `bytes` more: whole segments of the keyspace, one at least.
+    pub fn write_some(&mut self, engine: &Engine, bytes: usize) -> Progress {
+        let goal = self.output.bytes.saturating_add(bytes);
+        while self.output.bytes < goal {
+            if self.database == DATABASE_COUNT {
+                return Progress::Complete;
+            }
+            let Some(entries) = engine.keyspace.segment(self.database, self.segment) else {
+                self.database += 1;
+                self.segment = 0;
+                continue;
+            };
+            for entry in entries {
+                Pen { output: &mut self.output, open: None }.write_entry(self.database, entry);
+                self.keys += 1;
+            }
+            self.segment += 1;
+        }
+        Progress::Writing
+    }
+
+    /// Precondition: all is written.
+    pub fn finish(mut self) -> Vec<Payload> {
+        assert_eq!(self.database, DATABASE_COUNT, "a snapshot is whole");
+        self.output.cut();
+        self.output.push(Content::End { keys: self.keys });
+        self.output.chunks
+    }
+}
+
+#[derive(Default)]
+struct Output {
+    chunks: Vec<Payload>,
+    /// Of all chunks.
+    bytes: usize,
+    records: Records,
+}
+
+impl Output {
+    /// Archives a chunk and gives its content back.
+    fn push(&mut self, content: Content) -> Content {
+        let sequence = ENGINE_SEQUENCE + self.chunks.len() as u64;
+        let (chunk, content) = archive(sequence, content);
+        self.bytes += chunk.len();
+        self.chunks.push(chunk);
+        content
+    }
+
+    /// Ends the chunk. Precondition: no record is open.
+    fn cut(&mut self) {
+        if self.records.shape.is_empty() {
+            return;
+        }
+        let records = mem::take(&mut self.records);
+        if let Content::Records(mut records) = self.push(Content::Records(records)) {
+            // The next chunk fills the same buffers.
+            records.shape.clear();
+            records.blob.clear();
+            self.records = records;
+        }
+    }
+
+    fn is_full(&self) -> bool {
+        self.records.bytes() >= CHUNK_BYTES
+    }
+}
+
+/// Writes one key.
+struct Pen<'w, 'e> {
+    output: &'w mut Output,
+    /// The record being written, while there is one.
+    open: Option<Open<'e>>,
+}
+
+struct Open<'e> {
+    head: Head,
+    key: &'e [u8],
+    /// Where its head and its number of items are in the shape.
+    head_at: usize,
+    items_at: usize,
+    items: u32,
+}
+
+impl<'e> Pen<'_, 'e> {
+    fn write_entry(&mut self, database: u8, entry: &'e Entry) {
+        let head = Head { kind: kind_of(&entry.value), database, flags: FIRST };
+        self.begin(head, &entry.key, |writer| {
+            writer.number(entry.deadline_ms);
+            writer.number(entry.version);
+            if let Value::Stream(stream) = &entry.value {
+                writer.write_counters(stream);
+            }
+        });
+        match &entry.value {
+            Value::String(string) => {
+                let mut digits = Digits::default();
+                for piece in string.as_bytes(&mut digits).chunks(CHUNK_BYTES) {
+                    self.begin_item();
+                    self.bytes(piece);
+                }
+            }
+            Value::List(list) => list.iter().for_each(|element| {
+                self.begin_item();
+                self.bytes(element);
+            }),
+            Value::Set(set) => set.iter().for_each(|member| {
+                self.begin_item();
+                self.bytes(&member);
+            }),
+            Value::Hash(hash) => hash.iter().for_each(|(field, value)| {
+                self.begin_item();
+                self.bytes(field);
+                self.bytes(value);
+            }),
+            Value::SortedSet(sorted_set) => sorted_set.entries().for_each(|(member, score)| {
+                self.begin_item();
+                self.bytes(member);
+                self.number(score.to_bits());
+            }),
+            Value::Stream(stream) => self.write_stream_entries(stream),
+        }
+        self.end(0);
+        if self.output.is_full() {
+            self.output.cut();
+        }
+    }
+
+    fn write_counters(&mut self, stream: &Stream) {
+        self.id(stream.last_id());
+        self.number(stream.entries_added());
+        self.id(stream.max_deleted_id());
+    }
+
+    fn write_stream_entries(&mut self, stream: &Stream) {
+        for entry in stream.range(StreamId::MIN, StreamId::MAX) {
+            self.begin_item();
+            self.id(entry.id);
+            self.word(entry.field_count());
+            entry.fields().for_each(|field| self.bytes(field));
+        }
+    }
+
+    fn begin(&mut self, head: Head, key: &'e [u8], write_rest: impl FnOnce(&mut Self)) {
+        let head_at = self.output.records.shape.len();
+        self.output.records.shape.push(head.to_word().into());
+        self.bytes(key);
+        write_rest(self);
+        let items_at = self.output.records.shape.len();
+        self.output.records.shape.push(0.into());
+        self.open = Some(Open { head, key, head_at, items_at, items: 0 });
+    }
+
+    /// What is written next is one item. It goes into another chunk if this one is full.
+    fn begin_item(&mut self) {
+        let is_full = self.output.is_full();
+        let open = self.open.as_mut().expect("invariant: items are parts of records");
+        if is_full && open.items > 0 {
+            let (head, key) = (Head { flags: 0, ..open.head }, open.key);
+            self.end(GOES_ON);
+            self.output.cut();
+            self.begin(head, key, |_| {});
+        }
+        self.open.as_mut().expect("invariant: just begun").items += 1;
+    }
+
+    fn end(&mut self, flags: u8) {
+        let open = self.open.take().expect("invariant: it was begun");
+        let head = Head { flags: open.head.flags | flags, ..open.head };
+        self.output.records.shape[open.head_at] = head.to_word().into();
+        self.output.records.shape[open.items_at] = open.items.into();
+    }
+
+    fn bytes(&mut self, bytes: &[u8]) {
+        self.word(bytes.len());
+        self.output.records.blob.extend_from_slice(bytes);
+    }
+
+    fn word(&mut self, number: usize) {
+        let word = u32::try_from(number).expect("invariant: lengths are below 4 GiB");
+        self.output.records.shape.push(word.into());
+    }
+
+    fn number(&mut self, number: u64) {
+        self.output.records.shape.push((number as u32).into());
+        self.output.records.shape.push(((number >> 32) as u32).into());
+    }
+
+    fn id(&mut self, id: StreamId) {
+        self.number(id.ms);
+        self.number(id.seq);
+    }
+}
+
+fn kind_of(value: &Value) -> Kind {
+    match value {
+        Value::String(string) if string.is_growing() => Kind::GrowingString,
+        Value::String(_) => Kind::String,
+        Value::List(_) => Kind::List,
+        Value::Set(set) => Kind::Set(set.encoding()),
+        Value::Hash(hash) => Kind::Hash(hash.encoding()),
+        Value::SortedSet(sorted_set) => Kind::SortedSet(sorted_set.encoding()),
+        Value::Stream(_) => Kind::Stream,
+    }
+}

@@ -1,0 +1,82 @@
+//! The few system calls that std does not offer, each behind a safe function.
+//!
+//! With the ring and the socket options this is the only place that speaks to libc.
+
+use std::io;
+use std::mem;
+
+/// A limit of this process: what holds now, and how far it may be raised.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limit {
+    pub soft: u64,
+    pub hard: u64,
+}
+
+#[derive(Clone, Copy, Debug)]
+pub enum Resource {
+    OpenFiles,
+    LockedMemory,
+}
+
+impl Resource {
+    fn number(self) -> libc::__rlimit_resource_t {
+        match self {
+            Resource::OpenFiles => libc::RLIMIT_NOFILE,
+            Resource::LockedMemory => libc::RLIMIT_MEMLOCK,
+        }
+    }
+}
+
+fn result(returned: libc::c_int) -> io::Result<()> {
+    if returned == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+}
+
+pub fn limit(resource: Resource) -> io::Result<Limit> {
+    let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
+    // SAFETY: the pointer is to a live rlimit, which the call fills.
+    result(unsafe { libc::getrlimit(resource.number(), &mut limit) })?;
+    Ok(Limit { soft: limit.rlim_cur, hard: limit.rlim_max })
+}
+
+pub fn set_limit(resource: Resource, limit: Limit) -> io::Result<()> {
+    let limit = libc::rlimit { rlim_cur: limit.soft, rlim_max: limit.hard };
+    // SAFETY: the pointer is to a live rlimit, which the call only reads.
+    result(unsafe { libc::setrlimit(resource.number(), &limit) })
+}
+
+/// The CPUs this process may run on, in ascending order.
+pub fn available_cpus() -> io::Result<Vec<usize>> {
+    // SAFETY: a cpu_set_t is a plain array of bits, for which all zeroes is the empty set.
+    let mut set: libc::cpu_set_t = unsafe { mem::zeroed() };
+    // SAFETY: the pointer is to a live set of the size given; 0 names the calling thread.
+    result(unsafe { libc::sched_getaffinity(0, mem::size_of_val(&set), &mut set) })?;
+    let cpus = 0..libc::CPU_SETSIZE as usize;
+    // SAFETY: every number asked for is below CPU_SETSIZE, the size of the set.
+    Ok(cpus.filter(|cpu| unsafe { libc::CPU_ISSET(*cpu, &set) }).collect())
+}
+
+/// Registers this process for expedited membarriers. Done before there is a second thread it is
+/// free; done by the runtime's first park, with its threads running, it takes tens of milliseconds.
+pub fn register_membarrier() -> io::Result<()> {
+    const REGISTER_PRIVATE_EXPEDITED: libc::c_int = 1 << 4;
+    // SAFETY: membarrier takes numbers only and touches no memory of ours.
+    let returned = unsafe { libc::syscall(libc::SYS_membarrier, REGISTER_PRIVATE_EXPEDITED, 0, 0) };
+    result(returned as libc::c_int)
+}
+
+/// Has the kernel kill this process when the thread that started it ends.
+pub fn die_with_parent() -> io::Result<()> {
+    // SAFETY: PR_SET_PDEATHSIG takes a signal number and touches no memory of ours.
+    result(unsafe { libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL as libc::c_ulong, 0, 0, 0) })
+}
+
+/// Asks a process to stop.
+///
+/// Precondition: `pid` is a child of this process that has not been waited for, so that the number
+/// cannot belong to another process by now.
+pub fn terminate(pid: u32) -> io::Result<()> {
+    let pid = libc::pid_t::try_from(pid).expect("invariant: process ids are positive integers");
+    assert!(pid > 0);
+    // SAFETY: kill takes numbers only.
+    result(unsafe { libc::kill(pid, libc::SIGTERM) })
+}

@@ -1,0 +1,24 @@
+//! Real clusters of real processes on loopback: what users rely on, seen from outside.
+//!
+//! The server under test is `MAYFLY_BIN`, else the binary that cargo built for this test.
+//! `MAYFLY_BIN=redis-server` puts a redis-server in its place, as "three nodes" that are one: the
+//! tests of plain Redis behaviour must pass on it too, the others pass it by.
+//!
+//! One cluster runs at a time, since several would take each other's CPU and turn time limits into
+//! chance. Nothing sleeps for a fixed time: every wait is for a condition, with a deadline.
+
+// A test fails by panicking; clippy knows only of test functions, not of what they call.
+#![allow(clippy::unwrap_used)]
+
+mod client;
+mod cluster;
+mod limits;
+mod local;
+mod process;
+mod protocol;
+mod replication;
+mod snapshot;
+mod start;
+mod survival;
+mod tools;
+mod wait;

@@ -1,0 +1,575 @@
+//! A cluster of members in one thread on virtual time, with a network and clients that are driven
+//! by chance.
+
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
+
+use mayfly::raft::message::Message;
+use mayfly::raft::types::{
+    Boot, Configuration, EntryBody, Index, Member, MemberId, Millis, Payload, Stream, Ticket,
+};
+use mayfly::raft::{Config, GiveUpReason, Now, Output, Raft, SnapshotState};
+use rkyv::util::AlignedVec;
+
+use crate::checker::{Checker, Watched};
+use crate::rng::Rng;
+
+pub const ELECTION_TIMEOUT_MS: Millis = 100;
+const HEARTBEAT_MS: Millis = 20;
+const NO_LEADER_TIMEOUT_MS: Millis = 700;
+/// Batches and reads that the clients of one member wait for.
+const OUTSTANDING_MAX: usize = 24;
+
+/// What goes wrong, how often. Each is "once in so many chances"; 0 is never.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Faults {
+    pub loss: u64,
+    pub duplicate: u64,
+    pub delay_ms: Millis,
+    /// Per millisecond.
+    pub partition: u64,
+    pub crash: u64,
+    pub transfer: u64,
+    pub compact: u64,
+    pub campaign: u64,
+    /// Per millisecond: a voter or learner is removed for good and its slot empties.
+    pub remove: u64,
+}
+
+pub struct Node {
+    pub raft: Raft,
+    pub slot: usize,
+    pub alive: bool,
+    pub watched: Watched,
+    clock_skew_ms: Millis,
+    batches: BTreeMap<(Stream, Ticket), Vec<u8>>,
+    reads: BTreeMap<(Stream, Ticket), Index>,
+    last_ticket: u64,
+}
+
+impl Node {
+    pub fn waits(&self) -> bool {
+        !self.batches.is_empty() || !self.reads.is_empty()
+    }
+}
+
+/// A process that asks to be admitted.
+struct Joiner {
+    slot: usize,
+    boot: Boot,
+}
+
+enum Event {
+    Message(Message),
+    Snapshot { from: MemberId, to: MemberId, state: SnapshotState },
+    Unreachable { at: MemberId, peer: MemberId },
+    Connected { at: MemberId, peer: MemberId },
+}
+
+pub struct Cluster {
+    pub rng: Rng,
+    pub faults: Faults,
+    pub now: Millis,
+    pub nodes: Vec<Node>,
+    pub checker: Checker,
+    joiners: Vec<Joiner>,
+    /// Directions that are cut.
+    cut: BTreeSet<(MemberId, MemberId)>,
+    events: BTreeMap<u64, Event>,
+    due: BinaryHeap<Reverse<(Millis, u64)>>,
+    event_count: u64,
+    boots: Boot,
+    payloads: u64,
+    output: Output,
+}
+
+impl Cluster {
+    /// A cluster that grows from one member to `size` slots.
+    pub fn new(seed: u64, size: usize, faults: Faults) -> Self {
+        let rng = Rng::new(seed);
+        let mut cluster = Self {
+            rng,
+            faults,
+            now: 1_000,
+            nodes: Vec::new(),
+            checker: Checker::default(),
+            joiners: Vec::new(),
+            cut: BTreeSet::new(),
+            events: BTreeMap::new(),
+            due: BinaryHeap::new(),
+            event_count: 0,
+            boots: 0,
+            payloads: 0,
+            output: Output::default(),
+        };
+        let member = Member {
+            id: MemberId(1),
+            slot: slot_name(0),
+            boot: cluster.next_boot(),
+            client_address: String::new(),
+            peer_address: String::new(),
+        };
+        let raft = Raft::bootstrap(cluster.config(), member, cluster.clock(0));
+        cluster.add(raft, 0);
+        for slot in 1..size {
+            cluster.start_process(slot);
+        }
+        cluster
+    }
+
+    fn config(&mut self) -> Config {
+        Config {
+            election_timeout_ms: ELECTION_TIMEOUT_MS,
+            heartbeat_interval_ms: HEARTBEAT_MS,
+            append_bytes_max: 600,
+            inflight_messages_max: 4,
+            inflight_bytes_max: 2_000,
+            no_leader_timeout_ms: NO_LEADER_TIMEOUT_MS,
+            seed: self.rng.next(),
+        }
+    }
+
+    fn clock(&self, skew_ms: Millis) -> Now {
+        Now { monotonic_ms: self.now, unix_ms: 1_000_000 + self.now - skew_ms }
+    }
+
+    fn next_boot(&mut self) -> Boot {
+        self.boots += 1;
+        self.boots
+    }
+
+    fn add(&mut self, raft: Raft, slot: usize) {
+        self.nodes.push(Node {
+            raft,
+            slot,
+            alive: true,
+            watched: Watched::default(),
+            clock_skew_ms: self.rng.below(500),
+            batches: BTreeMap::new(),
+            reads: BTreeMap::new(),
+            last_ticket: 0,
+        });
+    }
+
+    pub fn start_process(&mut self, slot: usize) {
+        let boot = self.next_boot();
+        self.joiners.push(Joiner { slot, boot });
+    }
+
+    pub fn is_joining(&self) -> bool {
+        !self.joiners.is_empty()
+    }
+
+    fn position(&self, id: MemberId) -> Option<usize> {
+        self.nodes.iter().position(|node| node.raft.id() == id && node.alive)
+    }
+
+    /// The newest committed configuration.
+    pub fn configuration(&self) -> Configuration {
+        let committed = self.checker.committed().iter().rev();
+        let mut bodies = committed.map(|entry| &entry.body);
+        bodies
+            .find_map(|body| match body {
+                EntryBody::Configuration(configuration) => Some((**configuration).clone()),
+                _ => None,
+            })
+            .unwrap_or_default()
+    }
+
+    fn schedule(&mut self, at_ms: Millis, event: Event) {
+        self.event_count += 1;
+        self.events.insert(self.event_count, event);
+        self.due.push(Reverse((at_ms, self.event_count)));
+    }
+
+    /// One millisecond: messages arrive, chance strikes, and every member has a pass.
+    pub fn step(&mut self) {
+        self.now += 1;
+        self.strike();
+        self.join();
+        let mut events = Vec::new();
+        while let Some(Reverse((at_ms, number))) = self.due.peek().copied() {
+            if at_ms > self.now {
+                break;
+            }
+            self.due.pop();
+            events.push(self.events.remove(&number).expect("scheduled once"));
+        }
+        for at in 0..self.nodes.len() {
+            let now = self.clock(self.nodes[at].clock_skew_ms);
+            if self.nodes[at].alive {
+                self.nodes[at].raft.set_now(now);
+            }
+        }
+        for event in events {
+            self.deliver(event);
+        }
+        for at in 0..self.nodes.len() {
+            if self.nodes[at].alive {
+                self.nodes[at].raft.tick();
+                self.pass(at);
+            }
+        }
+    }
+
+    fn deliver(&mut self, event: Event) {
+        match event {
+            Event::Message(message) => {
+                if self.cut.contains(&(message.from, message.to)) {
+                    return;
+                }
+                let Some(at) = self.position(message.to) else { return };
+                self.checker.stats.messages += 1;
+                self.nodes[at].raft.step(message);
+                // Now and then each message is a pass of its own, else those of a moment share one.
+                if self.rng.once_in(2) {
+                    self.pass(at);
+                }
+            }
+            Event::Snapshot { from, to, state } => self.deliver_snapshot(from, to, state),
+            Event::Unreachable { at, peer } => {
+                if let Some(at) = self.position(at) {
+                    self.nodes[at].raft.peer_unreachable(peer);
+                }
+            }
+            Event::Connected { at, peer } => {
+                if let Some(at) = self.position(at) {
+                    self.nodes[at].raft.peer_connected(peer);
+                }
+            }
+        }
+    }
+
+    fn deliver_snapshot(&mut self, from: MemberId, to: MemberId, state: SnapshotState) {
+        let target = self.position(to);
+        let lost = self.rng.once_in(self.faults.loss) || self.cut.contains(&(from, to));
+        match target {
+            Some(at) if !lost => {
+                let last_index = state.last_index;
+                let node = &mut self.nodes[at];
+                if node.raft.install_snapshot(state) {
+                    assert!(last_index > node.watched.applied, "a snapshot never goes back");
+                    node.watched.applied = last_index;
+                    self.checker.stats.snapshots += 1;
+                }
+                self.pass(at);
+            }
+            _ => {
+                if let Some(at) = self.position(from) {
+                    self.nodes[at].raft.snapshot_failed(to);
+                }
+            }
+        }
+    }
+
+    /// Concludes passes until nothing is left to do, and checks after each.
+    fn pass(&mut self, at: usize) {
+        let mut output = std::mem::take(&mut self.output);
+        while self.nodes[at].raft.has_output() {
+            self.nodes[at].raft.take_output_into(&mut output);
+            self.carry_out(at, &mut output);
+            let node = &mut self.nodes[at];
+            self.checker.check_member(&node.raft, &mut node.watched);
+        }
+        self.output = output;
+    }
+
+    fn carry_out(&mut self, at: usize, output: &mut Output) {
+        let from = self.nodes[at].raft.id();
+        for committed in &output.committed {
+            let node = &mut self.nodes[at];
+            self.checker.on_committed(&mut node.watched, &committed.entry);
+            if let EntryBody::Batch { origin, stream, payload, .. } = &committed.entry.body {
+                if let Some(ticket) = committed.ticket {
+                    assert_eq!(*origin, from, "only the origin answers");
+                    let expected = node.batches.remove(&(*stream, ticket));
+                    let expected = expected.expect("each ticket is answered once");
+                    assert_eq!(expected, payload.as_slice(), "the answer to another batch");
+                    self.checker.on_answered(committed.entry.index);
+                }
+            } else {
+                assert_eq!(committed.ticket, None);
+            }
+        }
+        for read in &output.reads {
+            let floor = self.nodes[at].reads.remove(&(read.stream, read.ticket));
+            self.checker.on_read(read, floor.expect("each read is answered once"));
+        }
+        for given_up in &output.given_up {
+            let node = &mut self.nodes[at];
+            let key = (given_up.stream, given_up.ticket);
+            let Some(payload) = node.batches.remove(&key) else {
+                assert_eq!(given_up.reason, GiveUpReason::NeverSent);
+                node.reads.remove(&key).expect("each ticket ends once");
+                continue;
+            };
+            match given_up.reason {
+                GiveUpReason::NeverSent => self.checker.on_never_sent(payload),
+                GiveUpReason::OutcomeUnknown => self.checker.stats.given_up += 1,
+            }
+        }
+        for to in output.snapshots_wanted.drain(..) {
+            let raft = &self.nodes[at].raft;
+            let state = raft.snapshot_state(raft.status().handed_out_index).expect("not compacted");
+            let at_ms = self.now + 5 + self.rng.below(60);
+            self.schedule(at_ms, Event::Snapshot { from, to, state });
+        }
+        for message in output.messages.drain(..) {
+            self.transmit(message);
+        }
+    }
+
+    fn transmit(&mut self, message: Message) {
+        let copies = match () {
+            () if self.rng.once_in(self.faults.loss) => 0,
+            () if self.rng.once_in(self.faults.duplicate) => 2,
+            () => 1,
+        };
+        for _ in 0..copies {
+            let mut at_ms = self.now + 1 + self.rng.below(self.faults.delay_ms);
+            // A straggler: far behind everything that was sent after it.
+            if self.faults.delay_ms > 0 && self.rng.once_in(50) {
+                at_ms += self.rng.below(10 * self.faults.delay_ms);
+            }
+            self.schedule(at_ms, Event::Message(message.clone()));
+        }
+    }
+
+    /// New processes ask whoever leads for admission, again and again.
+    fn join(&mut self) {
+        if self.now.is_multiple_of(10) {
+            for joiner in 0..self.joiners.len() {
+                let Joiner { slot, boot } = self.joiners[joiner];
+                for node in self.nodes.iter_mut().filter(|node| node.alive) {
+                    let address = String::new();
+                    // Refusals are part of the game: it asks again.
+                    let _refused = node.raft.admit(slot_name(slot), boot, address.clone(), address);
+                }
+            }
+        }
+        // It learns its id only from what is committed.
+        let configuration = self.configuration();
+        let mut joiners = std::mem::take(&mut self.joiners);
+        joiners.retain(|joiner| {
+            let member = configuration.members.iter().find(|member| member.boot == joiner.boot);
+            let Some(member) = member else { return true };
+            let config = self.config();
+            self.add(Raft::join(config, member.id, self.clock(0)), joiner.slot);
+            for node in 0..self.nodes.len() {
+                let peer = self.nodes[node].raft.id();
+                let at_ms = self.now + self.rng.below(20);
+                self.schedule(at_ms, Event::Connected { at: peer, peer: member.id });
+            }
+            false
+        });
+        self.joiners = joiners;
+    }
+
+    fn strike(&mut self) {
+        let faults = self.faults;
+        if self.rng.once_in(faults.partition) {
+            self.partition();
+        }
+        if self.rng.once_in(faults.partition / 2) {
+            self.heal();
+        }
+        if self.rng.once_in(faults.crash) {
+            self.crash();
+        }
+        if self.rng.once_in(faults.remove) {
+            self.remove();
+        }
+        self.bury_the_removed();
+        let alive: Vec<usize> = (0..self.nodes.len()).filter(|at| self.nodes[*at].alive).collect();
+        if self.rng.once_in(faults.transfer) {
+            for at in &alive {
+                let target = self.rng.pick(&alive).map(|at| self.nodes[*at].raft.id());
+                let target = target.filter(|_| self.rng.once_in(2));
+                if self.nodes[*at].raft.transfer_leadership(target).is_ok() {
+                    self.checker.stats.transfers += 1;
+                }
+            }
+        }
+        if self.rng.once_in(faults.campaign)
+            && let Some(at) = self.rng.pick(&alive)
+        {
+            // Not a voter, or leads already: then there is nothing to disturb.
+            let _refused = self.nodes[*at].raft.campaign_now();
+        }
+        if self.rng.once_in(faults.compact)
+            && let Some(at) = self.rng.pick(&alive)
+        {
+            let raft = &mut self.nodes[*at].raft;
+            let through = raft.status().handed_out_index;
+            raft.compact(Index(through.0.saturating_sub(self.rng.below(20))));
+        }
+        if self.rng.once_in(20)
+            && let Some(at) = self.rng.pick(&alive)
+        {
+            self.nodes[*at].raft.tick_entry();
+        }
+    }
+
+    /// Cuts some members off from the others, in both directions or in one.
+    fn partition(&mut self) {
+        let one_way = self.rng.once_in(3);
+        let told = self.rng.once_in(2);
+        let side: Vec<bool> = self.nodes.iter().map(|_| self.rng.once_in(2)).collect();
+        for a in 0..self.nodes.len() {
+            for b in 0..self.nodes.len() {
+                if side[a] == side[b] || !self.nodes[a].alive || !self.nodes[b].alive {
+                    continue;
+                }
+                let (from, to) = (self.nodes[a].raft.id(), self.nodes[b].raft.id());
+                if !one_way || side[a] {
+                    self.cut.insert((from, to));
+                }
+                if told && !one_way {
+                    let at_ms = self.now + self.rng.below(5);
+                    self.schedule(at_ms, Event::Unreachable { at: from, peer: to });
+                }
+            }
+        }
+    }
+
+    pub fn heal(&mut self) {
+        for (from, to) in std::mem::take(&mut self.cut) {
+            if self.rng.once_in(2) {
+                let at_ms = self.now + self.rng.below(5);
+                self.schedule(at_ms, Event::Connected { at: from, peer: to });
+                self.schedule(at_ms, Event::Connected { at: to, peer: from });
+            }
+        }
+    }
+
+    /// Whether every configuration that may count keeps a majority without `victim`; also one that
+    /// a leader is about to begin, having heard from a learner whose death it has not noticed.
+    fn can_lose(&self, victim: MemberId) -> bool {
+        let dead = |id: &MemberId| *id == victim || self.position(*id).is_none();
+        let survives = |voters: &[MemberId]| {
+            voters.iter().filter(|id| dead(id)).count() * 2 < voters.len() || voters.is_empty()
+        };
+        let active = self.nodes.iter().filter(|node| node.alive).map(|n| n.raft.configuration());
+        active.map(|configuration| (**configuration).clone()).chain([self.configuration()]).all(
+            |c| {
+                let promoted: Vec<_> = c.voters.iter().chain(&c.learners).copied().collect();
+                survives(&c.voters) && survives(&promoted) && survives(&c.voters_outgoing)
+            },
+        )
+    }
+
+    /// A member is gone for ever; sooner or later a new process takes its slot.
+    fn crash(&mut self) {
+        let alive: Vec<MemberId> =
+            self.nodes.iter().filter(|node| node.alive).map(|node| node.raft.id()).collect();
+        let Some(victim) = self.rng.pick(&alive).copied() else { return };
+        if !self.can_lose(victim) {
+            return;
+        }
+        self.checker.stats.crashes += 1;
+        let at = self.position(victim).expect("alive");
+        self.nodes[at].alive = false;
+        let slot = self.nodes[at].slot;
+        for at in alive {
+            let at_ms = self.now + 1 + self.rng.below(10);
+            self.schedule(at_ms, Event::Unreachable { at, peer: victim });
+        }
+        self.start_process(slot);
+    }
+
+    fn remove(&mut self) {
+        let configuration = self.configuration();
+        let Some(member) = self.rng.pick(&configuration.members) else { return };
+        if configuration.voters.len() > 3 || configuration.is_learner(member.id) {
+            let id = member.id;
+            for node in self.nodes.iter_mut().filter(|node| node.alive) {
+                // Refusals are part of the game.
+                let _refused = node.raft.remove(id);
+            }
+        }
+    }
+
+    /// Who was removed, by chance or for its successor, is shut down.
+    fn bury_the_removed(&mut self) {
+        let configuration = self.configuration();
+        for at in 0..self.nodes.len() {
+            let id = self.nodes[at].raft.id();
+            let removed = !configuration.members.is_empty() && configuration.member(id).is_none();
+            if !self.nodes[at].alive || !removed {
+                continue;
+            }
+            self.nodes[at].alive = false;
+            let slot = self.nodes[at].slot;
+            let taken = self.nodes.iter().any(|node| node.alive && node.slot == slot);
+            if !taken && self.joiners.iter().all(|joiner| joiner.slot != slot) {
+                self.start_process(slot);
+            }
+        }
+    }
+
+    /// Clients on every member submit batches and reads.
+    pub fn submit(&mut self) {
+        for at in 0..self.nodes.len() {
+            if !self.nodes[at].alive || !self.rng.once_in(4) {
+                continue;
+            }
+            let floor = self.checker.acknowledged();
+            let node = &mut self.nodes[at];
+            for _ in 0..=self.rng.below(2) {
+                let stream = self.rng.below(2) as Stream;
+                node.last_ticket += 1;
+                let ticket = Ticket(node.last_ticket);
+                if self.rng.once_in(3) {
+                    if node.reads.len() < OUTSTANDING_MAX {
+                        node.reads.insert((stream, ticket), floor);
+                        node.raft.submit_read(stream, ticket);
+                    }
+                } else if node.batches.len() < OUTSTANDING_MAX {
+                    self.payloads += 1;
+                    let mut bytes = self.payloads.to_le_bytes().to_vec();
+                    bytes.resize(8 + self.rng.below(200) as usize, 0);
+                    node.raft.submit(stream, ticket, payload(&bytes));
+                    node.batches.insert((stream, ticket), bytes);
+                }
+            }
+        }
+    }
+
+    /// Ends all faults: everything that was cut is connected again.
+    pub fn calm(&mut self) {
+        self.faults = Faults { delay_ms: 2, ..Faults::default() };
+        self.cut.clear();
+        let alive: Vec<MemberId> =
+            self.nodes.iter().filter(|node| node.alive).map(|node| node.raft.id()).collect();
+        for a in &alive {
+            for b in &alive {
+                if a != b {
+                    self.schedule(self.now + 1, Event::Connected { at: *a, peer: *b });
+                }
+            }
+        }
+    }
+
+    /// Nothing is left to be done: all is answered, everybody has everything.
+    pub fn is_settled(&self) -> bool {
+        let alive = || self.nodes.iter().filter(|node| node.alive);
+        let configuration = self.configuration();
+        let committed = self.checker.committed().len() as u64;
+        !self.is_joining()
+            && !configuration.is_joint()
+            && configuration.learners.is_empty()
+            && alive().count() == configuration.voters.len()
+            && alive().all(|node| !node.waits() && node.watched.applied.0 == committed)
+            && alive().filter(|node| node.raft.is_leader()).count() == 1
+    }
+}
+
+fn slot_name(slot: usize) -> String {
+    format!("slot-{slot}")
+}
+
+fn payload(bytes: &[u8]) -> Payload {
+    let mut buffer = AlignedVec::new();
+    buffer.extend_from_slice(bytes);
+    Payload::new(buffer)
+}

@@ -1,0 +1,151 @@
+//! Whole clusters in one thread: virtual time, and loss, delay, reordering, duplication,
+//! partitions, crashes, compaction, transfers and membership changes by the chance of a seed.
+//!
+//! After every pass of every member the checker looks at everything; at the end all faults stop,
+//! and whatever is outstanding must be answered. A failure prints its seed:
+//! `MAYFLY_SIM_SEED=n cargo test --test raft_sim` runs that one alone, and
+//! `MAYFLY_SIM_SEEDS=n` runs the first n of each scenario.
+
+mod checker;
+mod cluster;
+mod rng;
+
+use std::env;
+
+use checker::Stats;
+use cluster::{Cluster, ELECTION_TIMEOUT_MS, Faults};
+use rng::Rng;
+
+const CHAOS_MS: u64 = 4_000;
+/// Ten elections and the catch-up of a new member fit in easily.
+const SETTLE_MS: u64 = 60 * ELECTION_TIMEOUT_MS;
+
+struct Announce {
+    scenario: &'static str,
+    seed: u64,
+}
+
+impl Drop for Announce {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            eprintln!("{}: failed with MAYFLY_SIM_SEED={}", self.scenario, self.seed);
+        }
+    }
+}
+
+fn number(name: &str) -> Option<u64> {
+    env::var(name).ok().map(|value| value.parse().expect("a number"))
+}
+
+fn seeds(default: u64) -> impl Iterator<Item = u64> {
+    let (first, count) = match number("MAYFLY_SIM_SEED") {
+        Some(seed) => (seed, 1),
+        None => (1, number("MAYFLY_SIM_SEEDS").unwrap_or(default)),
+    };
+    first..first + count
+}
+
+/// Chaos, then calm: safety throughout, liveness at the end.
+fn run(scenario: &'static str, seed: u64, size: usize, faults: Faults) -> Stats {
+    let _announce = Announce { scenario, seed };
+    let mut cluster = Cluster::new(seed, size, Faults { delay_ms: 3, ..Faults::default() });
+    settle(&mut cluster);
+    cluster.faults = faults;
+    for _ in 0..CHAOS_MS {
+        cluster.submit();
+        cluster.step();
+    }
+    cluster.calm();
+    settle(&mut cluster);
+    std::mem::take(&mut cluster.checker.stats)
+}
+
+fn settle(cluster: &mut Cluster) {
+    let deadline = cluster.now + SETTLE_MS;
+    while !cluster.is_settled() {
+        assert!(cluster.now < deadline, "not settled: {}", describe(cluster));
+        cluster.step();
+    }
+}
+
+fn describe(cluster: &Cluster) -> String {
+    let mut text = format!("{:?}, joining {}", cluster.configuration(), cluster.is_joining());
+    for node in cluster.nodes.iter().filter(|node| node.alive) {
+        text += &format!("\n{:?}, waits {}", node.raft.status(), node.waits());
+    }
+    text
+}
+
+/// What each seed may suffer: its own mixture.
+fn mixture(seed: u64) -> Faults {
+    let mut rng = Rng::new(!seed);
+    let mut one_of = |choices: &[u64]| *rng.pick(choices).expect("there are choices");
+    Faults {
+        loss: one_of(&[0, 100, 20, 5]),
+        duplicate: one_of(&[0, 50, 10]),
+        delay_ms: one_of(&[0, 3, 20, 60]),
+        partition: one_of(&[0, 300, 150]),
+        crash: one_of(&[0, 1500, 500]),
+        transfer: one_of(&[0, 400]),
+        compact: one_of(&[0, 50, 10]),
+        campaign: one_of(&[0, 0, 700]),
+        remove: 0,
+    }
+}
+
+#[test]
+fn three_members_keep_every_promise() {
+    let mut total = Stats::default();
+    for seed in seeds(16) {
+        add(&mut total, &run("three", seed, 3, mixture(seed)));
+    }
+    report("three", &total);
+}
+
+#[test]
+fn five_members_keep_every_promise() {
+    let mut total = Stats::default();
+    for seed in seeds(10) {
+        add(&mut total, &run("five", seed, 5, mixture(seed)));
+    }
+    report("five", &total);
+}
+
+#[test]
+fn members_that_come_and_go_keep_every_promise() {
+    let mut total = Stats::default();
+    for seed in seeds(10) {
+        let faults = Faults { crash: 400, remove: 300, compact: 20, ..mixture(seed) };
+        add(&mut total, &run("membership", seed, 4, faults));
+    }
+    report("membership", &total);
+}
+
+#[test]
+fn the_same_seed_gives_the_same_run() {
+    let one = format!("{:?}", run("replay", 3, 3, mixture(3)));
+    let two = format!("{:?}", run("replay", 3, 3, mixture(3)));
+    assert_eq!(one, two);
+}
+
+fn add(total: &mut Stats, run: &Stats) {
+    total.passes += run.passes;
+    total.messages += run.messages;
+    total.elections += run.elections;
+    total.committed += run.committed;
+    total.answered_batches += run.answered_batches;
+    total.answered_reads += run.answered_reads;
+    total.given_up += run.given_up;
+    total.crashes += run.crashes;
+    total.snapshots += run.snapshots;
+    total.transfers += run.transfers;
+}
+
+/// A run in which nothing happened proves nothing.
+fn report(scenario: &str, total: &Stats) {
+    println!("{scenario}: {total:?}");
+    assert!(total.answered_batches > 0 && total.answered_reads > 0, "{total:?}");
+    if number("MAYFLY_SIM_SEED").is_none() && number("MAYFLY_SIM_SEEDS").is_none() {
+        assert!(total.elections > 5 && total.crashes > 0 && total.snapshots > 0, "{total:?}");
+    }
+}
