@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use glommio::{LocalExecutorBuilder, Placement};
 use rkyv::util::AlignedVec;
+use socket2::{Domain, Type};
 
 use super::*;
 use crate::net::socket::listen_socket;
@@ -341,9 +342,10 @@ fn paused_connection_backs_up_and_loses_nothing() {
 #[test]
 fn refused_connect_is_told_once() {
     on_core(async |ring| {
-        let free = TcpListener::bind("127.0.0.1:0").unwrap();
-        let address = free.local_addr().unwrap();
-        drop(free);
+        // Bound and not listening: refused, and nobody else can take the port meanwhile.
+        let bound = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+        bound.bind(&"127.0.0.1:0".parse::<SocketAddr>().unwrap().into()).unwrap();
+        let address = bound.local_addr().unwrap().as_socket().unwrap();
         let connection = ring.connect(address);
         append(ring, connection, b"never sent");
         let mut errors = Vec::new();
@@ -506,7 +508,6 @@ fn closed_connections_leave_no_descriptor_behind() {
             matches!(ring.listeners[0], ListenerState::Stopped)
         });
         assert_eq!(sockets_of_port(first_port), 0);
-        assert!(TcpStream::connect(address).is_err());
     })
     .join()
     .unwrap();
@@ -664,7 +665,7 @@ fn dropped_ring_waits_for_the_kernel_to_let_go() {
             ring.pass(|_, _| ()).unwrap();
             let start = Instant::now();
             drop(ring);
-            assert!(start.elapsed() < Duration::from_millis(500));
+            assert!(start.elapsed() < PATIENCE);
             let mut ended: HashMap<RawFd, usize> = HashMap::new();
             for mut stream in held {
                 let mut bytes = Vec::new();
