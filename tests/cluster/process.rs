@@ -2,7 +2,7 @@
 
 use std::fs::{self, File};
 use std::io::{BufRead, BufReader};
-use std::net::{Ipv4Addr, TcpListener};
+use std::net::{Ipv4Addr, TcpListener, UdpSocket};
 use std::path::PathBuf;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{Receiver, channel};
@@ -48,6 +48,17 @@ pub fn is_free(port: u16) -> bool {
     can_bind(port) && can_bind(port + PEER_PORT_OFFSET)
 }
 
+/// Keeps other test programs that run beside this one from choosing the same port, until this one
+/// ends: they all ask for the UDP port of that number, which no server here uses. The TCP port is
+/// free for a moment now and then, while its node starts or is started again.
+fn reserve(port: u16) -> bool {
+    static RESERVED: Mutex<Vec<UdpSocket>> = Mutex::new(Vec::new());
+    let bind = |port| UdpSocket::bind((Ipv4Addr::LOCALHOST, port));
+    let (Ok(own), Ok(peer)) = (bind(port), bind(port + PEER_PORT_OFFSET)) else { return false };
+    RESERVED.lock().unwrap().extend([own, peer]);
+    true
+}
+
 /// The first of `count` ports in a row that are free, as their peer ports are.
 pub fn free_ports(count: u16) -> u16 {
     static NEXT: Mutex<u16> = Mutex::new(0);
@@ -59,7 +70,7 @@ pub fn free_ports(count: u16) -> u16 {
     for _ in 0..span {
         let first = *next;
         *next = if first + 2 * count >= PORTS.end { PORTS.start } else { first + count };
-        if (first..first + count).all(is_free) {
+        if (first..first + count).all(|port| is_free(port) && reserve(port)) {
             return first;
         }
     }
