@@ -94,16 +94,19 @@ fn a_fresh_process_gets_a_snapshot_and_serves_everything(layout: Layout) {
         return;
     }
     let mut cluster = Cluster::start_with(layout, SMALL_LOG);
-    let leader = cluster.leader();
     let victim = cluster.followers()[0];
     fill(&cluster, victim, 50, &[0, 1, 2]);
     cluster.nodes[victim].kill();
     cluster.restart(victim, &format!("{} {SMALL_LOG}", layout.option()));
     cluster.wait_until_complete();
     assert_eq!(number(&cluster, victim, "raft_snapshots_received"), 1);
-    assert_eq!(number(&cluster, leader, "raft_snapshots_created"), 1);
+    // On a slow machine the leader of then need not be the leader of now.
     let last = number(&cluster, victim, "raft_snapshot_last_idx");
-    assert_eq!(number(&cluster, leader, "raft_snapshot_last_idx"), last);
+    let made_it = |node: usize| {
+        number(&cluster, node, "raft_snapshots_created") > 0
+            && number(&cluster, node, "raft_snapshot_last_idx") == last
+    };
+    assert!((0..3).any(|node| node != victim && made_it(node)), "who made the snapshot?");
     check_same_data(&cluster);
     fill(&cluster, victim, 5, &[0, 1, 2]);
     check_same_data(&cluster);
