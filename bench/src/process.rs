@@ -57,7 +57,10 @@ pub enum Printed {
 }
 
 impl Guard {
-    /// Starts `program`. The kernel terminates it when our main thread ends, by whatever cause.
+    /// Starts `program`. The kernel kills it when our main thread ends, by whatever cause; SIGKILL,
+    /// since a process that was paused would not act on anything less.
+    ///
+    /// Precondition: called on the main thread.
     pub fn start(
         program: &str,
         arguments: &[String],
@@ -68,7 +71,7 @@ impl Guard {
             Printed::Piped => Stdio::piped(),
         };
         let child = Command::new("setpriv")
-            .args(["--pdeathsig", "TERM", "--", program])
+            .args(["--pdeathsig", "KILL", "--", program])
             .args(arguments)
             .stdin(Stdio::null())
             .stdout(stdout)
@@ -96,18 +99,19 @@ impl Guard {
         self.child.wait().map(drop)
     }
 
-    fn is_running(&mut self) -> bool {
-        matches!(self.child.try_wait(), Ok(None))
+    pub fn signal(&self, signal: Signal) -> std::io::Result<()> {
+        Ok(kill_process(Pid::from_child(&self.child), signal)?)
     }
-}
 
-impl Drop for Guard {
-    fn drop(&mut self) {
+    /// SIGTERM, and SIGKILL if that does not end it in time.
+    pub fn stop(&mut self) {
         if !self.is_running() {
             return;
         }
-        // Both calls can fail only because the process is gone, which is what is wanted.
-        let _ = kill_process(Pid::from_child(&self.child), Signal::TERM);
+        // All calls can fail only because the process is gone, which is what is wanted. A paused
+        // process acts on SIGTERM once it goes on.
+        let _ = self.signal(Signal::TERM);
+        let _ = self.signal(Signal::CONT);
         let deadline = Instant::now() + STOP_TIME;
         while self.is_running() {
             if Instant::now() > deadline {
@@ -116,6 +120,16 @@ impl Drop for Guard {
             }
             thread::sleep(POLL_INTERVAL);
         }
+    }
+
+    pub fn is_running(&mut self) -> bool {
+        matches!(self.child.try_wait(), Ok(None))
+    }
+}
+
+impl Drop for Guard {
+    fn drop(&mut self) {
+        self.stop();
     }
 }
 
@@ -183,15 +197,21 @@ pub fn cpu_time(pid: u32) -> Option<Duration> {
     Some(CLOCK_TICK * ticks)
 }
 
+/// Whether a node can listen at `port` and at its peer port.
+pub fn is_free(port: u16) -> bool {
+    [port, port + PEER_PORT_OFFSET]
+        .iter()
+        .all(|port| TcpListener::bind((Ipv4Addr::LOCALHOST, *port)).is_ok())
+}
+
 /// The first of `count` ports in a row that are free, with their peer ports.
 pub fn free_ports(count: u16) -> Result<u16, ProcessError> {
     // Runs beside each other start their search at different places.
     let offset = (std::process::id() as u16).wrapping_mul(37) % (PORTS.end - PORTS.start - count);
     let starts = (PORTS.start + offset..PORTS.end - count).chain(PORTS.start..PORTS.end - count);
-    let is_free = |port: u16| TcpListener::bind((Ipv4Addr::LOCALHOST, port)).is_ok();
     starts
         .step_by(usize::from(count))
-        .find(|start| (*start..start + count).all(|p| is_free(p) && is_free(p + PEER_PORT_OFFSET)))
+        .find(|start| (*start..start + count).all(is_free))
         .ok_or(ProcessError::NoPorts(count))
 }
 
@@ -217,6 +237,15 @@ mod tests {
         let guard = Guard::start("sleep", &["1000".into()], Printed::Discarded).unwrap();
         let pid = guard.pid();
         assert!(cpu_time(pid).is_some());
+        drop(guard);
+        assert!(cpu_time(pid).is_none());
+    }
+
+    #[test]
+    fn a_paused_process_is_stopped_as_well() {
+        let guard = Guard::start("sleep", &["1000".into()], Printed::Discarded).unwrap();
+        let pid = guard.pid();
+        guard.signal(Signal::STOP).unwrap();
         drop(guard);
         assert!(cpu_time(pid).is_none());
     }
