@@ -88,9 +88,20 @@ impl Client {
 /// The reply to INFO.
 pub struct Info(String);
 
+impl From<&str> for Info {
+    fn from(text: &str) -> Self {
+        Self(text.to_owned())
+    }
+}
+
 impl Info {
     pub fn field(&self, name: &str) -> Option<&str> {
         self.0.lines().find_map(|line| line.trim_end().strip_prefix(name)?.strip_prefix(':'))
+    }
+
+    /// A field that is a count.
+    pub fn count(&self, name: &str) -> Option<u64> {
+        self.field(name)?.parse().ok()
     }
 
     /// The first field whose name holds `part`, as `name:value`.
@@ -104,8 +115,9 @@ impl Info {
 
 #[test]
 fn info_fields_are_found_by_whole_name() {
-    let info = Info("# Raft\r\nraft_role:leader\r\nraft_role_x:no\r\nlayout:one core\r\n".into());
+    let info = Info::from("# Raft\r\nraft_role:leader\r\nraft_role_x:7\r\nlayout:one core\r\n");
     assert_eq!(info.field("raft_role"), Some("leader"));
     assert_eq!(info.field("role"), None);
+    assert_eq!((info.count("raft_role"), info.count("raft_role_x")), (None, Some(7)));
     assert_eq!(info.line_naming("lay"), Some("layout:one core"));
 }

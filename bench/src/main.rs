@@ -1,10 +1,11 @@
-//! Measures Mayfly: beside redis-server (`compare`), through a leader's death (`failover`), and
-//! part by part (`micro`).
+//! Measures Mayfly: beside redis-server (`compare`), through the loss of a node (`failover`),
+//! and part by part (`micro`).
 //!
-//! `compare` and `failover` measure from outside, over the client port, as any user of the server
-//! would. All processes that they start are stopped when they end, however they end.
+//! `compare` and `failover` measure from outside, over the client port, as any user of the
+//! server would. All processes that they start are stopped when they end, however they end.
 
 mod client;
+mod cluster;
 mod compare;
 mod failover;
 mod interrupt;
@@ -15,6 +16,8 @@ mod redis_benchmark;
 mod server;
 mod stats;
 mod table;
+mod time;
+mod watch;
 
 use std::process::ExitCode;
 
@@ -31,7 +34,7 @@ struct Arguments {
 enum Command {
     /// Drive a local cluster and redis-server with redis-benchmark, in turns, and compare
     Compare(compare::Options),
-    /// Kill leaders under a counting client and measure the pauses
+    /// Kill, stop and pause nodes under counting clients and measure the pauses
     Failover(failover::Options),
     /// Measure consensus, parsing and the keyspace by themselves
     Micro(micro::Options),

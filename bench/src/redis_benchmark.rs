@@ -1,6 +1,6 @@
 //! Runs redis-benchmark and reads the CSV that it prints.
 
-use crate::process::{ProcessError, run_tool};
+use crate::process::{Guard, Printed, ProcessError, run_tool};
 use crate::table::csv_cells;
 
 /// What one run of redis-benchmark is to do.
@@ -39,11 +39,53 @@ pub enum BenchmarkError {
     Csv(String),
     #[error("redis-benchmark saw an error reply: {0}")]
     Reply(String),
+    #[error("redis-benchmark ended by itself: it saw an error, which it printed")]
+    Ended,
 }
 
 /// Sends `requests` requests of each test to the server at `port`.
 pub fn measure(load: &Load, port: u16, requests: u64) -> Result<Vec<Row>, BenchmarkError> {
-    let mut arguments: Vec<String> = ["-h", "127.0.0.1", "--csv"].map(str::to_owned).to_vec();
+    let mut arguments = arguments(load, port, requests);
+    arguments.push("--csv".to_owned());
+    parse(&run_tool("redis-benchmark", &arguments)?)
+}
+
+/// More requests than any run lasts: redis-benchmark's number of requests is a C int.
+const ENDLESS: u64 = i32::MAX as u64;
+
+/// redis-benchmark in the background, until this is dropped.
+pub struct Background {
+    guard: Guard,
+}
+
+impl Background {
+    /// Commands in flight on each connection.
+    pub const PIPELINE: u32 = 16;
+
+    pub const VALUE_BYTES: u32 = 64;
+
+    /// Sends SETs of any of `keys` keys to the server at `port`.
+    pub fn start(port: u16, clients: u32, keys: u32) -> Result<Self, ProcessError> {
+        let keys = Keys::Random(keys);
+        let load = Load { test: Some("set".to_owned()), pipeline: Self::PIPELINE, clients, keys };
+        let mut arguments = arguments(&load, port, ENDLESS);
+        arguments.extend(["-q".to_owned(), "-d".to_owned(), Self::VALUE_BYTES.to_string()]);
+        let guard = Guard::start("redis-benchmark", &arguments, Printed::Discarded)?;
+        Ok(Self { guard })
+    }
+
+    /// Ends the load. An error if it has ended by itself, as it does at an error reply and at a
+    /// lost connection.
+    pub fn end(mut self) -> Result<(), BenchmarkError> {
+        match self.guard.is_running() {
+            true => Ok(()),
+            false => Err(BenchmarkError::Ended),
+        }
+    }
+}
+
+fn arguments(load: &Load, port: u16, requests: u64) -> Vec<String> {
+    let mut arguments: Vec<String> = ["-h", "127.0.0.1"].map(str::to_owned).to_vec();
     let mut option = |name: &str, value: String| arguments.extend([name.to_owned(), value]);
     option("-p", port.to_string());
     option("-n", requests.to_string());
@@ -55,7 +97,7 @@ pub fn measure(load: &Load, port: u16, requests: u64) -> Result<Vec<Row>, Benchm
     if let Keys::Random(count) = load.keys {
         option("-r", count.to_string());
     }
-    parse(&run_tool("redis-benchmark", &arguments)?)
+    arguments
 }
 
 fn parse(csv: &str) -> Result<Vec<Row>, BenchmarkError> {

@@ -1,4 +1,5 @@
-//! The servers under measurement: redis-server without persistence, and Mayfly clusters.
+//! The servers under measurement: redis-server without persistence, and a cluster of
+//! `mayfly local`. Clusters whose nodes are started and killed one by one: [`crate::cluster`].
 
 use std::env;
 use std::path::PathBuf;
@@ -10,7 +11,7 @@ use crate::client::{Client, ClientError};
 use crate::process::{Guard, Printed, ProcessError, free_ports, run_tool, wait_for};
 
 /// Until a server answers, or a cluster has a leader, on a busy machine.
-const START_TIME: Duration = Duration::from_secs(30);
+pub const START_TIME: Duration = Duration::from_secs(30);
 
 #[derive(Debug, thiserror::Error)]
 pub enum ServerError {
@@ -51,18 +52,30 @@ pub struct RedisServer {
 }
 
 impl RedisServer {
+    /// Returns when it answers.
     pub fn start() -> Result<Self, ServerError> {
-        let port = free_ports(1)?;
-        let text = format!("--port {port} --bind 127.0.0.1 --appendonly no --daemonize no --save");
-        let mut arguments: Vec<String> = text.split(' ').map(str::to_owned).collect();
-        arguments.push(String::new());
-        let guard = Guard::start("redis-server", &arguments, Printed::Discarded)?;
+        let server = Self::launch(free_ports(1)?, "")?;
+        let port = server.endpoint.port;
         wait_for("start of redis-server", START_TIME, || answer(port))?;
+        Ok(server)
+    }
+
+    /// Starts it with further options, and does not wait until it answers.
+    pub fn launch(port: u16, options: &str) -> Result<Self, ServerError> {
+        let text = format!("--port {port} --bind 127.0.0.1 --appendonly no --daemonize no");
+        let mut arguments = words(&format!("{text} {options}"));
+        arguments.extend(["--save".to_owned(), String::new()]);
+        let guard = Guard::start("redis-server", &arguments, Printed::Discarded)?;
         Ok(Self { endpoint: Endpoint { port, pid: guard.pid() }, _guard: guard })
     }
 }
 
-fn answer(port: u16) -> Option<String> {
+/// The arguments of a command line without quotes.
+pub fn words(line: &str) -> Vec<String> {
+    line.split_whitespace().map(str::to_owned).collect()
+}
+
+pub fn answer(port: u16) -> Option<String> {
     Client::connect(port).ok()?.call(&["PING"]).ok()
 }
 
@@ -75,8 +88,7 @@ pub struct LocalCluster {
 impl LocalCluster {
     pub fn start(nodes: u16) -> Result<Self, ServerError> {
         let port = free_ports(nodes)?;
-        let arguments = format!("local --nodes {nodes} --port {port}");
-        let arguments: Vec<String> = arguments.split(' ').map(str::to_owned).collect();
+        let arguments = words(&format!("local --nodes {nodes} --port {port}"));
         let mut guard = Guard::start(&mayfly_binary()?, &arguments, Printed::Piped)?;
         let (sender, receiver) = mpsc::channel();
         let lines = guard.take_lines();
@@ -115,54 +127,6 @@ fn node_line(line: &str) -> Option<Endpoint> {
     }
 }
 
-/// A cluster whose processes are ours, so that they can be killed one by one.
-pub struct NodeCluster {
-    nodes: Vec<(u16, Guard)>,
-}
-
-impl NodeCluster {
-    /// Returns when every node knows the leader and all are voters.
-    pub fn start(nodes: u16) -> Result<Self, ServerError> {
-        let binary = mayfly_binary()?;
-        let first = free_ports(nodes)?;
-        let mut started = Vec::new();
-        for port in first..first + nodes {
-            let role = match port == first {
-                true => "--init".to_owned(),
-                false => format!("--join 127.0.0.1:{first}"),
-            };
-            let arguments = format!("node --port {port} {role}");
-            let arguments: Vec<String> = arguments.split(' ').map(str::to_owned).collect();
-            started.push((port, Guard::start(&binary, &arguments, Printed::Discarded)?));
-        }
-        let cluster = Self { nodes: started };
-        wait_for("forming of the cluster", START_TIME, || {
-            let complete = |port: u16| {
-                let info = Client::connect(port).ok()?.info("raft").ok()?;
-                let voters = info.field("raft_num_voting_nodes")?.parse() == Ok(nodes);
-                let has_leader = info.field("raft_leader_id")?.parse::<i64>().ok()? > 0;
-                Some(voters && has_leader)
-            };
-            cluster.nodes.iter().all(|(port, _)| complete(*port) == Some(true)).then_some(())
-        })?;
-        Ok(cluster)
-    }
-
-    /// The port of the leader, and those of the others.
-    pub fn roles(&self) -> Result<(u16, Vec<u16>), ServerError> {
-        let ports: Vec<u16> = self.nodes.iter().map(|(port, _)| *port).collect();
-        let leader = leader_among(&ports)?;
-        Ok((leader, ports.into_iter().filter(|port| *port != leader).collect()))
-    }
-
-    /// SIGKILL to the node at `port`.
-    pub fn kill(&mut self, port: u16) -> std::io::Result<()> {
-        let position = self.nodes.iter().position(|(at, _)| *at == port);
-        let (_, mut guard) = self.nodes.remove(position.expect("invariant: one of our nodes"));
-        guard.kill()
-    }
-}
-
 /// The port of the node that says it leads.
 pub fn leader_among(ports: &[u16]) -> Result<u16, ServerError> {
     for port in ports {
@@ -175,7 +139,7 @@ pub fn leader_among(ports: &[u16]) -> Result<u16, ServerError> {
 }
 
 /// The server binary: `MAYFLY_BIN`, else the one beside this program, brought up to date by cargo.
-fn mayfly_binary() -> Result<String, ServerError> {
+pub fn mayfly_binary() -> Result<String, ServerError> {
     if let Ok(binary) = env::var("MAYFLY_BIN") {
         return Ok(binary);
     }
@@ -188,7 +152,7 @@ fn mayfly_binary() -> Result<String, ServerError> {
     };
     let manifest = concat!(env!("CARGO_MANIFEST_DIR"), "/../Cargo.toml");
     let arguments = format!("build --quiet --profile {profile} --bin mayfly --manifest-path");
-    let mut arguments: Vec<String> = arguments.split(' ').map(str::to_owned).collect();
+    let mut arguments = words(&arguments);
     arguments.push(manifest.to_owned());
     run_tool("cargo", &arguments)?;
     let binary: PathBuf = folder.join("mayfly");

@@ -22,6 +22,12 @@ impl Summary {
         };
         Some(Self { median, min, max })
     }
+
+    /// Whether a disturbance cannot be told from its absence: what is usual with it occurs without
+    /// it as well.
+    pub fn is_within_spread_of(self, undisturbed: Self) -> bool {
+        self.median <= undisturbed.max
+    }
 }
 
 #[test]
@@ -31,4 +37,7 @@ fn the_median_is_the_middle_whatever_the_order() {
     let even = Summary::of([4.0, 1.0, 2.0, 100.0]);
     assert_eq!(even, Some(Summary { median: 3.0, min: 1.0, max: 100.0 }));
     assert_eq!(Summary::of([]), None);
+    let [odd, even] = [odd, even].map(Option::unwrap);
+    assert!(even.is_within_spread_of(odd) && odd.is_within_spread_of(even));
+    assert!(!Summary::of([5.1]).unwrap().is_within_spread_of(odd));
 }

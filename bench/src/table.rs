@@ -37,6 +37,11 @@ impl Table {
     }
 }
 
+/// What a table says of a goal.
+pub fn verdict(is_met: bool) -> &'static str {
+    if is_met { "met" } else { "missed" }
+}
+
 /// One line of CSV; cells with a comma or a quote are quoted (RFC 4180).
 pub fn csv_line(cells: &[String]) -> String {
     let quoted: Vec<String> = cells
