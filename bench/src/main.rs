@@ -1,16 +1,21 @@
-//! Measures Mayfly: beside redis-server (`compare`), through the loss of a node (`failover`),
-//! and part by part (`micro`).
+//! Measures Mayfly: beside redis-server (`compare`), while a node joins or the log is compacted
+//! (`join`), through the loss of a node (`failover`), and part by part (`micro`).
 //!
-//! `compare` and `failover` measure from outside, over the client port, as any user of the
+//! `compare`, `join` and `failover` measure from outside, over the client port, as any user of the
 //! server would. All processes that they start are stopped when they end, however they end.
 
 mod client;
 mod cluster;
 mod compare;
 mod failover;
+mod fill;
 mod interrupt;
+mod join;
 mod machine;
+mod memory;
+mod meter;
 mod micro;
+mod probe;
 mod process;
 mod redis_benchmark;
 mod server;
@@ -34,6 +39,8 @@ struct Arguments {
 enum Command {
     /// Drive a local cluster and redis-server with redis-benchmark, in turns, and compare
     Compare(compare::Options),
+    /// Have a fresh node join a loaded cluster, beside a redis-server replica's full sync
+    Join(join::Options),
     /// Kill, stop and pause nodes under counting clients and measure the pauses
     Failover(failover::Options),
     /// Measure consensus, parsing and the keyspace by themselves
@@ -44,6 +51,7 @@ fn main() -> ExitCode {
     interrupt::listen();
     let outcome = match Arguments::parse().command {
         Command::Compare(options) => compare::run(&options).map_err(|error| error.to_string()),
+        Command::Join(options) => join::run(&options).map_err(|error| error.to_string()),
         Command::Failover(options) => failover::run(&options).map_err(|error| error.to_string()),
         Command::Micro(options) => micro::run(&options).map_err(|error| error.to_string()),
     };

@@ -11,6 +11,14 @@ fn bench(line: &str) -> Output {
 #[test]
 fn bad_arguments_are_refused_by_name() {
     let cases = [
+        ("join --keys 0", "--keys"),
+        ("join --keys 4294967296", "--keys"),
+        ("join --rounds 0", "--rounds"),
+        ("join --window=-1", "--window"),
+        ("join --window 0", "at least 0.1"),
+        ("join --limit soon", "not a number of seconds"),
+        ("join --rate 0", "--rate"),
+        ("join --clients 0", "--clients"),
         ("failover --kills 0", "--kills"),
         ("failover --events kill-leader,shout", "shout"),
         ("failover --nodes 2", "--nodes"),
@@ -28,11 +36,12 @@ fn bad_arguments_are_refused_by_name() {
 #[test]
 fn help_names_every_command_and_event() {
     let cases = [
-        ("--help", ["compare", "failover", "micro", "help"]),
+        ("--help", ["compare", "join", "failover", "micro"]),
         (
             "failover --help",
             ["kill-leader", "pause-leader", "pause-and-kill-leader", "terminate-leader"],
         ),
+        ("join --help", ["--keys", "--rounds", "--window", "--limit"]),
     ];
     for (line, names) in cases {
         let output = bench(line);

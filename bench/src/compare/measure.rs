@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use crate::client::Client;
-use crate::process::{ProcessError, cpu_time};
+use crate::fill::fill;
+use crate::process::cpu_time;
 use crate::redis_benchmark::{self, Keys, Load, Row};
 
 use super::{CompareError, Servers, Target};
@@ -133,11 +134,8 @@ fn cpu_times(target: &Target) -> Result<Vec<(u32, Duration)>, CompareError> {
     target.pids.iter().map(of).collect()
 }
 
-/// Keys in one MSET of [`fill`].
-const FILL_KEYS_PER_COMMAND: u32 = 1000;
-
 /// Gives every key that redis-benchmark can name a value, so that each GET finds one.
-pub fn fill(servers: &Servers, count: u32) -> Result<(), CompareError> {
+pub fn fill_all(servers: &Servers, count: u32) -> Result<(), CompareError> {
     let mut filled: Vec<Vec<u32>> = Vec::new();
     for target in servers.targets()? {
         // A cluster has one keyspace, whichever node is asked.
@@ -145,18 +143,7 @@ pub fn fill(servers: &Servers, count: u32) -> Result<(), CompareError> {
             continue;
         }
         eprintln!("{}: setting {count} keys", target.name);
-        let mut client = Client::connect(target.endpoint.port)?;
-        for start in (0..count).step_by(FILL_KEYS_PER_COMMAND as usize) {
-            if crate::interrupt::is_interrupted() {
-                return Err(ProcessError::Interrupted.into());
-            }
-            let keys: Vec<String> = (start..count.min(start + FILL_KEYS_PER_COMMAND))
-                .map(|number| format!("key:{number:012}"))
-                .collect();
-            let mut words = vec!["MSET"];
-            words.extend(keys.iter().flat_map(|key| [key.as_str(), "xxx"]));
-            client.call(&words)?;
-        }
+        fill(target.endpoint.port, count, |_| "xxx".to_owned())?;
         filled.push(target.pids);
     }
     Ok(())

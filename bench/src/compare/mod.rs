@@ -12,7 +12,7 @@ use std::path::PathBuf;
 use clap::{Args, ValueEnum};
 
 use crate::client::{Client, ClientError};
-use crate::process::ProcessError;
+use crate::fill::FillError;
 use crate::redis_benchmark::{BenchmarkError, Keys, Load};
 use crate::server::{Endpoint, LocalCluster, RedisServer, ServerError, leader_among};
 
@@ -79,7 +79,7 @@ pub enum CompareError {
     #[error(transparent)]
     Client(#[from] ClientError),
     #[error(transparent)]
-    Process(#[from] ProcessError),
+    Fill(#[from] FillError),
     #[error("{load}, {target}: {source}")]
     Benchmark { load: String, target: String, source: BenchmarkError },
     #[error("process {0} has gone")]
@@ -173,7 +173,7 @@ pub fn run(options: &Options) -> Result<(), CompareError> {
     let mut loaded = false;
     for load in loads(options) {
         if let (Keys::Random(count), false) = (load.keys, loaded) {
-            measure::fill(&servers, count)?;
+            measure::fill_all(&servers, count)?;
             loaded = true;
         }
         samples.extend(measure::measure(&servers, &load, &run)?);
