@@ -39,8 +39,8 @@ pub struct Options {
     /// Nodes of the cluster
     #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u16).range(3..=9))]
     nodes: u16,
-    /// Seconds of counting before the event
-    #[arg(long, default_value = "1", value_parser = parse_seconds)]
+    /// Seconds of counting before the event: as many as after it make the two comparable
+    #[arg(long, default_value = "3", value_parser = parse_seconds)]
     before: Duration,
     /// Seconds of counting after the event
     #[arg(long, default_value = "3", value_parser = parse_seconds)]
@@ -103,12 +103,15 @@ pub fn run(options: &Options) -> Result<(), FailoverError> {
         "",
     ]);
     let mut wrong = 0;
-    for event in &options.events {
+    let outcome = options.events.iter().try_for_each(|event| {
         let rounds = repeat(*event, options)?;
         wrong += rounds.iter().map(|round| round.wrong_counters).sum::<usize>();
         table.push(row(*event, &rounds));
-    }
+        Ok::<_, FailoverError>(())
+    });
+    // What was measured before an error is no less true for it.
     print!("{}", table.to_text());
+    outcome?;
     match wrong {
         0 => Ok(()),
         _ => Err(FailoverError::Counters(wrong)),
@@ -122,7 +125,7 @@ fn repeat(event: Event, options: &Options) -> Result<Vec<Round>, FailoverError> 
     for turn in 1..=options.kills {
         let round = once(event, turn, &mut cluster, options)?;
         eprintln!(
-            "{event} {turn}: pause {:.1} ms, {} errors, whole again after {:.1} s",
+            "{event} {turn}: pause {:.1} ms, {} errors, whole again after {:.2} s",
             as_ms(round.pause),
             round.errors,
             round.repair.as_secs_f64()
