@@ -106,10 +106,15 @@ impl Info {
 
     /// The first field whose name holds `part`, as `name:value`.
     pub fn line_naming(&self, part: &str) -> Option<&str> {
+        self.lines_naming(part).next()
+    }
+
+    /// All such fields.
+    pub fn lines_naming(&self, part: &str) -> impl Iterator<Item = &str> {
         self.0
             .lines()
             .map(str::trim_end)
-            .find(|line| line.split_once(':').is_some_and(|(name, _)| name.contains(part)))
+            .filter(move |line| line.split_once(':').is_some_and(|(name, _)| name.contains(part)))
     }
 }
 

@@ -6,7 +6,9 @@ use std::time::Duration;
 use rustix::process::Signal;
 
 use crate::client::{Client, ClientError, Info};
-use crate::process::{Guard, Printed, ProcessError, free_ports, is_free, wait_for};
+use crate::process::{
+    Guard, PEER_PORT_OFFSET, Printed, ProcessError, free_ports, is_free, wait_for,
+};
 use crate::server::{Endpoint, START_TIME, ServerError, leader_among, mayfly_binary, words};
 
 /// Until a restarted node is a voter again: it has to be admitted, to catch up, and to take the
@@ -25,8 +27,6 @@ pub enum ClusterError {
     Signal { signal: Signal, port: u16, source: std::io::Error },
     #[error("the node at port {0} has ended by itself")]
     Ended(u16),
-    #[error("the node at port {port} does not tell its {field} in INFO raft")]
-    Field { port: u16, field: &'static str },
 }
 
 pub struct Cluster {
@@ -150,17 +150,21 @@ impl Cluster {
         Ok(())
     }
 
-    /// Removes the node at `port` from the cluster and stops its process.
+    /// Removes the node at `port` from the cluster, if it is a member, and stops its process.
     pub fn remove(&mut self, port: u16) -> Result<(), ClusterError> {
-        let info = Client::connect(port)?.info("raft")?;
-        let field = "raft_node_id";
-        let id = info.field(field).ok_or(ClusterError::Field { port, field })?.to_owned();
-        let ports = self.live_ports();
-        let leader = leader_among(&ports)?;
-        Client::connect(leader)?.call(&["RAFT.NODE", "REMOVE", &id])?;
+        wait_for("removal of a node", START_TIME, || self.try_remove(port).ok())?;
         let mut process = self.node(port).process.take().expect("invariant: it runs");
         process.stop();
         self.wait_until_complete(START_TIME)
+    }
+
+    /// Fails while another change is under way.
+    fn try_remove(&self, port: u16) -> Result<(), ClusterError> {
+        let mut leader = Client::connect(leader_among(&self.live_ports())?)?;
+        match member_at(&leader.info("raft")?, port + PEER_PORT_OFFSET) {
+            Some(id) => Ok(leader.call(&["RAFT.NODE", "REMOVE", &id]).map(drop)?),
+            None => Ok(()),
+        }
     }
 
     fn node(&mut self, port: u16) -> &mut Node {
@@ -173,6 +177,14 @@ impl Cluster {
 /// leader.
 pub fn is_complete(port: u16, voters: usize) -> bool {
     raft_info(port).is_some_and(|info| is_settled(&info, voters))
+}
+
+/// The id of the member that the leader reaches at `peer_port`.
+fn member_at(leader: &Info, peer_port: u16) -> Option<String> {
+    let number = format!("port={peer_port}");
+    let line = leader.lines_naming("raft_node").find(|line| line.split(',').any(|it| it == number));
+    let (_, value) = line?.split_once(":id=")?;
+    Some(value.split(',').next()?.to_owned())
 }
 
 /// `None` while the node does not answer.
@@ -203,4 +215,16 @@ fn a_node_is_settled_as_one_of_so_many_voters_with_a_leader() {
     ] {
         assert!(!is_settled_as(&settled.replace(from, to), 3), "{to}");
     }
+}
+
+#[test]
+fn a_member_is_found_by_its_peer_port() {
+    let info = Info::from(
+        "raft_node_id:1\r\nraft_num_nodes:3\r\n\
+         raft_node1:id=4,state=connected,voting=yes,addr=127.0.0.1,port=15002,conn_oks=1\r\n\
+         raft_node2:id=17,state=connected,voting=no,addr=127.0.0.1,port=15003\r\n",
+    );
+    assert_eq!(member_at(&info, 15002), Some("4".to_owned()));
+    assert_eq!(member_at(&info, 15003), Some("17".to_owned()));
+    assert_eq!(member_at(&info, 1500), None);
 }

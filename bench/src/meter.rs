@@ -38,6 +38,13 @@ pub fn run(port: u16, stop: &AtomicBool) -> Result<Readings, MeterError> {
     Ok(Readings(readings))
 }
 
+#[cfg(test)]
+impl From<Vec<(Instant, u64)>> for Readings {
+    fn from(readings: Vec<(Instant, u64)>) -> Self {
+        Self(readings)
+    }
+}
+
 impl Readings {
     /// Commands per second. `None` of a window without length.
     pub fn rate(&self, window: Window) -> Option<f64> {

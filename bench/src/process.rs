@@ -26,7 +26,7 @@ const CLOCK_TICK: Duration = Duration::from_millis(10);
 const PORTS: std::ops::Range<u16> = 11_000..21_000;
 
 /// From a client port to the peer port of the same node.
-const PEER_PORT_OFFSET: u16 = 10_000;
+pub const PEER_PORT_OFFSET: u16 = 10_000;
 
 #[derive(Debug, thiserror::Error)]
 pub enum ProcessError {

@@ -147,5 +147,10 @@ fn describe(name: &str, held: Held) -> String {
 /// By what the fresh nodes got the data: a join by the log would measure something else.
 fn snapshots(side: &Side) -> String {
     let by_snapshot = side.joins.iter().filter(|join| join.snapshots.is_some_and(|it| it > 0));
-    format!("{} of {} joins of mayfly loaded a snapshot", by_snapshot.count(), side.joins.len())
+    let changed = side.joins.iter().filter(|join| join.leader_changed).count();
+    format!(
+        "{} of {} joins of mayfly loaded a snapshot; the leader changed in {changed}",
+        by_snapshot.count(),
+        side.joins.len()
+    )
 }

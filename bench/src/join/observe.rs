@@ -8,6 +8,7 @@ use crate::meter::{self, Readings};
 use crate::probe::{self, Sample};
 use crate::process::{ProcessError, wait_for};
 use crate::redis_benchmark::Background;
+use crate::server::Endpoint;
 use crate::time::Window;
 use crate::watch::{alongside, pause};
 
@@ -38,6 +39,8 @@ pub struct Observation {
     pub after: Window,
     pub samples: Vec<Sample>,
     pub readings: Readings,
+    /// Whether another node leads afterwards: then the load went on through a follower.
+    pub leader_changed: bool,
     /// The most resident memory of the leader during the join, less that just before, and what a
     /// forked child had beside it.
     pub extra_bytes: u64,
@@ -48,6 +51,7 @@ struct Joined {
     join: Option<Duration>,
     snapshots: Option<u64>,
     windows: [Window; 3],
+    leader_changed: bool,
     extra_bytes: u64,
 }
 
@@ -71,13 +75,14 @@ pub fn observe(
     work: Work,
     options: &Options,
 ) -> Result<Observation, JoinError> {
-    let port = contender.leader()?.port;
+    let leader = contender.leader()?;
+    let port = leader.port;
     // Under the load of an earlier join the log has grown.
     contender.compact()?;
     let load = start_load(work, port, options)?;
     let watch_latency = |stop: &_| probe::run(port, options.rate, stop);
     let (mut samples, (mut readings, joined)) = alongside([watch_latency], || {
-        alongside([|stop: &_| meter::run(port, stop)], || join(contender, options))
+        alongside([|stop: &_| meter::run(port, stop)], || join(contender, leader, options))
     });
     let joined = joined?;
     if let Some(load) = load {
@@ -97,14 +102,18 @@ pub fn observe(
         after,
         samples: samples.remove(0)?,
         readings: readings.remove(0)?,
+        leader_changed: joined.leader_changed,
         extra_bytes: joined.extra_bytes,
     })
 }
 
-fn join(contender: &mut dyn Contender, options: &Options) -> Result<Joined, JoinError> {
+fn join(
+    contender: &mut dyn Contender,
+    leader: Endpoint,
+    options: &Options,
+) -> Result<Joined, JoinError> {
     let start = Instant::now();
     pause(options.window)?;
-    let leader = contender.leader()?;
     forget_peak(leader.pid)?;
     let resident_before = resident(leader.pid)?.now;
     let launched = contender.launch()?;
@@ -127,7 +136,8 @@ fn join(contender: &mut dyn Contender, options: &Options) -> Result<Joined, Join
     let window = |from, to| Window { from, to };
     let windows = [window(start, launched), window(launched, end), window(end, Instant::now())];
     let join = has_joined.then_some(end - launched);
-    Ok(Joined { join, snapshots, windows, extra_bytes })
+    let leader_changed = contender.leader()? != leader;
+    Ok(Joined { join, snapshots, windows, leader_changed, extra_bytes })
 }
 
 /// The fresh node must know every key. The load, if any, has ended: the counts stand still but for

@@ -108,6 +108,12 @@ struct Rows<'a> {
 }
 
 impl Rows<'_> {
+    /// A row with a goal, which only joins that ended can meet.
+    fn judge(&mut self, what: &str, work: Work, goal: &str, values: [String; 2], met: bool) {
+        let met = met && self.mayfly.seconds(work).is_some();
+        self.push(what.to_owned(), goal, values, Some(met));
+    }
+
     fn push(&mut self, what: String, goal: &str, values: [String; 2], met: Option<bool>) {
         let [mayfly, redis] = values;
         let verdict = met.map_or("", verdict).to_owned();
@@ -170,7 +176,7 @@ fn throughput(rows: &mut Rows<'_>, work: Work) {
     let falls = [rows.mayfly, rows.redis].map(|side| side.fall(work));
     let met = falls[0].is_some_and(|fall| fall < FALL_GOAL_PERCENT);
     let goal = format!("< {FALL_GOAL_PERCENT:.0}");
-    rows.push("  fall during the join: %".to_owned(), &goal, falls.map(percent), Some(met));
+    rows.judge("  fall during the join: %", work, &goal, falls.map(percent), met);
     rows.compare("  fall in its slowest second: %".to_owned(), |side| {
         percent(side.median(work, |join| {
             let slowest = join.readings.slowest_second(join.during)?;
@@ -194,7 +200,7 @@ fn pauses(rows: &mut Rows<'_>, work: Work) {
     let values = pauses.map(|pause| pause.map_or("-".into(), |it| format!("{:.1}", as_ms(it))));
     let met = pauses[0].is_some_and(|pause| pause <= PAUSE_GOAL);
     let goal = format!("<= {}", PAUSE_GOAL.as_millis());
-    rows.push("  p100 above the undisturbed: ms".to_owned(), &goal, values, Some(met));
+    rows.judge("  p100 above the undisturbed: ms", work, &goal, values, met);
     let what = format!("  {} ms buckets above the goal, of all", BUCKET.as_millis());
     rows.compare(what, |side| {
         let limit = side.latencies(work, |join| join.before).p100() + PAUSE_GOAL;
@@ -209,8 +215,7 @@ fn memory(rows: &mut Rows<'_>, work: Work) {
     let met = extra[0].is_some_and(|bytes| bytes <= limit);
     let goal = format!("<= {:.0}", limit as f64 / MIB);
     let mib = |bytes: Option<u64>| bytes.map_or("-".into(), |it| format!("{:.0}", it as f64 / MIB));
-    let what = "  extra memory of the leader: MiB".to_owned();
-    rows.push(what, &goal, extra.map(mib), Some(met));
+    rows.judge("  extra memory of the leader: MiB", work, &goal, extra.map(mib), met);
     rows.compare("  in % of keys and values, of what they take".to_owned(), |side| {
         let percent = |of: u64| match (side.extra_bytes(work), of) {
             (Some(extra), 1..) => format!("{:.0}", extra as f64 / of as f64 * 100.0),
@@ -260,4 +265,107 @@ pub fn compactions(observed: &[Compaction]) -> Table {
         ]);
     }
     table
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Instant;
+
+    use super::*;
+    use crate::probe::Sample;
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    /// A join of `seconds` under load, after a second at 1000 commands a second: at 800 meanwhile.
+    /// The longest latency is 10 ms before, and `pause` meanwhile.
+    fn observation(work: Work, seconds: Option<u32>, pause: Duration) -> Observation {
+        let start = Instant::now();
+        let length = SECOND * seconds.unwrap_or(5);
+        let [launched, joined] = [start + SECOND, start + SECOND + length];
+        let end = joined + SECOND;
+        let executed = 1000 + 800 * length.as_secs();
+        let readings =
+            vec![(start, 0), (launched, 1000), (joined, executed), (end, executed + 900)];
+        let sample = |sent, latency| Sample { sent, latency };
+        Observation {
+            work,
+            join: seconds.map(|_| length),
+            snapshots: Some(1),
+            before: Window { from: start, to: launched },
+            during: Window { from: launched, to: joined },
+            after: Window { from: joined, to: end },
+            samples: vec![sample(start, Duration::from_millis(10)), sample(launched, pause)],
+            readings: readings.into(),
+            leader_changed: false,
+            extra_bytes: 70 << 20,
+        }
+    }
+
+    fn side(seconds: Option<u32>, pause_ms: u64) -> Side {
+        let pause = Duration::from_millis(pause_ms);
+        let joins = [Work::Quiet, Work::Busy].map(|work| observation(work, seconds, pause)).into();
+        Side { held: Held { payload_bytes: 100 << 20, resident_bytes: 140 << 20 }, joins }
+    }
+
+    /// The cells of the first row that names `part`.
+    fn row<'a>(text: &'a str, part: &str) -> Vec<&'a str> {
+        let line = text.lines().find(|line| line.contains(part)).unwrap();
+        line.split("  ").map(str::trim).filter(|cell| !cell.is_empty()).collect()
+    }
+
+    #[test]
+    fn goals_are_met_or_missed_by_what_was_observed() {
+        let text = joins(&side(Some(2), 30), &side(Some(4), 300)).to_text();
+        let cases = [
+            ("no load: s", vec!["<= 10", "2.00 (2.00-2.00)", "4.00 (4.00-4.00)", "met"]),
+            ("ratio", vec!["< 1", "0.50", "1", "met"]),
+            ("before, during, after", vec!["1, 1, 1", "1, 1, 1"]),
+            ("fall during", vec!["< 30", "20", "20", "met"]),
+            ("above the undisturbed", vec!["<= 20", "20.0", "290.0", "met"]),
+            ("buckets above", vec!["0 of 4", "31 of 31"]),
+            ("extra memory", vec!["<= 79", "70", "70", "met"]),
+            ("of what they take", vec!["70, 50", "70, 50"]),
+        ];
+        for (part, expected) in cases {
+            assert_eq!(row(&text, part)[1..], expected, "{part}: {text}");
+        }
+        let text = joins(&side(Some(12), 31), &side(Some(4), 300)).to_text();
+        for part in ["no load: s", "ratio", "above the undisturbed"] {
+            assert_eq!(row(&text, part).last(), Some(&"missed"), "{part}: {text}");
+        }
+    }
+
+    #[test]
+    fn a_join_that_did_not_end_meets_no_goal() {
+        let text = joins(&side(None, 30), &side(Some(4), 300)).to_text();
+        assert!(!text.contains("ratio"), "{text}");
+        for part in ["no load: s", "fall during", "above the undisturbed", "extra memory"] {
+            assert_eq!(row(&text, part).last(), Some(&"missed"), "{part}: {text}");
+        }
+    }
+
+    #[test]
+    fn a_compaction_that_cannot_be_told_from_none_is_no_pause() {
+        let latencies = |ms| {
+            let from = Instant::now();
+            let mut latencies = Latencies::new();
+            let sample = Sample { sent: from, latency: Duration::from_millis(ms) };
+            latencies.add(&[sample], Window { from, to: from + SECOND });
+            latencies
+        };
+        let observed = |with: [u64; 3]| Compaction {
+            work: Work::Quiet,
+            without: [1, 2, 5].map(latencies).into(),
+            with: with.map(latencies).into(),
+            compactions: 9,
+            refused: 1,
+            extra_bytes: 65 << 20,
+        };
+        let text = compactions(&[observed([1, 5, 90])]).to_text();
+        assert_eq!(row(&text, "p100").last(), Some(&"met"), "{text}");
+        assert_eq!(row(&text, "refused")[1..], ["0", "10, 1"]);
+        assert_eq!(row(&text, "extra memory").last(), Some(&"missed"), "{text}");
+        let text = compactions(&[observed([1, 6, 6])]).to_text();
+        assert_eq!(row(&text, "p100").last(), Some(&"missed"), "{text}");
+    }
 }
