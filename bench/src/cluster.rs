@@ -42,13 +42,12 @@ struct Node {
 impl Cluster {
     /// Returns when every node is a voter and knows the leader.
     pub fn start(nodes: u16) -> Result<Self, ClusterError> {
-        Self::start_with_room(nodes, 0)
+        Self::start_at(free_ports(nodes)?, nodes, 0)
     }
 
-    /// As [`Cluster::start`]; ports for `room` more nodes are kept, which [`Cluster::launch`]
-    /// starts.
-    pub fn start_with_room(nodes: u16, room: u16) -> Result<Self, ClusterError> {
-        let first = free_ports(nodes + room)?;
+    /// As [`Cluster::start`], at free ports from `first` on. The `room` ports after those of the
+    /// nodes are for more nodes, which [`Cluster::launch`] starts.
+    pub fn start_at(first: u16, nodes: u16, room: u16) -> Result<Self, ClusterError> {
         let ports = first..first + nodes + room;
         let nodes_of = ports.map(|port| Node { port, process: None }).collect();
         let mut cluster = Self { binary: mayfly_binary()?, nodes: nodes_of };

@@ -23,6 +23,8 @@ pub enum ServerError {
     OwnPath(std::io::Error),
     #[error("`mayfly local` ended before it was ready; it printed: {0}")]
     Local(String),
+    #[error("redis-server at port {0} ended at once: is it installed, and the port free?")]
+    RedisEnded(u16),
     #[error("no node calls itself leader")]
     NoLeader,
     #[error("port {0} does not tell its process_id in INFO server")]
@@ -52,31 +54,31 @@ pub struct RedisServer {
 }
 
 impl RedisServer {
-    /// Returns when it answers.
     pub fn start() -> Result<Self, ServerError> {
-        let server = Self::launch(free_ports(1)?, "")?;
-        let port = server.endpoint.port;
-        wait_for("start of redis-server", START_TIME, || answer(port))?;
-        Ok(server)
+        Self::start_at(free_ports(1)?, "")
     }
 
-    /// Starts it with further options, and does not wait until it answers.
-    pub fn launch(port: u16, options: &str) -> Result<Self, ServerError> {
+    /// Starts it with further options. Returns when it answers.
+    pub fn start_at(port: u16, options: &str) -> Result<Self, ServerError> {
         let text = format!("--port {port} --bind 127.0.0.1 --appendonly no --daemonize no");
         let mut arguments = words(&format!("{text} {options}"));
         arguments.extend(["--save".to_owned(), String::new()]);
-        let guard = Guard::start("redis-server", &arguments, Printed::Discarded)?;
-        Ok(Self { endpoint: Endpoint { port, pid: guard.pid() }, _guard: guard })
+        let mut guard = Guard::start("redis-server", &arguments, Printed::Discarded)?;
+        let endpoint = wait_for("start of redis-server", START_TIME, || {
+            if !guard.is_running() {
+                return Some(Err(ServerError::RedisEnded(port)));
+            }
+            // Another server may answer in the place of one that could not have the port.
+            let endpoint = Endpoint::of_running(port).ok()?;
+            (endpoint.pid == guard.pid()).then_some(Ok(endpoint))
+        })??;
+        Ok(Self { endpoint, _guard: guard })
     }
 }
 
 /// The arguments of a command line without quotes.
 pub fn words(line: &str) -> Vec<String> {
     line.split_whitespace().map(str::to_owned).collect()
-}
-
-pub fn answer(port: u16) -> Option<String> {
-    Client::connect(port).ok()?.call(&["PING"]).ok()
 }
 
 /// A cluster started by `mayfly local`.
@@ -165,4 +167,11 @@ fn the_lines_of_a_local_cluster_are_understood() {
     assert_eq!(node_line("node 1 pid 4242 port 5001"), Some(expected));
     assert_eq!(node_line("node 1 pid x port 5001"), None);
     assert_eq!(node_line("layout: any cpu"), None);
+}
+
+#[test]
+fn a_redis_server_that_cannot_start_is_an_error() {
+    let port = free_ports(1).unwrap();
+    let error = RedisServer::start_at(port, "--no-such-option x").map(|it| it.endpoint);
+    assert!(matches!(error, Err(ServerError::RedisEnded(at)) if at == port), "{error:?}");
 }

@@ -6,9 +6,8 @@ use crate::client::{Client, Info};
 use crate::cluster::{Cluster, is_complete, raft_info};
 use crate::fill::{fill, key, value_of_64_bytes};
 use crate::memory::resident;
-use crate::process::{free_ports, wait_for};
 use crate::redis_benchmark::Background;
-use crate::server::{Endpoint, RedisServer, START_TIME, answer};
+use crate::server::{Endpoint, RedisServer};
 
 use super::JoinError;
 
@@ -32,6 +31,9 @@ pub trait Contender {
 
     /// Bytes that the leader's memory does not show, since a child that it forked had them.
     fn forked_bytes(&self) -> Result<u64, JoinError>;
+
+    /// Bytes of the log that the leader holds, of one that has a log of its own.
+    fn log_bytes(&self) -> Result<Option<u64>, JoinError>;
 
     /// Takes the fresh node away again. Nothing happens if there is none.
     fn dismiss(&mut self) -> Result<(), JoinError>;
@@ -91,10 +93,11 @@ const REDIS_OPTIONS: &str = "--repl-diskless-sync yes --repl-diskless-sync-delay
      --client-output-buffer-limit replica 0 0 0";
 
 impl RedisPair {
-    pub fn start() -> Result<Self, JoinError> {
-        let port = free_ports(2)?;
-        let master = RedisServer::launch(port, REDIS_OPTIONS)?;
-        wait_for("start of redis-server", START_TIME, || answer(port))?;
+    pub const PORTS: u16 = 2;
+
+    /// Takes [`Self::PORTS`] ports from `port` on.
+    pub fn start(port: u16) -> Result<Self, JoinError> {
+        let master = RedisServer::start_at(port, REDIS_OPTIONS)?;
         Ok(Self { master, replica_port: port + 1, replica: None })
     }
 }
@@ -110,8 +113,7 @@ impl Contender for RedisPair {
 
     fn launch(&mut self) -> Result<Instant, JoinError> {
         let port = self.replica_port;
-        self.replica = Some(RedisServer::launch(port, REDIS_OPTIONS)?);
-        wait_for("start of the replica", START_TIME, || answer(port))?;
+        self.replica = Some(RedisServer::start_at(port, REDIS_OPTIONS)?);
         let mut client = Client::connect(port)?;
         let start = Instant::now();
         client.call(&["REPLICAOF", "127.0.0.1", &self.master.endpoint.port.to_string()])?;
@@ -141,6 +143,10 @@ impl Contender for RedisPair {
         bytes.ok_or(JoinError::Field { port, field })
     }
 
+    fn log_bytes(&self) -> Result<Option<u64>, JoinError> {
+        Ok(None)
+    }
+
     fn dismiss(&mut self) -> Result<(), JoinError> {
         self.replica = None;
         Ok(())
@@ -162,8 +168,11 @@ pub struct GrowingCluster {
 const VOTERS: u16 = 2;
 
 impl GrowingCluster {
-    pub fn start() -> Result<Self, JoinError> {
-        let cluster = Cluster::start_with_room(VOTERS, 1)?;
+    pub const PORTS: u16 = VOTERS + 1;
+
+    /// Takes [`Self::PORTS`] ports from `port` on.
+    pub fn start(port: u16) -> Result<Self, JoinError> {
+        let cluster = Cluster::start_at(port, VOTERS, 1)?;
         let fresh = cluster.spare_ports()[0];
         Ok(Self { cluster, fresh })
     }
@@ -199,6 +208,13 @@ impl Contender for GrowingCluster {
 
     fn forked_bytes(&self) -> Result<u64, JoinError> {
         Ok(0)
+    }
+
+    fn log_bytes(&self) -> Result<Option<u64>, JoinError> {
+        let port = self.leader()?.port;
+        let field = "raft_cache_memory_size";
+        let bytes = Client::connect(port)?.info("raft")?.count(field);
+        Ok(Some(bytes.ok_or(JoinError::Field { port, field })?))
     }
 
     fn dismiss(&mut self) -> Result<(), JoinError> {

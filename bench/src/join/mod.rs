@@ -20,7 +20,7 @@ use crate::fill::FillError;
 use crate::machine;
 use crate::memory::MemoryError;
 use crate::meter::MeterError;
-use crate::process::ProcessError;
+use crate::process::{ProcessError, free_ports};
 use crate::redis_benchmark::{Background, BenchmarkError};
 use crate::server::ServerError;
 use crate::time::parse_seconds;
@@ -103,8 +103,10 @@ pub fn run(options: &Options) -> Result<(), JoinError> {
     );
     println!("  answers a linearizable GET; the leader's log is compacted before");
     println!("{REDIS_SETTINGS}");
-    let mut redis = RedisPair::start()?;
-    let mut mayfly = GrowingCluster::start()?;
+    // All at once: those of the fresh nodes are not in use until they start.
+    let port = free_ports(RedisPair::PORTS + GrowingCluster::PORTS)?;
+    let mut redis = RedisPair::start(port)?;
+    let mut mayfly = GrowingCluster::start(port + RedisPair::PORTS)?;
     let mut sides = Vec::new();
     for contender in [&mut redis as &mut dyn Contender, &mut mayfly] {
         eprintln!("{}: setting {keys} keys", contender.name());

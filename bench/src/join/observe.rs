@@ -44,6 +44,9 @@ pub struct Observation {
     /// The most resident memory of the leader during the join, less that just before, and what a
     /// forked child had beside it.
     pub extra_bytes: u64,
+    /// By how much the leader's log grew meanwhile, of one that has a log. Negative if it was
+    /// compacted.
+    pub log_growth: Option<i64>,
 }
 
 /// What is known once the join is over.
@@ -53,6 +56,7 @@ struct Joined {
     windows: [Window; 3],
     leader_changed: bool,
     extra_bytes: u64,
+    log_growth: Option<i64>,
 }
 
 /// Starts the load of `work`.
@@ -104,6 +108,7 @@ pub fn observe(
         readings: readings.remove(0)?,
         leader_changed: joined.leader_changed,
         extra_bytes: joined.extra_bytes,
+        log_growth: joined.log_growth,
     })
 }
 
@@ -114,6 +119,7 @@ fn join(
 ) -> Result<Joined, JoinError> {
     let start = Instant::now();
     pause(options.window)?;
+    let log_before = contender.log_bytes()?;
     forget_peak(leader.pid)?;
     let resident_before = resident(leader.pid)?.now;
     let launched = contender.launch()?;
@@ -130,6 +136,8 @@ fn join(
     };
     let snapshots = contender.snapshots_loaded();
     let extra_bytes = resident(leader.pid)?.peak.saturating_sub(resident_before);
+    let log_after = contender.log_bytes()?;
+    let log_growth = log_after.zip(log_before).map(|(after, before)| after as i64 - before as i64);
     pause(options.window)?;
     // Known once the child has ended, a moment after the join.
     let extra_bytes = extra_bytes + contender.forked_bytes()?;
@@ -137,7 +145,7 @@ fn join(
     let windows = [window(start, launched), window(launched, end), window(end, Instant::now())];
     let join = has_joined.then_some(end - launched);
     let leader_changed = contender.leader()? != leader;
-    Ok(Joined { join, snapshots, windows, leader_changed, extra_bytes })
+    Ok(Joined { join, snapshots, windows, leader_changed, extra_bytes, log_growth })
 }
 
 /// The fresh node must know every key. The load, if any, has ended: the counts stand still but for

@@ -216,13 +216,17 @@ fn memory(rows: &mut Rows<'_>, work: Work) {
     let goal = format!("<= {:.0}", limit as f64 / MIB);
     let mib = |bytes: Option<u64>| bytes.map_or("-".into(), |it| format!("{:.0}", it as f64 / MIB));
     rows.judge("  extra memory of the leader: MiB", work, &goal, extra.map(mib), met);
-    rows.compare("  in % of keys and values, of what they take".to_owned(), |side| {
+    rows.compare("  that in % of keys and values, of what they take".to_owned(), |side| {
         let percent = |of: u64| match (side.extra_bytes(work), of) {
             (Some(extra), 1..) => format!("{:.0}", extra as f64 / of as f64 * 100.0),
             _ => "-".to_owned(),
         };
         let Held { payload_bytes, resident_bytes } = side.held;
         format!("{}, {}", percent(payload_bytes), percent(resident_bytes))
+    });
+    rows.compare("  growth of its log meanwhile, at most: MiB".to_owned(), |side| {
+        let growth = side.joins(work).filter_map(|join| join.log_growth).max();
+        growth.map_or("-".to_owned(), |bytes| format!("{:.0}", bytes as f64 / MIB))
     });
 }
 
@@ -298,6 +302,7 @@ mod tests {
             readings: readings.into(),
             leader_changed: false,
             extra_bytes: 70 << 20,
+            log_growth: Some(3 << 20),
         }
     }
 
@@ -324,6 +329,7 @@ mod tests {
             ("above the undisturbed", vec!["<= 20", "20.0", "290.0", "met"]),
             ("buckets above", vec!["0 of 4", "31 of 31"]),
             ("extra memory", vec!["<= 79", "70", "70", "met"]),
+            ("growth of its log", vec!["3", "3"]),
             ("of what they take", vec!["70, 50", "70, 50"]),
         ];
         for (part, expected) in cases {
