@@ -222,6 +222,41 @@ fn close_after_flush_sends_everything_first() {
 }
 
 #[test]
+fn a_second_close_after_flush_changes_nothing() {
+    on_core(async |ring| {
+        let (connection, mut stream) = pair(ring);
+        // More than the kernel takes at once, so that the second finds the first under way.
+        let expected = pattern(5 << 20);
+        append(ring, connection, &expected);
+        ring.close_after_flush(connection);
+        ring.close_after_flush(connection);
+        ring.pass(|_, event| panic!("{event:?}")).unwrap();
+        ring.close_after_flush(connection);
+        let reader = thread::spawn(move || {
+            let mut bytes = Vec::new();
+            stream.read_to_end(&mut bytes).unwrap();
+            bytes
+        });
+        let mut reasons = Vec::new();
+        drive(
+            ring,
+            &mut reasons,
+            |reasons, _, event| match event {
+                Event::Closed { reason, .. } => reasons.push(reason),
+                event => panic!("{event:?}"),
+            },
+            |reasons, _| !reasons.is_empty(),
+        );
+        assert!(matches!(reasons[..], [CloseReason::Local]), "{reasons:?}");
+        ring.close_after_flush(connection);
+        ring.pass(|_, event| panic!("{event:?}")).unwrap();
+        assert!(reader.join().unwrap() == expected);
+    })
+    .join()
+    .unwrap();
+}
+
+#[test]
 fn peer_that_vanishes_mid_send_closes_the_connection_once() {
     on_core(async |ring| {
         let (connection, stream) = pair(ring);
@@ -363,6 +398,48 @@ fn refused_connect_is_told_once() {
         );
         assert_eq!(errors, [io::ErrorKind::ConnectionRefused]);
         assert!(ring.output(connection).is_none());
+    })
+    .join()
+    .unwrap();
+}
+
+#[test]
+fn who_connects_again_whenever_a_connect_fails_still_gets_out_of_a_pass() {
+    on_core(async |ring| {
+        let free = TcpListener::bind("127.0.0.1:0").unwrap();
+        let refusing = free.local_addr().unwrap();
+        drop(free);
+        // The kernel refuses the first later, the second (to a broadcast address) at once.
+        for address in [refusing, "255.255.255.255:9".parse().unwrap()] {
+            let mut attempts = vec![ring.connect(address)];
+            drive(
+                ring,
+                &mut attempts,
+                |attempts, ring, event| match event {
+                    Event::ConnectFailed { connection, .. } => {
+                        assert_eq!(Some(&connection), attempts.last());
+                        attempts.push(ring.connect(address));
+                    }
+                    event => panic!("{event:?}"),
+                },
+                |attempts, _| attempts.len() == 5,
+            );
+            let last = *attempts.last().unwrap();
+            ring.close(last);
+            let mut closed = Vec::new();
+            drive(
+                ring,
+                &mut closed,
+                |closed, _, event| match event {
+                    Event::Closed { connection, .. } | Event::ConnectFailed { connection, .. } => {
+                        closed.push(connection)
+                    }
+                    event => panic!("{event:?}"),
+                },
+                |closed, _| !closed.is_empty(),
+            );
+            assert_eq!(closed, [last]);
+        }
     })
     .join()
     .unwrap();
