@@ -1,16 +1,24 @@
 //! Every bound of the node, its reason, and the relations between them.
 
+use crate::raft::types::ENTRY_HEADER_BYTES;
+
 /// Payload bytes of one peer frame: one batch of a single value of 512 MiB with room to spare.
 pub const FRAME_BYTES_MAX: usize = 640 << 20;
 
-/// Bytes of a frame's header: some hundred bytes an entry, and an append request is bounded by
-/// bytes and by [`APPEND_ENTRIES_MAX`].
+/// Bytes of a frame's header. A receiver closes the link over it.
 pub const FRAME_HEADER_BYTES_MAX: usize = 16 << 20;
 
-/// Entries of one append request, so that headers stay in their bound.
+/// Entries of one append request. More gain nothing: a frame's cost is long that of its entries.
 pub const APPEND_ENTRIES_MAX: usize = 4096;
 
-const _: () = assert!(APPEND_ENTRIES_MAX * 1024 <= FRAME_HEADER_BYTES_MAX);
+/// Bytes of what the entries of an append request have in its header, as they are counted: half of
+/// what a receiver takes, because the count is an estimate. It matters for configurations alone.
+pub const APPEND_HEADER_BYTES_MAX: usize = FRAME_HEADER_BYTES_MAX / 2;
+
+const _: () = assert!(APPEND_ENTRIES_MAX * ENTRY_HEADER_BYTES <= APPEND_HEADER_BYTES_MAX);
+
+/// Bytes of the entries of one append request, whatever the settings say: what fits a frame.
+pub const APPEND_BYTES_MAX: usize = FRAME_BYTES_MAX;
 
 /// Bytes that a net role gathers in one batch before it closes it and begins the next.
 pub const BATCH_BYTES_MAX: usize = 1 << 20;

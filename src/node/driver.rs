@@ -7,7 +7,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use crate::config::Tunables;
-use crate::limits::{APPLY_LAG_MAX, INFLIGHT_BYTES_MAX, TICK_MS};
+use crate::limits::{APPEND_BYTES_MAX, APPLY_LAG_MAX, INFLIGHT_BYTES_MAX, TICK_MS};
 use crate::logging;
 use crate::net::peer::{Identity, LinkEvent, Links};
 use crate::net::ring::Ring;
@@ -44,7 +44,7 @@ impl RaftSettings {
             raft: raft::Config {
                 election_timeout_ms: ms(tunables.election_timeout),
                 heartbeat_interval_ms: ms(tunables.request_timeout),
-                append_bytes_max: tunables.append_req_max_size,
+                append_bytes_max: tunables.append_req_max_size.min(APPEND_BYTES_MAX),
                 inflight_messages_max: tunables.append_req_max_count,
                 inflight_bytes_max: INFLIGHT_BYTES_MAX,
                 no_leader_timeout_ms: ms(tunables.no_leader_timeout),

@@ -7,6 +7,7 @@
 use std::collections::VecDeque;
 
 use super::types::{Entry, Index, Millis, Term};
+use crate::limits::{APPEND_ENTRIES_MAX, APPEND_HEADER_BYTES_MAX};
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Log {
@@ -81,15 +82,17 @@ impl Log {
         self.entries.range(start..end)
     }
 
-    /// Entries from `next` on, at least one and else at most `bytes_max`, with their bytes.
+    /// Entries from `next` on for one request, with their bytes: at least one and else at most
+    /// `bytes_max`, and never more than a frame takes.
     /// Precondition: `next` is in the log.
     pub(crate) fn collect(&self, next: Index, bytes_max: usize) -> (Vec<Entry>, usize) {
         let start = (next.0 - self.snapshot_index.0 - 1) as usize;
-        let mut bytes = 0;
+        let (mut bytes, mut header_bytes) = (0, 0);
         let mut count = 0;
-        for entry in self.entries.range(start..) {
+        for entry in self.entries.range(start..).take(APPEND_ENTRIES_MAX) {
             let with_this = bytes + entry.bytes();
-            if count > 0 && with_this > bytes_max {
+            header_bytes += entry.header_bytes();
+            if count > 0 && (with_this > bytes_max || header_bytes > APPEND_HEADER_BYTES_MAX) {
                 break;
             }
             bytes = with_this;
@@ -162,8 +165,14 @@ impl Log {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use super::Log;
-    use crate::raft::types::{ENTRY_HEADER_BYTES, Entry, EntryBody, Index, Term};
+    use crate::limits::{APPEND_ENTRIES_MAX, APPEND_HEADER_BYTES_MAX};
+    use crate::raft::testing::member;
+    use crate::raft::types::{
+        Configuration, ENTRY_HEADER_BYTES, Entry, EntryBody, Index, Member, MemberId, Term,
+    };
 
     fn entry(index: u64, term: u64) -> Entry {
         let body = EntryBody::Noop;
@@ -233,5 +242,26 @@ mod tests {
         let (entries, bytes) = log.collect(Index(2), usize::MAX);
         assert_eq!(entries.iter().map(|e| e.index.0).collect::<Vec<_>>(), [2, 3]);
         assert_eq!(bytes, 2 * ENTRY_HEADER_BYTES);
+    }
+
+    #[test]
+    fn collect_takes_no_more_than_a_frame_does() {
+        let many = log(&[1; 2 * APPEND_ENTRIES_MAX]);
+        let (entries, bytes) = many.collect(Index(3), usize::MAX);
+        assert_eq!(entries.len(), APPEND_ENTRIES_MAX);
+        assert_eq!(bytes, APPEND_ENTRIES_MAX * ENTRY_HEADER_BYTES);
+
+        let named = |id| Member { slot: "n".repeat(4000), ..member(id) };
+        let members = (1..=64).map(named).collect();
+        let voters = (1..=64).map(MemberId).collect();
+        let large = Arc::new(Configuration { voters, members, ..Configuration::default() });
+        let mut log = log(&[]);
+        for index in 1..=64 {
+            let body = EntryBody::Configuration(Arc::clone(&large));
+            log.append(Entry { body, ..entry(index, 1) });
+        }
+        let (entries, bytes) = log.collect(Index(1), usize::MAX);
+        assert!((1..64).contains(&entries.len()), "{}", entries.len());
+        assert!(bytes <= APPEND_HEADER_BYTES_MAX && bytes > APPEND_HEADER_BYTES_MAX / 2);
     }
 }

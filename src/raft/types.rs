@@ -193,6 +193,13 @@ pub struct Member {
     pub peer_address: String,
 }
 
+impl Member {
+    /// About what it takes, in memory and on the wire.
+    fn bytes(&self) -> usize {
+        128 + self.slot.len() + self.client_address.len() + self.peer_address.len()
+    }
+}
+
 impl Configuration {
     pub fn is_joint(&self) -> bool {
         !self.voters_outgoing.is_empty()
@@ -241,11 +248,19 @@ pub const ENTRY_HEADER_BYTES: usize = 96;
 impl Entry {
     /// What the entry counts against the byte budgets of windows and of the log.
     pub fn bytes(&self) -> usize {
-        ENTRY_HEADER_BYTES
-            + match &self.body {
-                EntryBody::Batch { payload, .. } => payload.len(),
-                EntryBody::Configuration(configuration) => 128 * configuration.members.len(),
-                EntryBody::Noop | EntryBody::Tick => 0,
+        match &self.body {
+            EntryBody::Batch { payload, .. } => ENTRY_HEADER_BYTES + payload.len(),
+            _ => self.header_bytes(),
+        }
+    }
+
+    /// The part of these that travels in the header of a frame: all but the payload.
+    pub fn header_bytes(&self) -> usize {
+        match &self.body {
+            EntryBody::Configuration(configuration) => {
+                ENTRY_HEADER_BYTES + configuration.members.iter().map(Member::bytes).sum::<usize>()
             }
+            EntryBody::Batch { .. } | EntryBody::Noop | EntryBody::Tick => ENTRY_HEADER_BYTES,
+        }
     }
 }
