@@ -43,6 +43,7 @@
 //!   consensus: time and randomness come with the entry.
 //! - [`net`]: sockets through an io_uring of ours, requests ([`net::resp`]), peer frames
 //!   ([`net::frame`]), links between nodes ([`net::peer`]).
+//! - `wire`: what frames and snapshots archive alike. PURE.
 //! - [`node`]: assembly: roles, placement, mailboxes, sessions, administration.
 //! - [`config`], [`local`], [`logging`], [`signals`], [`client`], [`limits`]: around a node.
 //!
@@ -89,3 +90,4 @@ pub mod raft;
 pub mod signals;
 pub mod snapshot;
 mod sys;
+mod wire;

@@ -19,9 +19,9 @@ use crate::engine::batch::ArchivedBatch;
 use crate::limits::{FRAME_BYTES_MAX, FRAME_HEADER_BYTES_MAX};
 use crate::raft::message::{Body, Message};
 use crate::raft::types::{
-    Boot, ClusterId, Configuration, Entry, EntryBody, Index, Member, MemberId, PAYLOAD_ALIGNMENT,
-    Payload, Round, Seq, Term,
+    Boot, ClusterId, Entry, EntryBody, Index, MemberId, PAYLOAD_ALIGNMENT, Payload, Round, Seq, Term,
 };
+use crate::wire::WireConfiguration;
 
 /// Version of everything that nodes say to each other. Both sides must speak the same.
 pub const PROTOCOL_VERSION: u32 = 1;
@@ -199,23 +199,6 @@ enum WireEntryBody {
 struct WirePayload {
     len: u32,
     checksum: u32,
-}
-
-#[derive(Archive, Serialize, Deserialize)]
-struct WireConfiguration {
-    voters: Vec<u64>,
-    voters_outgoing: Vec<u64>,
-    learners: Vec<u64>,
-    members: Vec<WireMember>,
-}
-
-#[derive(Archive, Serialize, Deserialize)]
-struct WireMember {
-    id: u64,
-    slot: String,
-    boot: Boot,
-    client_address: String,
-    peer_address: String,
 }
 
 /// A frame ready to be sent: the bytes of prefix and header, then each payload padded to
@@ -498,7 +481,7 @@ fn wire_entry(entry: Entry, payloads: &mut Vec<Payload>) -> WireEntry {
             payload: wire_payload(payload, payloads),
         },
         EntryBody::Configuration(configuration) => {
-            WireEntryBody::Configuration(wire_configuration(&configuration))
+            WireEntryBody::Configuration(WireConfiguration::from(&*configuration))
         }
     };
     WireEntry {
@@ -521,7 +504,7 @@ fn unwire_entry(wire: WireEntry, payloads: &mut Payloads<'_>) -> Result<Entry, F
             payload: payloads.take(&payload)?,
         },
         WireEntryBody::Configuration(configuration) => {
-            EntryBody::Configuration(Arc::new(unwire_configuration(configuration)))
+            EntryBody::Configuration(Arc::new(configuration.into()))
         }
     };
     Ok(Entry {
@@ -531,40 +514,6 @@ fn unwire_entry(wire: WireEntry, payloads: &mut Payloads<'_>) -> Result<Entry, F
         seed: wire.seed,
         body,
     })
-}
-
-fn wire_configuration(configuration: &Configuration) -> WireConfiguration {
-    let ids = |ids: &[MemberId]| ids.iter().map(|id| id.0).collect();
-    let member = |member: &Member| WireMember {
-        id: member.id.0,
-        slot: member.slot.clone(),
-        boot: member.boot,
-        client_address: member.client_address.clone(),
-        peer_address: member.peer_address.clone(),
-    };
-    WireConfiguration {
-        voters: ids(&configuration.voters),
-        voters_outgoing: ids(&configuration.voters_outgoing),
-        learners: ids(&configuration.learners),
-        members: configuration.members.iter().map(member).collect(),
-    }
-}
-
-fn unwire_configuration(wire: WireConfiguration) -> Configuration {
-    let ids = |ids: Vec<u64>| ids.into_iter().map(MemberId).collect();
-    let member = |member: WireMember| Member {
-        id: MemberId(member.id),
-        slot: member.slot,
-        boot: member.boot,
-        client_address: member.client_address,
-        peer_address: member.peer_address,
-    };
-    Configuration {
-        voters: ids(wire.voters),
-        voters_outgoing: ids(wire.voters_outgoing),
-        learners: ids(wire.learners),
-        members: wire.members.into_iter().map(member).collect(),
-    }
 }
 
 /// Puts frames together from the pieces in which a connection delivers them.

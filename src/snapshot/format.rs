@@ -24,8 +24,9 @@ use rkyv::{Archive, Deserialize, Serialize};
 use crate::engine::types::hash::HashEncoding;
 use crate::engine::types::set::SetEncoding;
 use crate::engine::types::sorted_set::SortedSetEncoding;
-use crate::raft::types::{Configuration, Index, Member, MemberId, Payload, Seq, Term};
+use crate::raft::types::{Index, MemberId, Payload, Seq, Term};
 use crate::raft::{SnapshotState, Watermark};
+use crate::wire::WireConfiguration;
 
 /// A chunk takes no further item once it holds so many bytes: some hundred thousand of them make up
 /// a large keyspace, and one delays a heartbeat on the same link by a millisecond at most.
@@ -35,7 +36,7 @@ pub const CHUNK_BYTES: usize = 128 << 10;
 const CHUNK_HEADER_BYTES: usize = 256;
 
 /// Version of the format. A reader takes no other.
-pub(super) const FORMAT: u32 = 1;
+pub(super) const FORMAT: u32 = 2;
 
 /// The place of the chunk of consensus in the sequence; the engine's follow.
 const CONSENSUS_SEQUENCE: u64 = 0;
@@ -101,21 +102,9 @@ pub(super) struct Consensus {
     last_index: u64,
     last_term: u64,
     last_at_ms: u64,
-    voters: Vec<u64>,
-    voters_outgoing: Vec<u64>,
-    learners: Vec<u64>,
-    members: Vec<ChunkMember>,
+    configuration: WireConfiguration,
     /// Origin, stream, sequence number.
     watermarks: Vec<(u64, u16, u64)>,
-}
-
-#[derive(Archive, Serialize, Deserialize)]
-struct ChunkMember {
-    id: u64,
-    slot: String,
-    boot: u128,
-    client_address: String,
-    peer_address: String,
 }
 
 /// The record is the first of its key.
@@ -206,23 +195,12 @@ pub(super) fn access(bytes: &[u8], due: u64) -> Result<&ArchivedContent, Snapsho
 
 /// The first chunk of a snapshot.
 pub fn write_consensus(state: &SnapshotState) -> Payload {
-    let ids = |ids: &[MemberId]| ids.iter().map(|id| id.0).collect();
-    let member = |member: &Member| ChunkMember {
-        id: member.id.0,
-        slot: member.slot.clone(),
-        boot: member.boot,
-        client_address: member.client_address.clone(),
-        peer_address: member.peer_address.clone(),
-    };
     let mark = |mark: &Watermark| (mark.origin.0, mark.stream, mark.seq.0);
     let consensus = Consensus {
         last_index: state.last_index.0,
         last_term: state.last_term.0,
         last_at_ms: state.last_at_ms,
-        voters: ids(&state.configuration.voters),
-        voters_outgoing: ids(&state.configuration.voters_outgoing),
-        learners: ids(&state.configuration.learners),
-        members: state.configuration.members.iter().map(member).collect(),
+        configuration: WireConfiguration::from(&*state.configuration),
         watermarks: state.watermarks.iter().map(mark).collect(),
     };
     archive(CONSENSUS_SEQUENCE, Content::Consensus(consensus)).0
@@ -239,30 +217,16 @@ pub fn read_consensus(bytes: &[u8]) -> Result<SnapshotState, SnapshotError> {
     if !numbers.iter().all(|number| (1..NUMBER_MAX).contains(number)) {
         return Err(SnapshotError::Value);
     }
-    let ids = |ids: Vec<u64>| ids.into_iter().map(MemberId).collect();
-    let member = |member: ChunkMember| Member {
-        id: MemberId(member.id),
-        slot: member.slot,
-        boot: member.boot,
-        client_address: member.client_address,
-        peer_address: member.peer_address,
-    };
     let mark = |(origin, stream, seq): (u64, u16, u64)| Watermark {
         origin: MemberId(origin),
         stream,
         seq: Seq(seq),
     };
-    let configuration = Configuration {
-        voters: ids(consensus.voters),
-        voters_outgoing: ids(consensus.voters_outgoing),
-        learners: ids(consensus.learners),
-        members: consensus.members.into_iter().map(member).collect(),
-    };
     Ok(SnapshotState {
         last_index: Index(consensus.last_index),
         last_term: Term(consensus.last_term),
         last_at_ms: consensus.last_at_ms,
-        configuration: Arc::new(configuration),
+        configuration: Arc::new(consensus.configuration.into()),
         watermarks: consensus.watermarks.into_iter().map(mark).collect(),
     })
 }

@@ -1,5 +1,6 @@
 use super::*;
 use crate::engine::batch::Batch;
+use crate::raft::types::{Configuration, Member};
 
 fn payload() -> Payload {
     Payload::new(Batch::default().to_archive())
