@@ -31,6 +31,38 @@ pub const CLIENT_OUTPUT_SOFT_BYTES: usize = 1 << 20;
 /// what is lost. Twice the frame bound, so that the largest frame fits.
 pub const PEER_QUEUE_BYTES_MAX: usize = 2 * FRAME_BYTES_MAX;
 
+/// The same for its snapshot link: the window of the sender and as much again for the headers of
+/// small chunks. Who obeys the window never finds the queue full.
+pub const SNAPSHOT_QUEUE_BYTES_MAX: usize = 2 * SNAPSHOT_WINDOW_BYTES;
+
+/// A snapshot link over which nothing has come or gone for so long is closed.
+pub const SNAPSHOT_LINK_IDLE_MS: u64 = 30_000;
+
+// While a transfer may be under way its link is far from idle.
+const _: () = assert!(2 * SNAPSHOT_STALL_MS < SNAPSHOT_LINK_IDLE_MS);
+
+/// How long a connection between nodes may take from dialling or accepting it to the hello of the
+/// other side: one lost packet at the start costs a second, two cost three.
+pub const HANDSHAKE_MS_MAX: u64 = 4000;
+
+/// The longest pause before a node dials another one again which refuses it: refusals double the
+/// pause, and what is refused for good costs next to nothing at this rate.
+pub const REFUSED_DIAL_MS_MAX: u64 = 5000;
+
+/// How long a link may be down before the older member, which otherwise waits to be dialled, dials
+/// too: long enough that it gets in the way of no restart.
+pub const OLDER_DIALS_MS: u64 = 3000;
+
+/// How long the links of a member stay that the configuration names no more: the entry that removes
+/// it must reach it, and the news that this is committed. A quorum that takes longer is not one.
+pub const LEAVING_MS: u64 = 3000;
+
+/// A complaint about a peer is not logged again within this time if it is the same.
+pub const COMPLAINT_MS: u64 = 60_000;
+
+/// Complaints that are remembered for that; the oldest is forgotten for a new one.
+pub const COMPLAINTS_MAX: usize = 32;
+
 /// Accepted peer connections that may wait for their hello; the oldest is closed for a new one.
 pub const GREETINGS_MAX: usize = 64;
 

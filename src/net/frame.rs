@@ -16,15 +16,17 @@ use rkyv::util::AlignedVec;
 use rkyv::{Archive, Deserialize, Serialize};
 
 use crate::engine::batch::ArchivedBatch;
-use crate::limits::{FRAME_BYTES_MAX, FRAME_HEADER_BYTES_MAX};
+use crate::limits::{APPEND_ENTRIES_MAX, FRAME_BYTES_MAX, FRAME_HEADER_BYTES_MAX, HELLO_BYTES_MAX};
 use crate::raft::message::{Body, Message};
 use crate::raft::types::{
-    Boot, ClusterId, Entry, EntryBody, Index, MemberId, PAYLOAD_ALIGNMENT, Payload, Round, Seq, Term,
+    Boot, ClusterId, Entry, EntryBody, Index, MemberId, PAYLOAD_ALIGNMENT, Payload, Round, Seq,
+    Term,
 };
 use crate::wire::WireConfiguration;
 
-/// Version of everything that nodes say to each other. Both sides must speak the same.
-pub const PROTOCOL_VERSION: u32 = 1;
+/// Version of everything that nodes say to each other. It stands in the prefix of every frame, so
+/// that it is read before anything whose form depends on it; both sides must speak the same.
+pub const PROTOCOL_VERSION: u32 = 2;
 
 /// Bytes of the prefix; a multiple of the payload alignment, so that what follows is aligned.
 pub const PREFIX_BYTES: usize = 32;
@@ -36,6 +38,12 @@ const MAGIC: u32 = u32::from_le_bytes(*b"MfP1");
 pub enum FrameError {
     #[error("not a peer frame")]
     Magic,
+    #[error("version {0} of the protocol, and this node speaks version {PROTOCOL_VERSION}")]
+    Version(u32),
+    #[error("a hello of {0} bytes, more than the {HELLO_BYTES_MAX} that one may have")]
+    HelloTooLong(usize),
+    #[error("an append request of {0} entries, more than {APPEND_ENTRIES_MAX}")]
+    TooManyEntries(usize),
     #[error("header of {0} bytes is over the limit")]
     HeaderTooLong(u32),
     #[error("frame of {0} bytes is over the limit")]
@@ -53,7 +61,7 @@ pub enum FrameError {
 /// The first frame of both sides of a link.
 #[derive(Archive, Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
 pub struct Hello {
-    pub version: u32,
+    pub purpose: Purpose,
     /// Fingerprint of the command table: command ids mean the same on both sides.
     pub commands: u64,
     pub cluster: ClusterId,
@@ -64,12 +72,56 @@ pub struct Hello {
     pub to: u64,
 }
 
+/// What a link is for. Frames of the other purpose are out of place on it.
+#[derive(Archive, Serialize, Deserialize, Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Purpose {
+    Consensus,
+    /// Chunks of a snapshot and their acknowledgements, which must not delay consensus.
+    Snapshot,
+}
+
+impl Purpose {
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Consensus => "consensus",
+            Self::Snapshot => "snapshot",
+        }
+    }
+}
+
+/// The answer to a [`Hello`] that is not accepted.
+#[derive(Archive, Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
+pub struct Refusal {
+    pub kind: RefusalKind,
+    /// What was expected and what came.
+    pub reason: String,
+}
+
+#[derive(Archive, Serialize, Deserialize, Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RefusalKind {
+    Version,
+    Commands,
+    Cluster,
+    /// The dialler has reached itself.
+    Itself,
+    /// The hello is for another member than the one that got it.
+    Addressee,
+    /// The sender is no member as far as is known.
+    Unknown,
+    /// The sender was a member, and its removal is committed.
+    Removed,
+    Slot,
+    Boot,
+    /// Both sides dial each other, and the other's attempt goes on.
+    Crossed,
+}
+
 /// What a frame says.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Frame {
     Hello(Hello),
-    /// The answer to a [`Hello`] that is not accepted; the link is closed after it.
-    Refused(String),
+    /// The link is closed after it.
+    Refused(Refusal),
     Raft {
         cluster: ClusterId,
         message: Message,
@@ -80,8 +132,7 @@ pub enum Frame {
     },
 }
 
-/// What members say about a snapshot on its way. It travels beside the messages of consensus on the
-/// same link.
+/// What members say about a snapshot on its way.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SnapshotMessage {
     pub from: MemberId,
@@ -104,7 +155,7 @@ pub enum SnapshotBody {
 #[derive(Archive, Serialize, Deserialize)]
 enum Header {
     Hello(Hello),
-    Refused(String),
+    Refused(Refusal),
     Raft { cluster: ClusterId, from: u64, to: u64, term: u64, body: WireBody },
     Snapshot { cluster: ClusterId, from: u64, to: u64, last_index: u64, body: WireSnapshotBody },
 }
@@ -223,8 +274,8 @@ pub fn encode_hello(hello: &Hello) -> Encoded {
     encode(&Header::Hello(hello.clone()), Vec::new())
 }
 
-pub fn encode_refused(reason: &str) -> Encoded {
-    encode(&Header::Refused(reason.to_owned()), Vec::new())
+pub fn encode_refused(refusal: Refusal) -> Encoded {
+    encode(&Header::Refused(refusal), Vec::new())
 }
 
 pub fn encode_message(cluster: ClusterId, message: Message) -> Encoded {
@@ -267,7 +318,9 @@ fn encode(header: &Header, payloads: Vec<Payload>) -> Encoded {
     head.extend_from_slice(&header_len.to_le_bytes());
     head.extend_from_slice(&(payload_bytes as u64).to_le_bytes());
     head.extend_from_slice(&crc32fast::hash(&archive).to_le_bytes());
-    // The group of the consensus: one today. Then room, zero.
+    // The group of the consensus: one today.
+    head.extend_from_slice(&0_u32.to_le_bytes());
+    head.extend_from_slice(&PROTOCOL_VERSION.to_le_bytes());
     head.resize(PREFIX_BYTES, 0);
     head.extend_from_slice(&archive);
     head.resize(PREFIX_BYTES + padded(archive.len()), 0);
@@ -279,6 +332,9 @@ pub fn frame_bytes(prefix: &[u8; PREFIX_BYTES]) -> Result<usize, FrameError> {
     let word = |at: usize| u32::from_le_bytes(prefix[at..at + 4].try_into().expect("4 bytes"));
     if word(0) != MAGIC {
         return Err(FrameError::Magic);
+    }
+    if word(24) != PROTOCOL_VERSION {
+        return Err(FrameError::Version(word(24)));
     }
     let header_len = word(4);
     if header_len as usize > FRAME_HEADER_BYTES_MAX {
@@ -311,7 +367,7 @@ pub fn decode(frame: AlignedVec) -> Result<Frame, FrameError> {
     let mut payloads = Payloads { frame: &frame, next: PREFIX_BYTES + padded(header_len) };
     let decoded = match header {
         Header::Hello(hello) => Frame::Hello(hello),
-        Header::Refused(reason) => Frame::Refused(reason),
+        Header::Refused(refusal) => Frame::Refused(refusal),
         Header::Raft { cluster, from, to, term, body } => {
             let body = unwire_body(body, &mut payloads)?;
             let message =
@@ -430,6 +486,9 @@ fn unwire_body(body: WireBody, payloads: &mut Payloads<'_>) -> Result<Body, Fram
         },
         WireBody::VoteResponse { granted } => Body::VoteResponse { granted },
         WireBody::Append { prev_index, prev_term, commit_index, round, entries } => {
+            if entries.len() > APPEND_ENTRIES_MAX {
+                return Err(FrameError::TooManyEntries(entries.len()));
+            }
             let entries = entries.into_iter().map(|entry| unwire_entry(entry, payloads));
             Body::AppendRequest {
                 prev_index: Index(prev_index),
@@ -516,16 +575,45 @@ fn unwire_entry(wire: WireEntry, payloads: &mut Payloads<'_>) -> Result<Entry, F
     })
 }
 
+impl Frame {
+    /// For complaints about one that is out of place.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Hello(_) => "hello",
+            Self::Refused(_) => "refusal",
+            Self::Raft { .. } => "message of consensus",
+            Self::Snapshot { .. } => "part of a snapshot",
+        }
+    }
+}
+
 /// Puts frames together from the pieces in which a connection delivers them.
-#[derive(Default)]
 pub struct FrameReader {
     /// The frame so far: its prefix first, then room for all of it.
     buffer: AlignedVec,
     /// Length of the frame once its prefix is known, in bytes.
     wanted: Option<usize>,
+    expected: Expected,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Expected {
+    /// Somebody unknown speaks: nothing but a hello or its refusal, both short.
+    Hello,
+    Anything,
 }
 
 impl FrameReader {
+    /// For a link whose other side is known.
+    pub fn for_frames() -> Self {
+        Self { buffer: AlignedVec::new(), wanted: None, expected: Expected::Anything }
+    }
+
+    /// For one that is not greeted yet.
+    pub fn for_hello() -> Self {
+        Self { expected: Expected::Hello, ..Self::for_frames() }
+    }
+
     /// Takes bytes from the front of `input` until a frame is complete or the input is used up.
     pub fn read(&mut self, input: &mut &[u8]) -> Result<Option<AlignedVec>, FrameError> {
         let Some(wanted) = self.fill_prefix(input)? else { return Ok(None) };
@@ -542,6 +630,9 @@ impl FrameReader {
             self.take(input, PREFIX_BYTES);
             if let Some(prefix) = self.buffer.first_chunk::<PREFIX_BYTES>() {
                 let wanted = frame_bytes(prefix)?;
+                if self.expected == Expected::Hello && wanted > HELLO_BYTES_MAX {
+                    return Err(FrameError::HelloTooLong(wanted));
+                }
                 // Memory is taken as bytes arrive, not as a peer announces them.
                 self.buffer.reserve(wanted.min(1 << 20) - PREFIX_BYTES);
                 self.wanted = Some(wanted);

@@ -2,6 +2,7 @@
 //! out what it decides. Everything is done once per pass: one append request per peer, one run for
 //! apply.
 
+use std::cell::RefCell;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -9,12 +10,13 @@ use std::time::Duration;
 use crate::config::Tunables;
 use crate::limits::{APPEND_BYTES_MAX, APPLY_LAG_MAX, INFLIGHT_BYTES_MAX, TICK_MS};
 use crate::logging;
+use crate::net::frame::RefusalKind;
 use crate::net::peer::{Identity, LinkEvent, Links};
 use crate::net::ring::Ring;
 use crate::raft::types::{
     Boot, ClusterId, Configuration, EntryBody, Index, Member, MemberId, Millis,
 };
-use crate::raft::{self, Committed, Now, Output, Raft, RoleKind};
+use crate::raft::{self, Committed, Now, Output, ProgressState, Raft, RoleKind};
 use crate::snapshot::SnapshotError;
 
 use super::admin::{Admin, Answers, Awaited, Started, start};
@@ -132,8 +134,13 @@ impl RaftRole {
 
     fn enter(&mut self, cluster: ClusterId, member: MemberId, raft: Raft) {
         self.shared.set_state(NodeState::Joining);
-        let identity =
-            Identity { cluster, member, slot: self.shared.slot.clone(), boot: self.shared.boot };
+        let identity = Identity {
+            cluster,
+            member,
+            slot: self.shared.slot.clone(),
+            boot: self.shared.boot,
+            peer_address: self.shared.peer_address.clone(),
+        };
         let links = Links::new(identity, self.settings.reconnect_ms);
         self.member = Some(MemberState::new(raft, links));
     }
@@ -174,7 +181,7 @@ impl RaftRole {
         }
         member.raft.tick();
         member.links.tick(ring, self.now.monotonic_ms);
-        self.give_up_stalled();
+        self.give_up_stalled(ring);
     }
 
     fn drain_inbox(&mut self, ring: &mut Ring) -> bool {
@@ -234,14 +241,20 @@ impl RaftRole {
                 LinkEvent::Up(id) => member.raft.peer_connected(id),
                 LinkEvent::Down(id) => {
                     member.raft.peer_unreachable(id);
-                    member.raft.snapshot_failed(id);
-                    member.outgoing.forget(id);
-                    if member.incoming.forget(id) {
-                        self.apply.send(ToApply::DropSnapshot);
+                    if !member.links.is_snapshot_open(id) {
+                        end_snapshots(member, &self.apply, id);
                     }
                 }
-                LinkEvent::Refused { member, reason } => {
-                    log::info!("member {member} refuses this node: {reason}");
+                LinkEvent::SnapshotDown(id) => end_snapshots(member, &self.apply, id),
+                LinkEvent::Refused { refusal, .. } => {
+                    // Only a removal that is committed is told so.
+                    let is_removed = refusal.kind == RefusalKind::Removed;
+                    let is_serving =
+                        matches!(self.shared.state(), NodeState::Up | NodeState::Joining);
+                    if is_removed && is_serving {
+                        log::warn!("this node has been removed from its cluster");
+                        self.shared.set_state(NodeState::Removed);
+                    }
                 }
             }
         }
@@ -271,7 +284,7 @@ impl RaftRole {
         let mut output = std::mem::take(&mut self.output);
         member.raft.take_output_into(&mut output);
         if let Some(configuration) = output.configuration.take() {
-            member.links.set_members(ring, &configuration);
+            member.links.set_members(&configuration);
         }
         for message in output.messages.drain(..) {
             member.links.send(ring, message);
@@ -298,18 +311,19 @@ impl RaftRole {
     /// What committed configuration entries mean for this node and for those who wait for them.
     fn follow_configuration(&mut self, committed: &[Committed]) {
         let Some(member) = &self.member else { return };
+        let cluster = member.links.identity().cluster;
         for Committed { entry, .. } in committed {
             let EntryBody::Configuration(configuration) = &entry.body else { continue };
             log::info!("configuration at {}: {}", entry.index, describe(configuration));
-            let cluster = member.links.identity().cluster;
             self.answers.configuration_committed(entry.index, configuration, cluster);
             self.follow_membership(configuration);
         }
     }
 
     /// A configuration is committed: it may make this node serve or cease to.
-    fn follow_membership(&self, configuration: &Configuration) {
-        let Some(member) = &self.member else { return };
+    fn follow_membership(&mut self, configuration: &Configuration) {
+        let Some(member) = &mut self.member else { return };
+        member.links.set_committed_members(configuration);
         let id = member.links.identity().member;
         if configuration.is_voter(id) {
             self.shared.set_state(NodeState::Up);
@@ -351,13 +365,21 @@ impl RaftRole {
         let now_ms = self.now.monotonic_ms;
         let patience_ms = self.settings.raft.election_timeout_ms;
         let MemberState { raft, links, outgoing, .. } = member;
+        let without_link = RefCell::new(Vec::new());
         let is_there = |id| {
             let heard_ms = raft.peer_status(id).and_then(|peer| peer.last_heard_ms);
-            links.is_open(id) && heard_ms.is_some_and(|ms| ms + patience_ms >= now_ms)
+            let answers =
+                links.is_open(id) && heard_ms.is_some_and(|ms| ms + patience_ms >= now_ms);
+            let is_linked = links.is_snapshot_open(id);
+            if answers && !is_linked {
+                without_link.borrow_mut().push(id);
+            }
+            answers && is_linked
         };
         if outgoing.wants_snapshot(raft, now_ms, is_there) {
             self.apply.send(ToApply::MakeSnapshot);
         }
+        without_link.into_inner().into_iter().for_each(|id| links.open_snapshot(id));
         let mut worked = false;
         while let Some(message) = outgoing.next_message(links.identity().member) {
             links.send_snapshot(ring, message);
@@ -366,10 +388,11 @@ impl RaftRole {
         worked
     }
 
-    fn give_up_stalled(&mut self) {
+    fn give_up_stalled(&mut self, ring: &mut Ring) {
         let Some(member) = &mut self.member else { return };
         for id in member.outgoing.take_stalled(self.now.monotonic_ms) {
             log::warn!("member {id} does not read the snapshot that it is sent");
+            member.links.close_snapshot(ring, id);
             member.raft.snapshot_failed(id);
         }
     }
@@ -517,6 +540,21 @@ impl RaftRole {
             },
         };
         self.apply.send(ToApply::Report(request, Box::new(report)));
+    }
+}
+
+/// No more of a snapshot goes to `id` or comes from it.
+fn end_snapshots(member: &mut MemberState, apply: &Mailbox<ToApply>, id: MemberId) {
+    let MemberState { raft, links, outgoing, incoming, .. } = member;
+    // Who has read all of its snapshot needs the log that is kept for it, and no snapshot link.
+    let is_catching_up = links.is_open(id)
+        && raft.peer_status(id).is_some_and(|peer| peer.state != ProgressState::Snapshot);
+    if !is_catching_up {
+        raft.snapshot_failed(id);
+        outgoing.forget(id);
+    }
+    if incoming.forget(id) {
+        apply.send(ToApply::DropSnapshot);
     }
 }
 

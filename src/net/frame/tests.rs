@@ -91,7 +91,7 @@ fn message(body: Body) -> Message {
 }
 
 fn read_all(bytes: &[u8], piece: usize) -> Result<Vec<Frame>, FrameError> {
-    let mut reader = FrameReader::default();
+    let mut reader = FrameReader::for_frames();
     let mut frames = Vec::new();
     for mut input in bytes.chunks(piece) {
         while let Some(frame) = reader.read(&mut input)? {
@@ -143,15 +143,16 @@ fn a_flipped_bit_is_an_error_or_harmless_and_never_a_panic() {
 
 #[test]
 fn an_announced_length_over_the_limit_is_refused_before_memory_is_taken() {
-    let mut bytes = flatten(&encode_refused("no"));
+    let refusal = Refusal { kind: RefusalKind::Unknown, reason: "no".to_owned() };
+    let mut bytes = flatten(&encode_refused(refusal.clone()));
     bytes[8..16].copy_from_slice(&u64::MAX.to_le_bytes());
-    let mut reader = FrameReader::default();
+    let mut reader = FrameReader::for_frames();
     assert_eq!(reader.read(&mut &bytes[..]).err(), Some(FrameError::FrameTooLong(u64::MAX)));
-    let mut bytes = flatten(&encode_refused("no"));
+    let mut bytes = flatten(&encode_refused(refusal));
     bytes[4..8].copy_from_slice(&u32::MAX.to_le_bytes());
-    let refused = FrameReader::default().read(&mut &bytes[..]).err();
+    let refused = FrameReader::for_frames().read(&mut &bytes[..]).err();
     assert_eq!(refused, Some(FrameError::HeaderTooLong(u32::MAX)));
-    let refused = FrameReader::default().read(&mut &[b'x'; 40][..]).err();
+    let refused = FrameReader::for_frames().read(&mut &[b'x'; 40][..]).err();
     assert_eq!(refused, Some(FrameError::Magic));
 }
 
@@ -167,4 +168,48 @@ fn a_damaged_payload_is_refused() {
     let mut aligned = AlignedVec::new();
     aligned.extend_from_slice(&bytes);
     assert_eq!(decode(aligned), Err(FrameError::Payload));
+}
+
+#[test]
+fn another_version_is_told_before_anything_of_the_frame_is_looked_at() {
+    let mut bytes = flatten(&encode_message(11, message(Body::TimeoutNow)));
+    bytes[24] = 9;
+    // What follows the prefix may have any form in another version.
+    bytes.truncate(PREFIX_BYTES);
+    let refused = FrameReader::for_frames().read(&mut &bytes[..]).err();
+    assert_eq!(refused, Some(FrameError::Version(9)));
+}
+
+#[test]
+fn before_the_hello_no_frame_is_longer_than_one() {
+    let mut payload = AlignedVec::new();
+    payload.resize(HELLO_BYTES_MAX, 0);
+    let body = SnapshotBody::Chunk { sequence: 0, payload: Payload::new(payload) };
+    let bytes = flatten(&encode_snapshot(11, snapshot_message(body)));
+    let refused = FrameReader::for_hello().read(&mut &bytes[..PREFIX_BYTES]).err();
+    assert_eq!(refused, Some(FrameError::HelloTooLong(bytes.len())));
+    assert!(FrameReader::for_frames().read(&mut &bytes[..]).unwrap().is_some());
+}
+
+#[test]
+fn more_entries_than_a_request_may_have_are_refused() {
+    let entry = |index| Entry {
+        index: Index(index),
+        term: Term(1),
+        at_ms: 0,
+        seed: 0,
+        body: EntryBody::Noop,
+    };
+    let request = |count: usize| {
+        let entries = (1..=count as u64).map(entry).collect();
+        let (prev_index, prev_term) = (Index(0), Term(0));
+        let (commit_index, round) = (Index(0), Round(0));
+        let body = Body::AppendRequest { prev_index, prev_term, commit_index, round, entries };
+        let mut aligned = AlignedVec::new();
+        aligned.extend_from_slice(&flatten(&encode_message(11, message(body))));
+        decode(aligned)
+    };
+    assert!(request(APPEND_ENTRIES_MAX).is_ok());
+    let one_more = APPEND_ENTRIES_MAX + 1;
+    assert_eq!(request(one_more), Err(FrameError::TooManyEntries(one_more)));
 }
