@@ -76,6 +76,11 @@ impl Node {
         Client::try_connect(self.port).ok()?.info(name)
     }
 
+    /// What it has logged so far.
+    pub fn log(&self) -> String {
+        self.process.as_ref().unwrap().complaints()
+    }
+
     pub fn term(&self) -> u64 {
         self.info("raft_current_term").unwrap().parse().unwrap()
     }

@@ -13,6 +13,7 @@
 mod client;
 mod cluster;
 mod limits;
+mod links;
 mod local;
 mod process;
 mod protocol;
