@@ -271,15 +271,33 @@ fn places_are_hosts_with_ports() {
     let peers = |text| Value::parse(Kind::Peers, text);
     let expected = vec![peer("127.0.0.1", 5001), peer("node-2.example", 7), peer("::1", 9)];
     assert_eq!(peers("127.0.0.1:5001, node-2.example:7 [::1]:9"), Ok(Value::Peers(expected)));
-    for text in ["127.0.0.1", ":5", "a:0", "a:65536", "a:x", "a:"] {
+    // Redis writes IPv6 without brackets.
+    assert_eq!(peers("fe80::1%eth0:5001"), Ok(Value::Peers(vec![peer("fe80::1%eth0", 5001)])));
+    let refused = [
+        "127.0.0.1",
+        ":5",
+        "a:0",
+        "a:65536",
+        "a:x",
+        "a:",
+        "a:b:5",
+        "[a]:5",
+        "[::1:5",
+        "::1]:5",
+        "[::1]",
+        "[::1%]:5",
+        "::g:5",
+    ];
+    for text in refused {
         assert_eq!(peers(text), Err(ValueError::NotHostPort), "{text}");
     }
     assert_eq!(announce("::1"), Ok(("::1".to_owned(), None)));
     assert_eq!(announce("a.example"), Ok(("a.example".to_owned(), None)));
+    assert_eq!(announce("[::1]"), Ok(("::1".to_owned(), None)));
     assert_eq!(announce("[::1]:7"), Ok(("::1".to_owned(), Some(7))));
     let longest = "h".repeat(253);
     assert_eq!(announce(&longest), Ok((longest.clone(), None)));
-    for text in ["", "a b", "a,b", "a:0", &format!("{longest}h")] {
+    for text in ["", "a b", "a,b", "a:0", "[a]", "[::1", "[::1]:", &format!("{longest}h")] {
         assert_eq!(announce(text), Err(ValueError::NotHostPort), "{text}");
     }
     assert!(refusal(&format!("node --name {}", "n".repeat(301))).contains("longer than 300 bytes"));

@@ -383,26 +383,38 @@ fn address(word: &str) -> Result<BindAddress, ValueError> {
 fn host_port(text: &str) -> Result<HostPort, ValueError> {
     let (host, port) = text.rsplit_once(':').ok_or(ValueError::NotHostPort)?;
     let port = port.parse::<u16>().ok().filter(|port| *port > 0).ok_or(ValueError::NotHostPort)?;
-    let host = host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(host);
+    let host = unbracketed(host);
     if !is_host(host) {
         return Err(ValueError::NotHostPort);
     }
     Ok(HostPort { host: host.to_owned(), port })
 }
 
+/// Only an IPv6 address stands in brackets.
+fn unbracketed(host: &str) -> &str {
+    let inner = host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']'));
+    inner.filter(|inner| inner.contains(':')).unwrap_or(host)
+}
+
+/// A name, or an address of IPv4 or IPv6, that one with a zone (`fe80::1%eth0`) perhaps.
 fn is_host(text: &str) -> bool {
-    (1..=HOST_BYTES_MAX).contains(&text.len())
-        && !text.contains(|c: char| c.is_whitespace() || c.is_control() || c == ',')
+    if text.contains(':') {
+        let (address, zone) = text.split_once('%').unwrap_or((text, "0"));
+        return address.parse::<Ipv6Addr>().is_ok() && is_name(zone);
+    }
+    is_name(text)
+}
+
+fn is_name(text: &str) -> bool {
+    let is_foreign = |c: char| c.is_whitespace() || c.is_control() || ",[]".contains(c);
+    (1..=HOST_BYTES_MAX).contains(&text.len()) && !text.contains(is_foreign)
 }
 
 /// Splits `host`, `host:port` or an IP address into its host and, where named, its port.
 pub fn announce(text: &str) -> Result<(String, Option<u16>), ValueError> {
-    let bare_ip: Result<IpAddr, _> = text.parse();
-    if bare_ip.is_ok() || !text.contains(':') {
-        if !is_host(text) {
-            return Err(ValueError::NotHostPort);
-        }
-        return Ok((text.to_owned(), None));
+    let bare = unbracketed(text);
+    if is_host(bare) {
+        return Ok((bare.to_owned(), None));
     }
     host_port(text).map(|place| (place.host, Some(place.port)))
 }

@@ -2,6 +2,7 @@
 
 pub mod frame;
 pub mod peer;
+pub mod resolve;
 pub mod resp;
 pub mod ring;
 pub mod socket;

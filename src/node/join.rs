@@ -1,12 +1,12 @@
 //! Asking a cluster to admit this process, over the client port of its nodes. Runs on a thread of
 //! its own: it blocks, and it may take as long as the cluster is unreachable.
 
-use std::net::{SocketAddr, ToSocketAddrs};
 use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
 use crate::client::{Client, Reply};
+use crate::net::resolve::resolve;
 use crate::raft::types::MemberId;
 
 use super::mailbox::{Admission, JoinError, Mailbox, ToRaft};
@@ -96,10 +96,7 @@ impl Attempt {
 
     /// `None` when the node cannot be talked to.
     fn ask(&self, address: &str) -> Option<Answer> {
-        let resolved = resolve(address)?;
-        let mut client = Client::connect(resolved, TIMEOUT)
-            .inspect_err(|error| log::debug!("cannot reach {address}: {error}"))
-            .ok()?;
+        let mut client = connect(address)?;
         if let Some(password) = &self.password {
             client.call(&["AUTH", password]).ok()?;
         }
@@ -125,13 +122,21 @@ impl Attempt {
     }
 }
 
-fn resolve(address: &str) -> Option<SocketAddr> {
-    let resolved = address.to_socket_addrs().ok().and_then(|mut found| found.next());
-    if resolved.is_none() {
+/// Connects to the first of the addresses that a name stands for which takes connections.
+fn connect(address: &str) -> Option<Client> {
+    let resolved = resolve(address);
+    if resolved.is_empty() {
         log::warn!("{address} is not an address that can be resolved");
     }
-    resolved
+    resolved.into_iter().find_map(|resolved| {
+        Client::connect(resolved, TIMEOUT)
+            .inspect_err(|error| log::debug!("cannot reach {address} at {resolved}: {error}"))
+            .ok()
+    })
 }
+
+/// Errors of a leader that is busy.
+const LATER: [&str; 3] = ["one voting change only", "try again", "leader transfer is in progress"];
 
 fn understand(reply: Reply) -> Answer {
     match reply {
@@ -140,9 +145,7 @@ fn understand(reply: Reply) -> Answer {
             match code {
                 "MOVED" => Answer::Moved(text.rsplit(' ').next().unwrap_or_default().to_owned()),
                 "CLUSTERDOWN" | "NOCLUSTER" | "TIMEOUT" | "LOADING" => Answer::Later(text),
-                _ if text.contains("one voting change only") || text.contains("try again") => {
-                    Answer::Later(text)
-                }
+                _ if LATER.iter().any(|reason| text.contains(reason)) => Answer::Later(text),
                 _ => Answer::No(text),
             }
         }
@@ -194,7 +197,9 @@ mod tests {
             matches!(error("MOVED 0 127.0.0.1:5002"), Answer::Moved(to) if to == "127.0.0.1:5002")
         );
         assert!(matches!(error("CLUSTERDOWN No raft leader"), Answer::Later(_)));
-        assert!(matches!(error("ERR one voting change only"), Answer::Later(_)));
+        for reason in LATER {
+            assert!(matches!(error(&format!("ERR {reason}")), Answer::Later(_)), "{reason}");
+        }
         assert!(matches!(error("ERR this slot is alive"), Answer::No(_)));
         assert!(matches!(understand(Reply::Integer(1)), Answer::No(_)));
     }
