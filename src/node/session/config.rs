@@ -1,9 +1,11 @@
 //! CONFIG: reads and changes the settings of this node.
 
 use super::{Arguments, NodeView, Session, excerpt, failure, help, subcommand, unknown_subcommand};
+use crate::config::{SettingError, ValueError};
 use crate::engine::command::NodeCommand;
 use crate::engine::error::CommandError;
 use crate::engine::reply::Reply;
+use crate::node::preflight;
 
 pub fn run(
     words: Arguments<'_, '_>,
@@ -45,7 +47,26 @@ fn set(arguments: Arguments<'_, '_>, view: &NodeView<'_>) -> Result<(), CommandE
         })?;
         changes.push((name, value));
     }
+    check_clients(&changes)?;
     view.settings.set_all(&changes).map_err(|error| failure(format!("ERR {error}")))
+}
+
+/// More clients need more open files: what the machine does not allow is refused.
+fn check_clients(changes: &[(&str, &str)]) -> Result<(), CommandError> {
+    let change = changes.iter().find(|(name, _)| name.eq_ignore_ascii_case("maxclients"));
+    // What is no number is refused with the rest.
+    let wanted = change.and_then(|(name, value)| Some((*name, value.parse().ok()?)));
+    let Some((name, wanted)) = wanted else { return Ok(()) };
+    let allowed = match preflight::allow_clients(wanted) {
+        Ok(allowed) => allowed,
+        Err(error) => return Err(failure(format!("ERR {error}"))),
+    };
+    if allowed < wanted {
+        let source = ValueError::TooManyClients(allowed);
+        let error = SettingError::Value { name: name.to_owned(), source };
+        return Err(failure(format!("ERR {error}")));
+    }
+    Ok(())
 }
 
 fn unknown_option(name: &[u8]) -> CommandError {
