@@ -1,5 +1,7 @@
 //! Every bound of the node, its reason, and the relations between them.
 
+use std::time::Duration;
+
 use crate::raft::types::ENTRY_HEADER_BYTES;
 
 /// Payload bytes of one peer frame: one batch of a single value of 512 MiB with room to spare.
@@ -114,8 +116,21 @@ pub const EXECUTOR_RING_DEPTH: usize = 128;
 /// rate.
 pub const INFLIGHT_BYTES_MAX: usize = 64 << 20;
 
-/// How long a stopping node may take to hand leadership over and to answer what it accepted.
-pub const STOP_TIMEOUT: std::time::Duration = std::time::Duration::from_secs(3);
+/// How long a stopping node tries to hand leadership over: several attempts of an election time-out
+/// each, with the default one.
+pub const HANDOVER_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// How long it may then take to answer what it accepted.
+pub const FAREWELL_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// How long requests wait for a leader once the node stops, if not shorter anyway, so that their
+/// clients are told of it before the connection ends.
+pub const STOPPING_NO_LEADER_TIMEOUT: Duration = Duration::from_secs(1);
+
+const _: () = assert!(STOPPING_NO_LEADER_TIMEOUT.as_millis() < FAREWELL_TIMEOUT.as_millis());
+
+/// Clients that may wait for a node to become ready at the same time.
+pub const READY_WAITERS_MAX: usize = 1024;
 
 /// Milliseconds between two looks at the clients for those that are idle or do not read.
 pub const SWEEP_MS: u64 = 1000;

@@ -60,7 +60,10 @@ pub fn start(raft: &mut Raft, command: AdminCommand) -> Result<Started, Refusal>
             raft.campaign_now().map_err(Refusal::Campaign)?;
             Ok(Started::Done)
         }
-        AdminCommand::Init { .. } | AdminCommand::Join { .. } | AdminCommand::Compact => {
+        AdminCommand::Init { .. }
+        | AdminCommand::Join { .. }
+        | AdminCommand::Compact
+        | AdminCommand::WaitReady { .. } => {
             unreachable!("invariant: these are handled before")
         }
     }
@@ -204,6 +207,7 @@ fn membership_text(error: &MembershipError) -> String {
         MembershipError::ChangeInProgress => "ERR one voting change only".to_owned(),
         MembershipError::UnknownMember => "ERR node id does not exist".to_owned(),
         MembershipError::NoEntryOfOwnTerm => "ERR try again".to_owned(),
+        MembershipError::TransferInProgress => "ERR leader transfer is in progress".to_owned(),
         error => format!("ERR {error}"),
     }
 }

@@ -8,7 +8,9 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use crate::config::Tunables;
-use crate::limits::{APPEND_BYTES_MAX, APPLY_LAG_MAX, INFLIGHT_BYTES_MAX, TICK_MS};
+use crate::limits::{
+    APPEND_BYTES_MAX, APPLY_LAG_MAX, INFLIGHT_BYTES_MAX, STOPPING_NO_LEADER_TIMEOUT, TICK_MS,
+};
 use crate::logging;
 use crate::net::frame::RefusalKind;
 use crate::net::peer::{Identity, LinkEvent, Links};
@@ -26,6 +28,7 @@ use super::mailbox::{
     ToNet, ToRaft,
 };
 use super::member::MemberState;
+use super::ready::{self, Obstacle, READY_STREAM, Readiness};
 use super::report::RaftReport;
 use super::settings::Live;
 use super::shared::{NodeState, Shared, random_id};
@@ -40,8 +43,9 @@ struct RaftSettings {
 }
 
 impl RaftSettings {
-    fn of(tunables: &Tunables, boot: Boot) -> Self {
+    fn of(tunables: &Tunables, boot: Boot, stopping: bool) -> Self {
         let ms = |duration: Duration| duration.as_millis() as u64;
+        let patience_max = if stopping { STOPPING_NO_LEADER_TIMEOUT } else { Duration::MAX };
         Self {
             raft: raft::Config {
                 election_timeout_ms: ms(tunables.election_timeout),
@@ -49,7 +53,7 @@ impl RaftSettings {
                 append_bytes_max: tunables.append_req_max_size.min(APPEND_BYTES_MAX),
                 inflight_messages_max: tunables.append_req_max_count,
                 inflight_bytes_max: INFLIGHT_BYTES_MAX,
-                no_leader_timeout_ms: ms(tunables.no_leader_timeout),
+                no_leader_timeout_ms: ms(tunables.no_leader_timeout.min(patience_max)),
                 seed: boot as u64,
             },
             reconnect_ms: ms(tunables.reconnect_interval),
@@ -66,6 +70,7 @@ pub struct RaftRole {
     own_mailbox: Mailbox<ToRaft>,
     apply: Mailbox<ToApply>,
     answers: Answers,
+    readiness: Readiness,
     shared: Arc<Shared>,
     /// While the node belongs to a cluster, or is about to.
     member: Option<MemberState>,
@@ -86,12 +91,13 @@ impl RaftRole {
         now: Now,
     ) -> Self {
         Self {
-            settings: RaftSettings::of(&live, shared.boot),
+            settings: RaftSettings::of(&live, shared.boot, false),
             live,
             inbox,
             own_mailbox,
             apply,
             answers: Answers::new(nets),
+            readiness: Readiness::default(),
             shared,
             member: None,
             now,
@@ -152,6 +158,7 @@ impl RaftRole {
             member.raft.set_now(now);
         }
         let mut worked = self.drain_inbox(ring);
+        self.await_readiness();
         if self.member.is_some() {
             // Before the tick: a pass that took long finds both a time-out that has run off and the
             // heartbeats that came meanwhile, and the heartbeats were first.
@@ -167,6 +174,23 @@ impl RaftRole {
         worked
     }
 
+    /// Once per tick: answers who waits for this node to be ready.
+    fn await_readiness(&mut self) {
+        if !self.readiness.is_awaited() || self.now.monotonic_ms < self.next_tick_ms {
+            return;
+        }
+        let obstacle = match &self.member {
+            None => Some(Obstacle::NoCluster),
+            Some(member) => ready::obstacle(&member.raft.status(), &member.links.report()),
+        };
+        let applied = Index(self.shared.applied_index.load(Ordering::Acquire));
+        let now_ms = self.now.monotonic_ms;
+        let reads = self.readiness.advance(obstacle, applied, now_ms, &self.answers);
+        if let Some(member) = &mut self.member {
+            reads.into_iter().for_each(|read| member.raft.submit_read(READY_STREAM, read));
+        }
+    }
+
     fn tick_if_due(&mut self, ring: &mut Ring) {
         let Some(member) = &mut self.member else { return };
         if self.now.monotonic_ms < self.next_tick_ms {
@@ -174,13 +198,16 @@ impl RaftRole {
         }
         self.next_tick_ms = self.now.monotonic_ms + TICK_MS;
         if self.live.refresh() {
-            self.settings = RaftSettings::of(&self.live, self.shared.boot);
+            self.settings = RaftSettings::of(&self.live, self.shared.boot, self.stopping);
             logging::set_level(self.live.loglevel);
             member.raft.set_config(self.settings.raft.clone());
             member.links.set_reconnect_interval(self.settings.reconnect_ms);
         }
         member.raft.tick();
         member.links.tick(ring, self.now.monotonic_ms);
+        if self.stopping {
+            self.hand_over();
+        }
         self.give_up_stalled(ring);
     }
 
@@ -294,6 +321,7 @@ impl RaftRole {
             self.answers.transfer_ended(end);
         }
         self.follow_configuration(&output.committed);
+        self.readiness.take_reads(&mut output.reads, &mut output.given_up);
         let run = Run {
             committed: std::mem::take(&mut output.committed),
             reads: std::mem::take(&mut output.reads),
@@ -316,18 +344,22 @@ impl RaftRole {
             let EntryBody::Configuration(configuration) = &entry.body else { continue };
             log::info!("configuration at {}: {}", entry.index, describe(configuration));
             self.answers.configuration_committed(entry.index, configuration, cluster);
-            self.follow_membership(configuration);
+            self.follow_membership(entry.index, configuration);
         }
     }
 
-    /// A configuration is committed: it may make this node serve or cease to.
-    fn follow_membership(&mut self, configuration: &Configuration) {
+    /// The configuration at `index` is committed: it may make this node serve or cease to.
+    fn follow_membership(&mut self, index: Index, configuration: &Configuration) {
         let Some(member) = &mut self.member else { return };
         member.links.set_committed_members(configuration);
         let id = member.links.identity().member;
+        if self.stopping {
+            return;
+        }
         if configuration.is_voter(id) {
             self.shared.set_state(NodeState::Up);
-        } else if self.shared.state() == NodeState::Up && configuration.member(id).is_none() {
+        } else if configuration.member(id).is_none() && index >= Index(id.0) {
+            // Earlier ones, which a node meets while it catches up, could not name it.
             self.shared.set_state(NodeState::Removed);
         }
     }
@@ -440,11 +472,15 @@ impl RaftRole {
         member.incoming.received += 1;
         member.snapshot_end = (index, term);
         self.apply.send(ToApply::InstallSnapshot { transfer });
-        self.follow_membership(&configuration);
+        self.follow_membership(index, &configuration);
     }
 
     fn administer(&mut self, admin: Admin, command: AdminCommand) {
         match (command, &mut self.member) {
+            (AdminCommand::WaitReady { timeout_ms }, _) => {
+                let deadline_ms = self.now.monotonic_ms + timeout_ms;
+                self.readiness.await_ready(admin, deadline_ms, &self.answers);
+            }
             (AdminCommand::Init { .. } | AdminCommand::Join { .. }, Some(_)) => {
                 self.answers.error(admin, "ERR Already cluster member");
             }
@@ -505,18 +541,28 @@ impl RaftRole {
         }
     }
 
-    /// Hands leadership over, if this node has it and somebody can take it.
     fn stop(&mut self) {
         if self.stopping {
             return;
         }
         self.shared.set_state(NodeState::Stopping);
         self.stopping = true;
+        self.settings = RaftSettings::of(&self.live, self.shared.boot, true);
+        if let Some(member) = &mut self.member {
+            member.raft.set_config(self.settings.raft.clone());
+        }
+        self.readiness.stop(&self.answers);
+        self.hand_over();
+    }
+
+    /// Hands leadership over, if this node has it and somebody can take it. What ends without
+    /// success is tried again with the next tick: the next target may be another one.
+    fn hand_over(&mut self) {
         if let Some(member) = &mut self.member
             && member.raft.is_leader()
             && let Err(error) = member.raft.transfer_leadership(None)
         {
-            log::info!("leadership is not handed over: {error}");
+            log::debug!("leadership is not handed over: {error}");
         }
     }
 

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use crate::engine::batch::Batch;
 use crate::engine::reply::Protocol;
 use crate::net::ring::{Connection, Doorbell};
-use crate::raft::types::{Boot, ClusterId, Index, MemberId, Payload, Stream, Ticket};
+use crate::raft::types::{Boot, ClusterId, Index, MemberId, Millis, Payload, Stream, Ticket};
 use crate::raft::{Committed, GivenUp, ReadReady};
 use crate::snapshot::SnapshotError;
 
@@ -113,6 +113,8 @@ pub enum AdminCommand {
     TimeoutNow,
     /// RAFT.DEBUG COMPACT
     Compact,
+    /// RAFT.WAIT_READY timeout
+    WaitReady { timeout_ms: Millis },
 }
 
 /// To the apply role.

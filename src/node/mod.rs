@@ -13,6 +13,7 @@ pub mod member;
 pub mod outgoing;
 pub mod placement;
 pub mod preflight;
+pub mod ready;
 pub mod report;
 pub mod session;
 pub mod settings;
@@ -27,7 +28,7 @@ use glommio::{LocalExecutorBuilder, Placement};
 use socket2::Socket;
 
 use crate::config::{NodeConfig, Start};
-use crate::limits::{EXECUTOR_RING_DEPTH, RING_DEPTH, STOP_TIMEOUT};
+use crate::limits::{EXECUTOR_RING_DEPTH, FAREWELL_TIMEOUT, HANDOVER_TIMEOUT, RING_DEPTH};
 use crate::net::ring::{Doorbell, Ring, RingError};
 use crate::signals::Signals;
 
@@ -131,25 +132,27 @@ pub fn run(prepared: Prepared, signals: &Signals) -> Result<(), NodeError> {
     Ok(())
 }
 
-/// Hands leadership over, answers what was accepted, and lets go of the clients. What has not ended
-/// after [`STOP_TIMEOUT`] ends with the process.
+/// Hands leadership over, answers what was accepted, and lets go of the clients. With nobody to hand
+/// it to, that is given up after [`HANDOVER_TIMEOUT`]; who is not answered [`FAREWELL_TIMEOUT`]
+/// later, or does not read its replies, is closed with the process.
 fn stop(plan: &Plan, post: &Post) {
-    let deadline = Instant::now() + STOP_TIMEOUT;
-    let wait = |done: &dyn Fn() -> bool| {
+    let wait = |longest: Duration, done: &dyn Fn() -> bool| {
+        let deadline = Instant::now() + longest;
         while !done() && Instant::now() < deadline {
             thread::sleep(Duration::from_millis(2));
         }
     };
     log::warn!("stopping");
     post.mailbox(&post.raft.0, None, &plan.layout, |roles| roles.raft).send(ToRaft::Stop);
-    wait(&|| plan.shared.state() == NodeState::Stopped);
+    wait(HANDOVER_TIMEOUT, &|| plan.shared.state() == NodeState::Stopped);
+    plan.shared.set_state(NodeState::Stopped);
     for (stream, (sender, _)) in post.nets.iter().enumerate() {
         let mailbox = post.mailbox(sender, None, &plan.layout, |roles| {
             roles.net.map(usize::from) == Some(stream)
         });
         mailbox.send(ToNet::Stop);
     }
-    wait(&|| plan.shared.clients.connected.load(Ordering::Relaxed) == 0);
+    wait(FAREWELL_TIMEOUT, &|| plan.shared.clients.connected.load(Ordering::Relaxed) == 0);
 }
 
 impl Post {

@@ -109,6 +109,7 @@ pub enum NodeCommand {
     RaftNode,
     RaftTimeoutNow,
     RaftTransferLeader,
+    RaftWaitReady,
     Readonly,
     Readwrite,
     Reset,

@@ -43,4 +43,6 @@ pub(super) static COMMANDS: &[CommandSpec] = &[
         docs("Lets this node stand for election at once.")),
     CommandSpec::node("raft.transfer_leader", -1, ADMIN, NodeCommand::RaftTransferLeader,
         docs("Hands leadership to another member.")),
+    CommandSpec::node("raft.wait_ready", 2, ADMIN, NodeCommand::RaftWaitReady,
+        docs("Waits until the node is a voter that has caught up and reaches all voters.")),
 ];

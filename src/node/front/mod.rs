@@ -30,6 +30,7 @@ use super::mailbox::{Mailbox, Pending, ToApply, ToNet, ToRaft};
 use super::session::{self, Session, Wait};
 use super::settings::Live;
 use super::shared::Shared;
+use replies::end_if_done;
 use survey::Surveying;
 
 pub struct NetRole {
@@ -54,6 +55,8 @@ pub struct NetRole {
     next_sweep_ms: Millis,
     /// Which net role gets the next accepted connection.
     next_net: usize,
+    /// The node stops: nothing more is accepted.
+    stopping: bool,
     scratch: Reply,
     words: Words,
     /// Passes answered, whose vectors are used again.
@@ -71,8 +74,17 @@ struct Client {
     block: Block,
     /// Since when more is queued for it than the soft limit of its output, on the monotonic clock.
     over_soft_since_ms: Option<Millis>,
-    /// No more is parsed; the connection is closed when all is answered and sent.
-    ending: bool,
+    ending: Ending,
+}
+
+/// How a client comes to its end. Its connection is closed when all that it is owed is sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Ending {
+    No,
+    /// No more is received; every command that was is still run and answered.
+    AfterInput,
+    /// Nothing behind its last command is looked at.
+    Now,
 }
 
 /// Why a client is not parsed.
@@ -133,6 +145,7 @@ impl NetRole {
             next_survey: 0,
             next_sweep_ms: 0,
             next_net: 0,
+            stopping: false,
             scratch: Reply::default(),
             words: Words::default(),
             spare: Vec::new(),
@@ -181,6 +194,9 @@ impl NetRole {
     }
 
     fn adopt(&mut self, ring: &mut Ring, socket: socket2::Socket) {
+        if self.stopping {
+            return;
+        }
         let address = |address: std::io::Result<socket2::SockAddr>| {
             address.ok().and_then(|address| address.as_socket()).unwrap_or(UNKNOWN_ADDRESS)
         };
@@ -226,8 +242,8 @@ impl NetRole {
         let Some(mut client) = self.take(connection) else { return };
         client.session.active_at_ms = self.now.monotonic_ms;
         self.shared.clients.input_bytes.fetch_add(bytes.len() as u64, Relaxed);
-        if client.ending {
-            // Whatever follows the last command is not looked at.
+        if client.ending != Ending::No {
+            // What comes after the end was not accepted.
         } else if client.block == Block::None && client.input.is_empty() {
             let consumed = self.parse(ring, &mut client, bytes);
             client.input.extend_from_slice(&bytes[consumed..]);
@@ -247,8 +263,7 @@ impl NetRole {
     /// The client will send no more; it still gets the replies to what it sent.
     pub fn on_ended(&mut self, ring: &mut Ring, connection: Connection) {
         let Some(mut client) = self.take(connection) else { return };
-        client.ending = true;
-        self.end_if_done(ring, &client);
+        self.end_after_input(ring, &mut client);
         self.put_back(client);
     }
 
@@ -274,14 +289,28 @@ impl NetRole {
         self.clients[slot] = Some(client);
     }
 
-    /// The node stops: what was accepted has been answered, or will be in the passes that follow.
+    /// The node stops: every command that was received is answered, in this pass or in those that
+    /// follow, and each client that has all its replies is closed.
     fn stop(&mut self, ring: &mut Ring) {
-        for client in self.clients.iter_mut().flatten() {
-            client.ending = true;
-            if client.outstanding == 0 {
-                ring.close_after_flush(client.connection);
+        self.stopping = true;
+        for slot in 0..self.clients.len() {
+            let Some(mut client) = self.clients[slot].take() else { continue };
+            ring.pause(client.connection);
+            if client.block == Block::Suspended(Wait::Stop) {
+                client.block = Block::None;
+                client.ending = Ending::Now;
             }
+            self.end_after_input(ring, &mut client);
+            self.put_back(client);
         }
+    }
+
+    fn end_after_input(&mut self, ring: &mut Ring, client: &mut Client) {
+        if client.ending == Ending::No {
+            client.ending = Ending::AfterInput;
+        }
+        self.parse_input(ring, client);
+        end_if_done(ring, client);
     }
 }
 
@@ -295,8 +324,13 @@ impl Client {
             outstanding: 0,
             block: Block::None,
             over_soft_since_ms: None,
-            ending: false,
+            ending: Ending::No,
         }
+    }
+
+    /// Whether the next command in its input may be looked at.
+    fn is_parsed(&self) -> bool {
+        self.block == Block::None && self.ending != Ending::Now
     }
 
     fn authentication(&self) -> Authentication {

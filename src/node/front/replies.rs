@@ -9,7 +9,7 @@ use crate::net::ring::{Connection, Ring};
 
 use super::super::mailbox::{Replies, Segment};
 use super::super::session::{NodeView, Session, Wait};
-use super::{Block, Client, NetRole};
+use super::{Block, Client, Ending, NetRole};
 
 impl NetRole {
     pub(super) fn deliver(&mut self, ring: &mut Ring, replies: Replies) {
@@ -49,10 +49,10 @@ impl NetRole {
         }
         let client = self.clients[connection.index()].as_ref().expect("invariant: just seen");
         if client.outstanding == 0 {
-            if client.ending {
-                ring.close_after_flush(connection);
-            } else if client.block == Block::Barrier {
+            if client.block == Block::Barrier {
                 self.unblock(ring, connection, &Block::Barrier);
+            } else {
+                end_if_done(ring, client);
             }
         }
     }
@@ -77,12 +77,18 @@ impl NetRole {
         let Some(mut client) = self.take(connection) else { return };
         if client.block == *block {
             client.block = Block::None;
-            self.parse_input(ring, &mut client);
-            if client.block == Block::None {
-                ring.resume(connection);
-            }
+            self.parse_on(ring, &mut client);
         }
         self.put_back(client);
+    }
+
+    /// Goes on with a client that has just been unblocked.
+    fn parse_on(&mut self, ring: &mut Ring, client: &mut Client) {
+        self.parse_input(ring, client);
+        if client.block == Block::None && client.ending == Ending::No {
+            ring.resume(client.connection);
+        }
+        end_if_done(ring, client);
     }
 
     /// Closes who has been idle for too long, and who has not read its replies for too long.
@@ -118,11 +124,7 @@ impl NetRole {
         let was = std::mem::replace(&mut client.block, Block::None);
         debug_assert!(matches!(was, Block::Suspended(_)));
         self.write(ring, &mut client, reply);
-        self.parse_input(ring, &mut client);
-        if client.block == Block::None {
-            ring.resume(connection);
-        }
-        self.end_if_done(ring, &client);
+        self.parse_on(ring, &mut client);
         self.put_back(client);
     }
 
@@ -146,11 +148,17 @@ impl NetRole {
         self.put_back(client);
         self.answer(ring, connection, &reply.buffer);
     }
+}
 
-    pub(super) fn end_if_done(&mut self, ring: &mut Ring, client: &Client) {
-        let waits = matches!(client.block, Block::Suspended(_));
-        if client.ending && client.outstanding == 0 && !waits {
-            ring.close_after_flush(client.connection);
-        }
+/// Closes a client that is to end, once it has been answered all that it is owed.
+pub(super) fn end_if_done(ring: &mut Ring, client: &Client) {
+    let is_answered = match client.ending {
+        Ending::No => false,
+        // What is left in its input is the beginning of a command.
+        Ending::AfterInput => client.block == Block::None,
+        Ending::Now => !matches!(client.block, Block::Suspended(_)),
+    };
+    if is_answered && client.outstanding == 0 {
+        ring.close_after_flush(client.connection);
     }
 }

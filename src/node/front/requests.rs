@@ -13,7 +13,8 @@ use crate::raft::types::Payload;
 
 use super::super::mailbox::{ClientHandle, ReportRequest, Source, Step, ToApply, ToRaft, Wants};
 use super::super::session::{self, NodeView, Outcome, Session, Wait};
-use super::{Block, Client, Gathering, NetRole};
+use super::replies::end_if_done;
+use super::{Block, Client, Ending, Gathering, NetRole};
 
 /// What [`NetRole::dispatch`] made of a command.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,7 +26,7 @@ enum Dispatched {
 
 impl NetRole {
     pub(super) fn parse_input(&mut self, ring: &mut Ring, client: &mut Client) {
-        if client.input.is_empty() || client.block != Block::None || client.ending {
+        if client.input.is_empty() || !client.is_parsed() {
             return;
         }
         let input = std::mem::take(&mut client.input);
@@ -41,7 +42,7 @@ impl NetRole {
     pub(super) fn parse(&mut self, ring: &mut Ring, client: &mut Client, input: &[u8]) -> usize {
         let mut found = std::mem::take(&mut self.words);
         let mut consumed = 0;
-        while client.block == Block::None && !client.ending && consumed < input.len() {
+        while client.is_parsed() && consumed < input.len() {
             if self.outstanding_bytes > self.settings.uncommitted_bytes_max {
                 self.block(ring, client, Block::Stalled);
                 self.stalled.push(client.connection);
@@ -61,8 +62,8 @@ impl NetRole {
                 Ok(Parsed::Incomplete) => break,
                 Err(error) => {
                     self.reply(ring, client, |reply| reply.error_text(&format!("ERR {error}")));
-                    client.ending = true;
-                    self.end_if_done(ring, client);
+                    client.ending = Ending::Now;
+                    end_if_done(ring, client);
                     consumed = input.len();
                 }
             }
@@ -152,18 +153,19 @@ impl NetRole {
             Outcome::Replied => self.write(ring, client, &reply.buffer),
             Outcome::ReplyAndClose => {
                 self.write(ring, client, &reply.buffer);
-                client.ending = true;
-                self.end_if_done(ring, client);
+                client.ending = Ending::Now;
+                end_if_done(ring, client);
             }
             Outcome::Wait(wait) => self.suspend(ring, client, wait),
-            Outcome::Shutdown => {
-                // By the way of a signal, so that there is one way to stop.
-                if let Err(error) = crate::signals::request_stop() {
+            // By the way of a signal, so that there is one way to stop.
+            Outcome::Shutdown => match crate::signals::request_stop() {
+                Ok(()) => self.block(ring, client, Block::Suspended(Wait::Stop)),
+                Err(error) => {
                     log::error!("cannot stop: {error}");
+                    reply.error_text("ERR Errors trying to SHUTDOWN. Check logs.");
+                    self.write(ring, client, &reply.buffer);
                 }
-                client.ending = true;
-                self.end_if_done(ring, client);
-            }
+            },
         }
         self.scratch = reply;
     }
@@ -180,6 +182,7 @@ impl NetRole {
                 self.mailboxes.raft.send(ToRaft::Report(ReportRequest { client: handle }))
             }
             Wait::Survey(survey) => self.start_survey(client.connection, survey),
+            Wait::Stop => unreachable!("invariant: only SHUTDOWN waits for the end of the node"),
         }
         self.block(ring, client, Block::Suspended(wait));
     }

@@ -7,7 +7,7 @@ use crate::raft::types::Stream;
 
 use super::super::mailbox::{Survey, ToNet};
 use super::super::session;
-use super::{Block, NetRole};
+use super::{Block, Ending, NetRole};
 
 /// A survey that waits for the answers of other net roles.
 pub(super) struct Surveying {
@@ -65,7 +65,7 @@ impl NetRole {
             let client = client.expect("invariant: just seen");
             if matches!(client.block, Block::Suspended(_)) {
                 // It has killed itself, and still gets its reply.
-                client.ending = true;
+                client.ending = Ending::Now;
             } else {
                 ring.close(connection);
             }

@@ -198,7 +198,9 @@ pub fn shutdown(
     }
     if abort {
         return Err(match view.shared.state() {
-            NodeState::Stopping => CommandError::text("ERR The shutdown cannot be aborted."),
+            NodeState::Stopping | NodeState::Stopped => {
+                CommandError::text("ERR The shutdown cannot be aborted.")
+            }
             _ => CommandError::text("ERR No shutdown in progress."),
         });
     }

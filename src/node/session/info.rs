@@ -6,6 +6,7 @@ use std::sync::atomic::Ordering::Relaxed;
 use super::cluster::{host_and_port, replicas};
 use super::{Arguments, NodeView, REDIS_VERSION, ReportUse, proc, run_id};
 use crate::engine::CommandStats;
+use crate::node::ready;
 use crate::node::report::{DatabaseReport, EngineReport, RaftReport};
 use crate::raft::types::{Member, MemberId, Millis};
 use crate::raft::{PeerStatus, ProgressState, RoleKind, Status};
@@ -288,7 +289,7 @@ pub struct RaftFields {
 impl RaftFields {
     pub fn of(raft: &RaftReport, engine: &EngineReport, view: &NodeView<'_>) -> Self {
         Self {
-            general: general(raft, view),
+            general: general(raft, engine, view),
             log: log(raft, engine),
             snapshot: snapshot(raft),
             links: links(raft),
@@ -296,7 +297,7 @@ impl RaftFields {
     }
 }
 
-fn general(raft: &RaftReport, view: &NodeView<'_>) -> Fields {
+fn general(raft: &RaftReport, engine: &EngineReport, view: &NodeView<'_>) -> Fields {
     let status = raft.status.as_ref();
     let configuration = status.map(|status| &status.configuration);
     let number = |id: Option<MemberId>| id.map_or("-1".to_owned(), |id| id.to_string());
@@ -327,7 +328,26 @@ fn general(raft: &RaftReport, view: &NodeView<'_>) -> Fields {
         ("quorum_ok", yes_or_no(status.is_some_and(|status| has_quorum(status, view)))),
         ("is_joint", yes_or_no(configuration.is_some_and(|it| it.is_joint()))),
     ]));
+    all.extend(readiness(raft, engine));
     all
+}
+
+/// Whether the next node of a rolling restart may be stopped, as far as this one knows without
+/// asking the leader: RAFT.WAIT_READY does ask.
+fn readiness(raft: &RaftReport, engine: &EngineReport) -> Fields {
+    let status = raft.status.as_ref();
+    let is_caught_up = status.is_some_and(|status| {
+        status.leader_id.is_some() && engine.applied_index >= status.commit_index
+    });
+    let reaches_all =
+        status.is_some_and(|status| ready::disconnected_voter(status, &raft.links).is_none());
+    let has_no_obstacle =
+        status.is_some_and(|status| ready::obstacle(status, &raft.links).is_none());
+    fields([
+        ("is_caught_up", yes_or_no(is_caught_up)),
+        ("voters_connected", yes_or_no(reaches_all)),
+        ("is_ready", yes_or_no(has_no_obstacle && is_caught_up)),
+    ])
 }
 
 fn yes_or_no(value: bool) -> &'static str {

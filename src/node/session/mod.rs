@@ -72,7 +72,7 @@ pub enum Outcome {
     ReplyAndClose,
     /// Another role must do something first.
     Wait(Wait),
-    /// The node stops in good order; the end of the connection is the reply.
+    /// The node stops in good order, and the client sees it end.
     Shutdown,
 }
 
@@ -85,6 +85,8 @@ pub enum Wait {
     Report(ReportUse),
     /// All net roles look at their clients; [`finish_survey`] makes the reply.
     Survey(Survey),
+    /// The end of the node: the end of the connection is the reply.
+    Stop,
 }
 
 /// Which command asked for a report.
@@ -195,6 +197,7 @@ fn try_run(
         NodeCommand::RaftNode => return raft::node(arguments),
         NodeCommand::RaftTimeoutNow => return Ok(admin(AdminCommand::TimeoutNow)),
         NodeCommand::RaftTransferLeader => return raft::transfer_leader(arguments),
+        NodeCommand::RaftWaitReady => return raft::wait_ready(arguments[0]),
         // Every node serves reads and writes, so there is nothing to switch.
         NodeCommand::Readonly | NodeCommand::Readwrite => reply.ok(),
         NodeCommand::Reset => connection::reset(session, view, reply),
@@ -222,6 +225,7 @@ pub fn needs_order(command: NodeCommand, words: Arguments<'_, '_>) -> bool {
         | NodeCommand::RaftNode
         | NodeCommand::RaftTimeoutNow
         | NodeCommand::RaftTransferLeader
+        | NodeCommand::RaftWaitReady
         | NodeCommand::Role
         | NodeCommand::Shutdown
         | NodeCommand::Wait => true,

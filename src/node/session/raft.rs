@@ -10,7 +10,7 @@ use crate::engine::reply::Reply;
 use crate::glob::glob_match_nocase;
 use crate::node::mailbox::AdminCommand;
 use crate::node::report::{EngineReport, RaftReport};
-use crate::raft::types::{Boot, ClusterId, MemberId};
+use crate::raft::types::{Boot, ClusterId, MemberId, Millis};
 
 /// RAFT.CLUSTER INIT `[id]` | JOIN address...
 pub fn cluster(arguments: Arguments<'_, '_>) -> Result<Outcome, CommandError> {
@@ -120,6 +120,21 @@ pub fn transfer_leader(arguments: Arguments<'_, '_>) -> Result<Outcome, CommandE
     Ok(admin(AdminCommand::Transfer { target }))
 }
 
+/// RAFT.WAIT_READY timeout, in milliseconds. Unlike with WAIT, there is no "for ever": the client
+/// may have left long before.
+pub fn wait_ready(timeout: &[u8]) -> Result<Outcome, CommandError> {
+    match parse_integer(timeout) {
+        Some(timeout_ms) if timeout_ms < 0 => Err(CommandError::text("ERR timeout is negative")),
+        Some(timeout_ms @ 1..=WAIT_MS_MAX) => {
+            Ok(admin(AdminCommand::WaitReady { timeout_ms: timeout_ms as Millis }))
+        }
+        _ => Err(CommandError::text("ERR timeout is not an integer or out of range")),
+    }
+}
+
+/// A day.
+const WAIT_MS_MAX: i64 = 24 * 60 * 60 * 1000;
+
 /// RAFT.DEBUG COMPACT `[async]`. Dropping entries takes no time, so both ways are answered alike.
 pub fn debug(arguments: Arguments<'_, '_>) -> Result<Outcome, CommandError> {
     match arguments {
@@ -129,7 +144,7 @@ pub fn debug(arguments: Arguments<'_, '_>) -> Result<Outcome, CommandError> {
             None => Err(CommandError::text("ERR invalid compact async value")),
         },
         [name, ..] if is_word(name, "COMPACT") => Err(arity("raft.debug")),
-        _ => Err(CommandError::text("ERR RAFT.DEBUG supports COMPACT only")),
+        _ => Err(CommandError::text("ERR invalid debug subcommand")),
     }
 }
 

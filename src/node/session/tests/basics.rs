@@ -367,8 +367,10 @@ fn shutdown_is_graceful_and_never_pretends_to_save() {
         ("SHUTDOWN ABORT", "-ERR No shutdown in progress.|"),
         ("SHUTDOWN ABORT NOW", "-ERR syntax error|"),
     ]);
-    bench.shared.set_state(NodeState::Stopping);
-    bench.check(&[("SHUTDOWN ABORT", "-ERR The shutdown cannot be aborted.|")]);
+    for state in [NodeState::Stopping, NodeState::Stopped] {
+        bench.shared.set_state(state);
+        bench.check(&[("SHUTDOWN ABORT", "-ERR The shutdown cannot be aborted.|")]);
+    }
 }
 
 #[test]
@@ -420,7 +422,7 @@ fn administrators_commands_go_to_the_raft_role() {
         ("RAFT.DEBUG compact 1", &admin(AdminCommand::Compact)),
         ("RAFT.DEBUG COMPACT x", "-ERR invalid compact async value|"),
         ("RAFT.DEBUG COMPACT 0 1", "-ERR wrong number of arguments for 'raft.debug' command|"),
-        ("RAFT.DEBUG EXEC", "-ERR RAFT.DEBUG supports COMPACT only|"),
+        ("RAFT.DEBUG EXEC", "-ERR invalid debug subcommand|"),
         ("RAFT.TRANSFER_LEADER", &admin(AdminCommand::Transfer { target: None })),
         ("RAFT.TRANSFER_LEADER 2", &admin(AdminCommand::Transfer { target: Some(MemberId(2)) })),
         ("RAFT.TRANSFER_LEADER x", "-ERR invalid node id|"),
@@ -430,6 +432,26 @@ fn administrators_commands_go_to_the_raft_role() {
             "-ERR wrong number of arguments for 'raft.transfer_leader' command|",
         ),
         ("RAFT.TIMEOUT_NOW", &admin(AdminCommand::TimeoutNow)),
+        ("RAFT.WAIT_READY 100", &admin(AdminCommand::WaitReady { timeout_ms: 100 })),
+        ("RAFT.WAIT_READY 0", "-ERR timeout is not an integer or out of range|"),
+        ("RAFT.WAIT_READY 86400001", "-ERR timeout is not an integer or out of range|"),
+        ("RAFT.WAIT_READY x", "-ERR timeout is not an integer or out of range|"),
+        ("RAFT.WAIT_READY -1", "-ERR timeout is negative|"),
+        ("RAFT.WAIT_READY", "-ERR wrong number of arguments for 'raft.wait_ready' command|"),
+    ]);
+}
+
+#[test]
+fn no_more_clients_are_allowed_than_the_machine_has_files_for() {
+    let mut bench = Bench::new();
+    let refused = bench.say("CONFIG SET maxclients 4294967295");
+    let text = "-ERR CONFIG SET failed (possibly related to argument 'maxclients') - The operating \
+                system is not able to handle the specified number of clients, try with ";
+    assert!(refused.starts_with(text), "{refused}");
+    bench.check(&[
+        ("CONFIG GET maxclients", "*2|$10|maxclients|$5|10000|"),
+        ("CONFIG SET maxclients 17", "+OK|"),
+        ("CONFIG GET maxclients", "*2|$10|maxclients|$2|17|"),
     ]);
 }
 

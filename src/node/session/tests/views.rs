@@ -75,7 +75,8 @@ fn every_section_has_its_fields_in_order() {
             "raft_version raft_dbid raft_node_id raft_state raft_role raft_is_voting \
              raft_voted_for raft_leader_id raft_current_term raft_num_nodes \
              raft_num_voting_nodes raft_node1 raft_node2 raft_node3 raft_leader_addr \
-             raft_quorum_ok raft_is_joint raft_log_entries raft_current_index \
+             raft_quorum_ok raft_is_joint raft_is_caught_up raft_voters_connected raft_is_ready \
+             raft_log_entries raft_current_index \
              raft_commit_index raft_last_applied_index raft_cache_memory_size \
              raft_cache_entries raft_snapshot_last_idx raft_snapshot_last_term \
              raft_snapshots_created raft_snapshots_received raft_snapshot_in_progress \
@@ -200,6 +201,9 @@ fn a_node_without_a_cluster_says_so() {
         ("raft_num_nodes", "0"),
         ("raft_leader_addr", ""),
         ("raft_quorum_ok", "no"),
+        ("raft_is_caught_up", "no"),
+        ("raft_voters_connected", "no"),
+        ("raft_is_ready", "no"),
         ("raft_log_entries", "0"),
     ];
     for (name, expected) in cases {
@@ -236,6 +240,22 @@ fn a_quorum_is_a_majority_that_was_heard_of_lately() {
     let configuration = Arc::make_mut(&mut status.configuration);
     configuration.voters_outgoing = vec![MemberId(3)];
     assert_eq!(quorum(&joint, 10_000), "no", "both halves must be there");
+}
+
+#[test]
+fn a_node_is_ready_when_another_one_may_be_restarted() {
+    let ready = |raft: &RaftReport, applied: u64| {
+        let engine = EngineReport { applied_index: Index(applied), ..engine() };
+        let text = Bench::new().report("INFO raft", raft, &engine);
+        ["raft_is_caught_up", "raft_voters_connected", "raft_is_ready"].map(|it| field(&text, it))
+    };
+    assert_eq!(ready(&follower(), 90), ["yes", "yes", "yes"]);
+    assert_eq!(ready(&follower(), 89), ["no", "yes", "no"]);
+    assert_eq!(ready(&leader(), 90), ["yes", "no", "no"], "member 3 is not connected");
+    let mut learner = follower();
+    learner.status.as_mut().unwrap().id = MemberId(4);
+    learner.links.push(link(2, "connected"));
+    assert_eq!(ready(&learner, 90), ["yes", "yes", "no"]);
 }
 
 #[test]
