@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::io::{self, BufRead, BufReader, ErrorKind, Read, Write};
-use std::net::{Ipv4Addr, Shutdown, TcpStream};
+use std::net::{Ipv4Addr, Shutdown, TcpStream, ToSocketAddrs};
 use std::time::Duration;
 
 /// Longer than any reply may take, a wait for a leader included.
@@ -60,7 +60,11 @@ impl fmt::Debug for Client {
 
 impl Client {
     pub fn try_connect(port: u16) -> io::Result<Self> {
-        let stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port))?;
+        Self::try_connect_to((Ipv4Addr::LOCALHOST, port))
+    }
+
+    pub fn try_connect_to(address: impl ToSocketAddrs) -> io::Result<Self> {
+        let stream = TcpStream::connect(address)?;
         stream.set_nodelay(true)?;
         stream.set_read_timeout(Some(REPLY_TIME))?;
         stream.set_write_timeout(Some(REPLY_TIME))?;
@@ -97,6 +101,12 @@ impl Client {
         }
         self.send(&bytes)?;
         commands.iter().map(|_| self.receive()).collect()
+    }
+
+    /// Sends one command, whose reply is read later.
+    pub fn send_command(&mut self, command: &str) {
+        let words: Vec<&[u8]> = command.split(' ').map(str::as_bytes).collect();
+        self.send(&encode(&words)).unwrap();
     }
 
     pub fn send(&mut self, bytes: &[u8]) -> io::Result<()> {

@@ -1,10 +1,11 @@
 //! A cluster of three processes that a test can kill one by one.
 
+use std::process::ExitStatus;
 use std::sync::MutexGuard;
 
 use rustix::process::Signal;
 
-use crate::client::Client;
+use crate::client::{Client, Value};
 use crate::process::{Process, binary, free_ports, is_free, is_stand_in, one_at_a_time};
 use crate::wait::{self, LONG};
 
@@ -67,6 +68,23 @@ impl Node {
         self.process.as_ref().unwrap().signal(signal);
     }
 
+    /// Stops it in its tracks, and waits until it stands.
+    pub fn pause(&self) {
+        self.signal(Signal::STOP);
+        let stat = format!("/proc/{}/stat", self.pid());
+        let stands = || std::fs::read_to_string(&stat).unwrap().contains(") T ");
+        wait::until_true("the process stands still", LONG, stands);
+    }
+
+    pub fn resume(&self) {
+        self.signal(Signal::CONT);
+    }
+
+    /// Waits for it to end by itself.
+    pub fn wait(&mut self, what: &str) -> ExitStatus {
+        self.process.as_mut().unwrap().wait(what)
+    }
+
     pub fn is_running(&mut self) -> bool {
         self.process.as_mut().is_none_or(Process::is_running)
     }
@@ -79,6 +97,20 @@ impl Node {
     /// What it has logged so far.
     pub fn log(&self) -> String {
         self.process.as_ref().unwrap().complaints()
+    }
+
+    pub fn id(&self) -> u64 {
+        self.info("raft_node_id").unwrap().parse().unwrap()
+    }
+
+    pub fn voters(&self) -> u64 {
+        self.info("raft_num_voting_nodes").unwrap().parse().unwrap()
+    }
+
+    /// Waits until it is ready, as an operator would.
+    pub fn wait_ready(&self) {
+        let mut client = wait::until("a node", LONG, || Client::try_connect(self.port).ok());
+        assert_eq!(client.call("RAFT.WAIT_READY 25000"), Value::ok(), "node at {}", self.port);
     }
 
     pub fn term(&self) -> u64 {
@@ -120,7 +152,12 @@ impl Cluster {
 
     /// Starts a fresh process in the place of one that was killed; it joins through any other.
     pub fn restart(&mut self, position: usize, options: &str) {
-        let other = self.nodes[(position + 1) % self.nodes.len()].port;
+        self.restart_through(position, (position + 1) % self.nodes.len(), options);
+    }
+
+    /// The same, joining through the node at `through`.
+    pub fn restart_through(&mut self, position: usize, through: usize, options: &str) {
+        let other = self.nodes[through].port;
         let port = self.nodes[position].port;
         // The kernel takes an io_uring and the sockets it holds down shortly after the process.
         wait::until_true("free ports", LONG, || is_free(port));

@@ -10,16 +10,20 @@
 // A test fails by panicking; clippy knows only of test functions, not of what they call.
 #![allow(clippy::unwrap_used)]
 
+mod addresses;
 mod client;
 mod cluster;
 mod limits;
 mod links;
 mod local;
+mod membership;
 mod process;
 mod protocol;
 mod replication;
+mod rolling;
 mod snapshot;
 mod start;
+mod stop;
 mod survival;
 mod tools;
 mod wait;

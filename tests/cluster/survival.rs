@@ -18,9 +18,9 @@ on_both_layouts!(
 );
 
 /// What one counting client saw.
-struct Count {
+pub struct Count {
     calls: i64,
-    longest_gap: Duration,
+    pub longest_gap: Duration,
 }
 
 /// Counts through `port` with `pipeline` commands in flight until told to stop.
@@ -43,9 +43,18 @@ fn count(port: u16, pipeline: usize, stop: &AtomicBool) -> Count {
     count
 }
 
+/// Sets its flag when it goes, be it by a panic.
+pub struct SetOnDrop<'a>(pub &'a AtomicBool);
+
+impl Drop for SetOnDrop<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::SeqCst);
+    }
+}
+
 /// Runs clients of `ports` while `event` happens, and until they all count again after it. Checks
 /// that the counter is exact.
-fn count_during(
+pub fn count_during(
     cluster: &mut Cluster,
     ports: &[u16],
     event: impl FnOnce(&mut Cluster),
@@ -58,6 +67,8 @@ fn count_during(
             .flat_map(|port| [(*port, 1), (*port, 1), (*port, 16)])
             .map(|(port, pipeline)| scope.spawn(move || count(port, pipeline, stop)))
             .collect();
+        // The clients would go on for ever after a failure here.
+        let _end = SetOnDrop(stop);
         let mut observer = Client::connect(ports[0]);
         let mut value = || observer.call("INCRBY counter 0").text().parse::<i64>().unwrap();
         wait::until_true("counting before", LONG, || value() > 500);
