@@ -63,6 +63,7 @@ pub fn start(raft: &mut Raft, command: AdminCommand) -> Result<Started, Refusal>
         AdminCommand::Init { .. }
         | AdminCommand::Join { .. }
         | AdminCommand::Compact
+        | AdminCommand::ResetStats
         | AdminCommand::WaitReady { .. } => {
             unreachable!("invariant: these are handled before")
         }
@@ -219,5 +220,138 @@ fn transfer_text(error: &TransferError) -> String {
         TransferError::InvalidTarget => "ERR invalid target node id".to_owned(),
         TransferError::TimedOut => "ERR transfer timed out".to_owned(),
         TransferError::DifferentLeader { .. } => "ERR different node elected leader".to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use socket2::{Domain, Socket, Type};
+
+    use super::*;
+    use crate::net::ring::Ring;
+    use crate::raft::types::Member;
+
+    fn member(id: u64) -> Member {
+        Member {
+            id: MemberId(id),
+            slot: format!("slot{id}"),
+            boot: Boot::from(id),
+            client_address: format!("10.0.0.{id}:5001"),
+            peer_address: format!("10.0.0.{id}:15001"),
+        }
+    }
+
+    fn configuration() -> Configuration {
+        Configuration {
+            voters: vec![MemberId(1), MemberId(2)],
+            members: vec![member(1), member(2)],
+            ..Configuration::default()
+        }
+    }
+
+    #[test]
+    fn refusals_have_redisrafts_words_where_it_has_them() {
+        use MembershipError as M;
+        use TransferError as T;
+        let leader = Some(MemberId(2));
+        let cases = [
+            (Refusal::Membership(M::NotLeader { leader }), "MOVED 0 10.0.0.2:5001"),
+            (Refusal::Membership(M::NotLeader { leader: None }), "CLUSTERDOWN No raft leader"),
+            (
+                Refusal::Membership(M::NotLeader { leader: Some(MemberId(9)) }),
+                "CLUSTERDOWN No raft leader",
+            ),
+            (Refusal::Membership(M::ChangeInProgress), "ERR one voting change only"),
+            (Refusal::Membership(M::TransferInProgress), "ERR leader transfer is in progress"),
+            (Refusal::Membership(M::NoEntryOfOwnTerm), "ERR try again"),
+            (Refusal::Membership(M::UnknownMember), "ERR node id does not exist"),
+            (Refusal::Membership(M::LastVoter), "ERR the last voter cannot be removed"),
+            (Refusal::Transfer(T::NotLeader { leader }), "ERR not leader"),
+            (Refusal::Transfer(T::NotLeader { leader: None }), "ERR not leader"),
+            (Refusal::Transfer(T::InProgress), "ERR leader transfer is in progress"),
+            (Refusal::Transfer(T::InvalidTarget), "ERR invalid target node id"),
+            (Refusal::Transfer(T::TimedOut), "ERR transfer timed out"),
+            (
+                Refusal::Transfer(T::DifferentLeader { leader: MemberId(1) }),
+                "ERR different node elected leader",
+            ),
+            (
+                Refusal::Campaign(CampaignError::NotVoter),
+                "ERR failed to start an election: this member is not a voter",
+            ),
+        ];
+        for (refusal, text) in cases {
+            assert_eq!(refusal.text(&configuration()), text);
+        }
+    }
+
+    struct Bench {
+        answers: Answers,
+        replies: flume::Receiver<ToNet>,
+        admin: Admin,
+    }
+
+    impl Bench {
+        fn new() -> Self {
+            let (sender, replies) = flume::unbounded();
+            let (socket, _) = Socket::pair(Domain::UNIX, Type::STREAM, None).unwrap();
+            let connection = Ring::new(8).unwrap().adopt(socket);
+            let client = ClientHandle { stream: 0, connection };
+            let answers = Answers::new(vec![Mailbox::new(sender, None)]);
+            Self { answers, replies, admin: Admin { client, protocol: Protocol::Resp2 } }
+        }
+
+        fn replies(&self) -> Vec<String> {
+            let text = |message| match message {
+                ToNet::Answer { reply, .. } => {
+                    String::from_utf8(reply).unwrap().replace("\r\n", "|")
+                }
+                _ => panic!("not an answer"),
+            };
+            self.replies.try_iter().map(text).collect()
+        }
+    }
+
+    #[test]
+    fn a_change_is_answered_when_it_is_committed() {
+        let cluster = "000000000000000000000000000000ff";
+        let admitted =
+            format!("*3|:2|$32|{cluster}|*4|:1|$14|10.0.0.1:15001|:2|$14|10.0.0.2:15001|");
+        let cases = [
+            (Awaited::Created, format!("+OK {cluster}|")),
+            (Awaited::Removed, "+OK|".to_owned()),
+            (Awaited::Admitted { boot: 2 }, admitted),
+            (Awaited::Admitted { boot: 3 }, "-TIMEOUT not committed yet|".to_owned()),
+        ];
+        let configuration = Arc::new(configuration());
+        for (awaited, expected) in cases {
+            let mut bench = Bench::new();
+            bench.answers.await_configuration(bench.admin, Index(7), awaited);
+            bench.answers.configuration_committed(Index(6), &configuration, 255);
+            assert!(bench.replies().is_empty());
+            bench.answers.configuration_committed(Index(7), &configuration, 255);
+            assert_eq!(bench.replies(), [expected]);
+        }
+    }
+
+    #[test]
+    fn who_waits_is_answered_by_the_end_of_it() {
+        let mut bench = Bench::new();
+        bench.answers.await_configuration(bench.admin, Index(7), Awaited::Removed);
+        bench.answers.leadership_lost();
+        assert_eq!(bench.replies(), ["-TIMEOUT not committed yet|"]);
+        bench.answers.await_transfer(bench.admin);
+        bench.answers.transfer_ended(Ok(()));
+        bench.answers.await_transfer(bench.admin);
+        bench.answers.transfer_ended(Err(TransferError::TimedOut));
+        assert_eq!(bench.replies(), ["+OK|", "-ERR transfer timed out|"]);
+        bench.answers.await_join(bench.admin);
+        bench.answers.join_ended(Ok(()));
+        bench.answers.await_join(bench.admin);
+        bench.answers.join_ended(Err(JoinError::Unreachable));
+        let failed = "-ERR failed to connect to cluster for join, please check logs|";
+        assert_eq!(bench.replies(), ["+OK|", failed]);
     }
 }

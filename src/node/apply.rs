@@ -112,6 +112,7 @@ impl ApplyRole {
                 ToApply::Pending(pending) => self.enqueue(*pending),
                 ToApply::Run(run) => self.carry_out(*run),
                 ToApply::Report(request, raft) => self.report(request, raft),
+                ToApply::ResetStats => self.engine.reset_stats(),
                 ToApply::MakeSnapshot => self.make_snapshot(),
                 ToApply::BeginSnapshot { transfer } => {
                     self.loading = Loading::Reading(transfer, Box::default());

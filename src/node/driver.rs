@@ -477,6 +477,11 @@ impl RaftRole {
 
     fn administer(&mut self, admin: Admin, command: AdminCommand) {
         match (command, &mut self.member) {
+            (AdminCommand::ResetStats, _) => {
+                self.shared.clients.reset();
+                self.apply.send(ToApply::ResetStats);
+                self.answers.ok(admin);
+            }
             (AdminCommand::WaitReady { timeout_ms }, _) => {
                 let deadline_ms = self.now.monotonic_ms + timeout_ms;
                 self.readiness.await_ready(admin, deadline_ms, &self.answers);

@@ -113,6 +113,8 @@ pub enum AdminCommand {
     TimeoutNow,
     /// RAFT.DEBUG COMPACT
     Compact,
+    /// CONFIG RESETSTAT
+    ResetStats,
     /// RAFT.WAIT_READY timeout
     WaitReady { timeout_ms: Millis },
 }
@@ -134,6 +136,8 @@ pub enum ToApply {
     InstallSnapshot { transfer: u64 },
     /// Nothing comes of it.
     DropSnapshot,
+    /// What is counted of commands and keys begins anew.
+    ResetStats,
     /// A client wants to know about the node; with what the raft role knows.
     Report(ReportRequest, Box<RaftReport>),
 }

@@ -132,9 +132,9 @@ pub fn run(prepared: Prepared, signals: &Signals) -> Result<(), NodeError> {
     Ok(())
 }
 
-/// Hands leadership over, answers what was accepted, and lets go of the clients. With nobody to hand
-/// it to, that is given up after [`HANDOVER_TIMEOUT`]; who is not answered [`FAREWELL_TIMEOUT`]
-/// later, or does not read its replies, is closed with the process.
+/// Hands leadership over, answers what was accepted, and lets go of the clients. With nobody to
+/// hand it to, that is given up after [`HANDOVER_TIMEOUT`]; who is not answered
+/// [`FAREWELL_TIMEOUT`] later, or does not read its replies, is closed with the process.
 fn stop(plan: &Plan, post: &Post) {
     let wait = |longest: Duration, done: &dyn Fn() -> bool| {
         let deadline = Instant::now() + longest;

@@ -42,6 +42,20 @@ pub struct ClientCounters {
     pub query_limit_closed: AtomicU64,
 }
 
+impl ClientCounters {
+    /// All but the number of clients, which is a state and no count.
+    pub fn reset(&self) {
+        let Self { connected: _, accepted, rejected, commands, input_bytes, output_bytes, .. } =
+            self;
+        let closed = [&self.output_limit_closed, &self.query_limit_closed];
+        for counter in
+            [accepted, rejected, commands, input_bytes, output_bytes].iter().chain(&closed)
+        {
+            counter.store(0, Ordering::Relaxed);
+        }
+    }
+}
+
 /// RedisRaft's states of a node, and two of ours.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum NodeState {

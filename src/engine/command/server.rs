@@ -102,6 +102,8 @@ static CONFIG: &[CommandSpec] = &[
         docs("2.0.0", "O(N) where N is the number of settings.", "Reads settings.")),
     CommandSpec::node("help", 2, TELL, NodeCommand::Config,
         docs("5.0.0", "O(1)", "Tells the subcommands.")),
+    CommandSpec::node("resetstat", 2, ADMIN, NodeCommand::Config,
+        docs("2.0.0", "O(1)", "Sets the counts of the node back to zero.")),
     CommandSpec::node("set", -4, ADMIN, NodeCommand::Config,
         docs("2.0.0", "O(N) where N is the number of settings.", "Changes settings.")),
 ];

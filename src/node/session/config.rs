@@ -1,10 +1,14 @@
 //! CONFIG: reads and changes the settings of this node.
 
-use super::{Arguments, NodeView, Session, excerpt, failure, help, subcommand, unknown_subcommand};
+use super::{
+    Arguments, NodeView, Outcome, Session, admin, excerpt, failure, help, subcommand,
+    unknown_subcommand,
+};
 use crate::config::{SettingError, ValueError};
 use crate::engine::command::NodeCommand;
 use crate::engine::error::CommandError;
 use crate::engine::reply::Reply;
+use crate::node::mailbox::AdminCommand;
 use crate::node::preflight;
 
 pub fn run(
@@ -12,7 +16,7 @@ pub fn run(
     session: &mut Session,
     view: &NodeView<'_>,
     reply: &mut Reply,
-) -> Result<(), CommandError> {
+) -> Result<Outcome, CommandError> {
     let (name, arguments) = subcommand(NodeCommand::Config, words, session)?;
     match name {
         "get" => {
@@ -27,10 +31,11 @@ pub fn run(
             set(arguments, view)?;
             reply.ok();
         }
+        "resetstat" => return Ok(admin(AdminCommand::ResetStats)),
         "help" => help(reply, "CONFIG", HELP),
         _ => return Err(unknown_subcommand(words)),
     }
-    Ok(())
+    Ok(Outcome::Replied)
 }
 
 fn set(arguments: Arguments<'_, '_>, view: &NodeView<'_>) -> Result<(), CommandError> {
@@ -79,6 +84,8 @@ const HELP: &[&str] = &[
     "    Tells the settings whose names fit a pattern.",
     "SET <setting> <value> [<setting> <value> ...]",
     "    Changes settings of this node: all of them, or none.",
+    "RESETSTAT",
+    "    Sets the counts that INFO tells back to zero.",
     "HELP",
     "    Prints this help.",
 ];

@@ -181,7 +181,7 @@ fn try_run(
         NodeCommand::Client => return client::run(words, session, reply),
         NodeCommand::Cluster => return cluster::run(words, session, view, reply),
         NodeCommand::Command => command::run(words, session, reply)?,
-        NodeCommand::Config => config::run(words, session, view, reply)?,
+        NodeCommand::Config => return config::run(words, session, view, reply),
         NodeCommand::Echo => reply.bulk(arguments[0]),
         NodeCommand::Hello => connection::hello(arguments, session, view, reply)?,
         NodeCommand::Info => return Ok(report(info::ask(arguments))),
@@ -230,6 +230,7 @@ pub fn needs_order(command: NodeCommand, words: Arguments<'_, '_>) -> bool {
         | NodeCommand::Shutdown
         | NodeCommand::Wait => true,
         NodeCommand::Client => is_one_of(&["info", "kill", "list"]),
+        NodeCommand::Config => is_one_of(&["resetstat"]),
         NodeCommand::Cluster => {
             is_one_of(&["info", "myshardid", "nodes", "replicas", "shards", "slaves", "slots"])
         }

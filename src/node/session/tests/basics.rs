@@ -1,5 +1,6 @@
 //! Connection, CONFIG, CLIENT and RAFT.*.
 
+use super::views::field;
 use super::*;
 use crate::engine::command::table;
 use crate::node::mailbox::KillFilter;
@@ -439,6 +440,25 @@ fn administrators_commands_go_to_the_raft_role() {
         ("RAFT.WAIT_READY -1", "-ERR timeout is negative|"),
         ("RAFT.WAIT_READY", "-ERR wrong number of arguments for 'raft.wait_ready' command|"),
     ]);
+}
+
+#[test]
+fn counts_begin_anew_on_request() {
+    let reset = format!("{:?}", Outcome::Wait(Wait::Admin(AdminCommand::ResetStats)));
+    let mut bench = Bench::new();
+    bench.check(&[
+        ("CONFIG RESETSTAT", &reset),
+        ("CONFIG RESETSTAT x", "-ERR wrong number of arguments for 'config|resetstat' command|"),
+    ]);
+    let clients = &bench.shared.clients;
+    clients.connected.store(3, std::sync::atomic::Ordering::Relaxed);
+    clients.rejected.store(4, std::sync::atomic::Ordering::Relaxed);
+    clients.reset();
+    let text = bench.report("INFO", &leader(), &EngineReport::default());
+    assert_eq!(
+        (field(&text, "connected_clients"), field(&text, "rejected_connections")),
+        ("3".to_owned(), "0".to_owned(),)
+    );
 }
 
 #[test]

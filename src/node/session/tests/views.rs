@@ -26,7 +26,7 @@ fn names(text: &str) -> String {
     fields.map(|(name, _)| name).collect::<Vec<_>>().join(" ")
 }
 
-fn field(text: &str, name: &str) -> String {
+pub(super) fn field(text: &str, name: &str) -> String {
     let prefix = format!("{name}:");
     let line = text.split('|').find_map(|line| line.strip_prefix(&prefix));
     line.unwrap_or_else(|| panic!("no {name} in {text}")).to_owned()
