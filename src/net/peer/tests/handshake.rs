@@ -181,7 +181,7 @@ fn who_connects_and_says_nothing_does_not_stay() {
     let mut pair = Pair::up();
     let stream = TcpStream::connect(pair.address).unwrap();
     pair.run(|pair| pair.acceptor.greetings.len() == 1);
-    pair.skip(HANDSHAKE_MS_MAX / 2);
+    pair.skip(HANDSHAKE_MS_MAX / 8);
     pair.step();
     assert_eq!(pair.acceptor.greetings.len(), 1);
     pair.skip(HANDSHAKE_MS_MAX);
