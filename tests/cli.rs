@@ -8,13 +8,11 @@ use std::io::{BufRead, BufReader, Read};
 use std::net::{Ipv4Addr, TcpListener, UdpSocket};
 use std::process::{Child, ChildStdout, Command, Output, Stdio};
 use std::sync::Mutex;
-use std::thread;
-use std::time::{Duration, Instant};
+
+#[path = "cluster/wait.rs"]
+mod wait;
 
 const MAYFLY: &str = env!("CARGO_BIN_EXE_mayfly");
-
-/// Longest wait for anything that must happen.
-const PATIENCE: Duration = Duration::from_secs(20);
 
 /// Runs `mayfly` to its end.
 fn mayfly(arguments: &[&str]) -> Output {
@@ -84,14 +82,6 @@ fn own_cpu() -> String {
     let status = fs::read_to_string("/proc/self/status").unwrap();
     let list = status.lines().find_map(|line| line.strip_prefix("Cpus_allowed_list:")).unwrap();
     list.trim().split([',', '-']).next().unwrap().to_owned()
-}
-
-fn wait_until(what: &str, mut holds: impl FnMut() -> bool) {
-    let deadline = Instant::now() + PATIENCE;
-    while !holds() {
-        assert!(Instant::now() < deadline, "still not: {what}");
-        thread::sleep(Duration::from_millis(5));
-    }
 }
 
 fn is_alive(pid: u32) -> bool {
@@ -293,12 +283,12 @@ fn no_node_outlives_a_killed_parent() {
     let mut local = Local::start(&["--nodes", "2", "--port", &port.to_string()]);
     let pids = [local.pid(1, port), local.pid(2, port + 1)];
     // Tied to the parent as soon as they listen.
-    wait_until("the nodes listen", || {
+    wait::until_true("the nodes listen", wait::LONG, || {
         (port..port + 2)
             .all(|port| std::net::TcpStream::connect((Ipv4Addr::LOCALHOST, port)).is_ok())
     });
     local.signal("KILL");
-    wait_until("the nodes are gone", || !pids.iter().any(|pid| is_alive(*pid)));
+    wait::until_true("the nodes are gone", wait::LONG, || !pids.iter().any(|pid| is_alive(*pid)));
 }
 
 #[test]
