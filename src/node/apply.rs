@@ -131,17 +131,17 @@ impl ApplyRole {
     }
 
     fn make_snapshot(&mut self) {
-        let writer = Writer::new(&self.engine, self.applied_index);
+        let writer = Writer::begin(&mut self.engine, self.applied_index);
         self.making = Some(Making { writer, began: Instant::now() });
     }
 
     /// Writes a piece of the snapshot, so that other roles on this core, heartbeats above all, have
     /// their turns in between.
     fn make_more(&mut self, mut making: Making) {
-        match making.writer.write_some(&self.engine, SNAPSHOT_TURN_BYTES) {
+        match making.writer.write_some(&mut self.engine, SNAPSHOT_TURN_BYTES) {
             WriteProgress::Writing => self.making = Some(making),
             WriteProgress::Complete => {
-                let chunks = making.writer.finish();
+                let chunks = making.writer.take_chunks();
                 let last_index = self.applied_index;
                 log::info!("made a snapshot up to {last_index} in {:?}", making.began.elapsed());
                 self.raft.send(ToRaft::SnapshotMade { last_index, chunks });

@@ -1,3 +1,5 @@
+mod walk;
+
 use std::sync::Arc;
 
 use proptest::prelude::*;
@@ -37,7 +39,7 @@ fn load(chunks: &[Payload]) -> Result<Loaded, SnapshotError> {
 }
 
 /// The engine after a round through chunks, with the same digest, clock and register.
-fn reloaded(engine: &Engine, index: u64) -> Engine {
+fn reloaded(engine: &mut Engine, index: u64) -> Engine {
     let loaded = load(&write(engine, Index(index))).expect("a snapshot is read as it was written");
     assert_eq!(loaded.applied_index, Index(index));
     let (ours, theirs) = (&engine.keyspace, &loaded.engine.keyspace);
@@ -131,7 +133,7 @@ proptest! {
             engine.begin_entry(index, START_MS + index / 8);
             random_write(&mut engine, &mut random);
         }
-        let mut loaded = reloaded(&engine, writes as u64);
+        let mut loaded = reloaded(&mut engine, writes as u64);
         prop_assert_eq!(probe(&mut engine), probe(&mut loaded));
         for index in writes as u64 + 1..=writes as u64 + 100 {
             for engine in [&mut engine, &mut loaded] {
@@ -147,8 +149,8 @@ proptest! {
 
 #[test]
 fn an_empty_engine_has_a_snapshot() {
-    let engine = Engine::new(7);
-    assert_eq!(reloaded(&engine, 3).keyspace.hash_seed(), 7);
+    let mut engine = Engine::new(7);
+    assert_eq!(reloaded(&mut engine, 3).keyspace.hash_seed(), 7);
 }
 
 #[test]
@@ -159,7 +161,7 @@ fn versions_and_keys_that_are_due_survive() {
     engine.begin_entry(9, START_MS + 5);
     run_line(&mut engine, 5, "SET other 1");
     engine.begin_entry(10, START_MS + 20);
-    let loaded = reloaded(&engine, 10);
+    let loaded = reloaded(&mut engine, 10);
     assert_eq!(loaded.keyspace.len(5), 2);
     assert_eq!(loaded.keyspace.version(5, b"other"), 9);
     assert!(loaded.keyspace.peek(5, b"due").is_none());
@@ -181,10 +183,10 @@ fn large_values_span_chunks_of_bounded_size() {
         run(&mut engine, 0, &[b"ZADD", b"zset", n, item]);
         run(&mut engine, 0, &[b"XADD", b"stream", b"*", n, item]);
     }
-    let chunks = write(&engine, Index(1));
+    let chunks = write(&mut engine, Index(1));
     assert!(chunks.len() > 40);
     assert!(chunks.iter().all(|chunk| chunk.len() < CHUNK_BYTES + (1 << 10) * 2 + CHUNK_BYTES));
-    reloaded(&engine, 1);
+    reloaded(&mut engine, 1);
 }
 
 #[test]
@@ -194,7 +196,7 @@ fn an_item_larger_than_a_chunk_is_one_chunk() {
     let large = vec![b'e'; 5 * CHUNK_BYTES];
     run(&mut engine, 0, &[b"RPUSH", b"list", b"a", &large, b"z"]);
     run(&mut engine, 0, &[b"HSET", b"hash", b"field", &large]);
-    reloaded(&engine, 1);
+    reloaded(&mut engine, 1);
 }
 
 fn one_of_each() -> Engine {
@@ -218,7 +220,7 @@ fn one_of_each() -> Engine {
 
 #[test]
 fn damage_is_an_error_or_another_value_but_never_a_panic() {
-    let chunks: Vec<Payload> = write(&one_of_each(), Index(1));
+    let chunks: Vec<Payload> = write(&mut one_of_each(), Index(1));
     let mut refused = 0;
     for at in 0..chunks.len() {
         for position in 0..chunks[at].len() {
@@ -243,7 +245,7 @@ fn damage_is_an_error_or_another_value_but_never_a_panic() {
 
 #[test]
 fn chunks_that_are_cut_off_are_refused() {
-    let chunks = write(&one_of_each(), Index(1));
+    let chunks = write(&mut one_of_each(), Index(1));
     for at in 0..chunks.len() {
         for len in 0..chunks[at].len() {
             let mut short = rkyv::util::AlignedVec::new();
@@ -257,7 +259,7 @@ fn chunks_that_are_cut_off_are_refused() {
 
 #[test]
 fn chunks_are_taken_whole_and_in_order_only() {
-    let chunks = write(&one_of_each(), Index(1));
+    let chunks = write(&mut one_of_each(), Index(1));
     assert_eq!(chunks.len(), 3);
     assert_eq!(load(&chunks[..2]).err(), Some(SnapshotError::Incomplete));
     assert_eq!(load(&chunks[1..]).err(), Some(SnapshotError::Sequence(2, 1)));

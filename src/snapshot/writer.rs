@@ -1,9 +1,10 @@
 //! Writes an engine as chunks.
 
 use std::mem;
+use std::ops::ControlFlow;
 
 use crate::engine::Engine;
-use crate::engine::keyspace::{DATABASE_COUNT, Entry};
+use crate::engine::keyspace::{DATABASE_COUNT, Entry, WalkProgress};
 use crate::engine::types::stream::{Stream, StreamId};
 use crate::engine::types::string::Digits;
 use crate::engine::value::Value;
@@ -14,10 +15,10 @@ use super::format::{
 };
 
 /// The chunks that follow the chunk of consensus: the state of `engine` after `applied_index`.
-pub fn write(engine: &Engine, applied_index: Index) -> Vec<Payload> {
-    let mut writer = Writer::new(engine, applied_index);
+pub fn write(engine: &mut Engine, applied_index: Index) -> Vec<Payload> {
+    let mut writer = Writer::begin(engine, applied_index);
     while writer.write_some(engine, usize::MAX) == Progress::Writing {}
-    writer.finish()
+    writer.take_chunks()
 }
 
 /// Whether there is more to write.
@@ -27,20 +28,23 @@ pub enum Progress {
     Complete,
 }
 
-/// Writes an engine piece by piece.
+/// Writes the state that an engine has at the beginning, piece by piece, while the engine goes on.
 ///
-/// What the caller owes: the engine is the same and does not change until all is written.
+/// What the caller owes: it is the same engine each time, nobody begins or ends a walk over its
+/// keyspace meanwhile, and it ends the walk if it gives up writing.
 pub struct Writer {
     output: Output,
-    /// The next segment to be written.
-    database: u8,
-    segment: usize,
     keys: u64,
+    /// How many there are to be written.
+    keys_total: u64,
 }
 
 impl Writer {
-    pub fn new(engine: &Engine, applied_index: Index) -> Self {
-        let keyspace = &engine.keyspace;
+    /// Precondition: `engine` is between two entries; the last one is `applied_index`.
+    pub fn begin(engine: &mut Engine, applied_index: Index) -> Self {
+        let keyspace = &mut engine.keyspace;
+        keyspace.begin_walk();
+        let keys_total = (0..DATABASE_COUNT).map(|database| keyspace.len(database) as u64).sum();
         let head = EngineHead {
             hash_seed: keyspace.hash_seed(),
             clock_ms: keyspace.clock_ms(),
@@ -49,52 +53,62 @@ impl Writer {
         };
         let mut output = Output::default();
         output.push(Content::Engine(head));
-        Self { output, database: 0, segment: 0, keys: 0 }
+        Self { output, keys: 0, keys_total }
     }
 
-    /// Writes about `bytes` more: whole segments of the keyspace, one at least.
-    pub fn write_some(&mut self, engine: &Engine, bytes: usize) -> Progress {
-        let goal = self.output.bytes.saturating_add(bytes);
-        while self.output.bytes < goal {
-            if self.database == DATABASE_COUNT {
-                return Progress::Complete;
+    /// Writes about `bytes` more: the value at which they are reached is written whole. Fewer where
+    /// much has changed since the beginning, so that a call is short.
+    pub fn write_some(&mut self, engine: &mut Engine, bytes: usize) -> Progress {
+        let goal = self.output.written().saturating_add(bytes);
+        let Self { output, keys, .. } = self;
+        let progress = engine.keyspace.walk_some(|database, entry| {
+            Pen { output, open: None }.write_entry(database, entry);
+            *keys += 1;
+            if output.written() < goal { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+        });
+        match progress {
+            WalkProgress::Walking => Progress::Writing,
+            WalkProgress::Complete => {
+                self.output.cut();
+                self.output.push(Content::End { keys: self.keys });
+                Progress::Complete
             }
-            let Some(entries) = engine.keyspace.segment(self.database, self.segment) else {
-                self.database += 1;
-                self.segment = 0;
-                continue;
-            };
-            for entry in entries {
-                Pen { output: &mut self.output, open: None }.write_entry(self.database, entry);
-                self.keys += 1;
-            }
-            self.segment += 1;
         }
-        Progress::Writing
     }
 
-    /// Precondition: all is written.
-    pub fn finish(mut self) -> Vec<Payload> {
-        assert_eq!(self.database, DATABASE_COUNT, "a snapshot is whole");
-        self.output.cut();
-        self.output.push(Content::End { keys: self.keys });
-        self.output.chunks
+    /// What is ready of the snapshot since the last call, in order.
+    pub fn take_chunks(&mut self) -> Vec<Payload> {
+        mem::take(&mut self.output.chunks)
+    }
+
+    /// How many bytes the whole snapshot will have, about: keys come in the order of their hashes,
+    /// so those that are written are a fair sample.
+    pub fn estimated_bytes(&self) -> usize {
+        let written = self.output.written() as u128;
+        let estimate = written * u128::from(self.keys_total) / u128::from(self.keys.max(1));
+        usize::try_from(estimate.max(written)).unwrap_or(usize::MAX)
     }
 }
 
 #[derive(Default)]
 struct Output {
     chunks: Vec<Payload>,
-    /// Of all chunks.
+    /// Chunks made.
+    count: u64,
+    /// Of all chunks made.
     bytes: usize,
     records: Records,
 }
 
 impl Output {
+    fn written(&self) -> usize {
+        self.bytes + self.records.bytes()
+    }
+
     /// Archives a chunk and gives its content back.
     fn push(&mut self, content: Content) -> Content {
-        let sequence = ENGINE_SEQUENCE + self.chunks.len() as u64;
-        let (chunk, content) = archive(sequence, content);
+        let (chunk, content) = archive(ENGINE_SEQUENCE + self.count, content);
+        self.count += 1;
         self.bytes += chunk.len();
         self.chunks.push(chunk);
         content

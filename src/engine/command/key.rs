@@ -16,7 +16,7 @@ type Result = std::result::Result<(), CommandError>;
 fn del(context: &mut Context<'_>, arguments: &[&[u8]]) -> Result {
     let mut removed = 0;
     for key in arguments {
-        removed += usize::from(context.keyspace.remove(context.database, key).is_some());
+        removed += usize::from(context.keyspace.remove(context.database, key));
     }
     context.reply.count(removed);
     Ok(())

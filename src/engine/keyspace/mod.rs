@@ -10,6 +10,7 @@ mod scan;
 mod segment;
 #[cfg(test)]
 mod tests;
+mod walk;
 
 use std::cell::Cell;
 use std::hint::black_box;
@@ -23,12 +24,10 @@ use crate::raft::types::Millis;
 use expiry::Deadlines;
 pub use segment::Entry;
 use segment::{Hasher, Position, Segment, Table};
+pub use walk::WalkProgress;
+use walk::{Condemned, Walk};
 
 pub const DATABASE_COUNT: u8 = 16;
-
-/// How many segments of flushed databases are freed per entry: each is up to 900 allocations, 50
-/// µs.
-const CONDEMNED_PER_ENTRY: usize = 2;
 
 /// How many keys are warmed at once: enough to keep the memory busy, and few enough for what is
 /// read to stay in the first-level cache.
@@ -40,8 +39,10 @@ pub struct Keyspace {
     hash_seed: u64,
     clock_ms: Millis,
     version: u64,
-    /// What FLUSHALL and FLUSHDB emptied, freed bit by bit.
-    condemned: Vec<Segment>,
+    /// The walk over a former state, while there is one. Whatever changes or removes an entry that
+    /// is there asks first whether the walk needs it.
+    walk: Option<Box<Walk>>,
+    condemned: Condemned,
     hits: Cell<u64>,
     misses: Cell<u64>,
     expired: u64,
@@ -85,7 +86,8 @@ impl Keyspace {
             hash_seed,
             clock_ms: 0,
             version: 0,
-            condemned: Vec::new(),
+            walk: None,
+            condemned: Condemned::default(),
             hits: Cell::new(0),
             misses: Cell::new(0),
             expired: 0,
@@ -101,8 +103,7 @@ impl Keyspace {
     pub fn begin(&mut self, index: u64, at_ms: Millis) {
         self.version = index;
         self.clock_ms = self.clock_ms.max(at_ms);
-        let kept = self.condemned.len().saturating_sub(CONDEMNED_PER_ENTRY);
-        self.condemned.truncate(kept);
+        self.condemned.free_some();
     }
 
     /// Index of the log entry being applied.
@@ -195,7 +196,9 @@ impl Keyspace {
     /// A live value, to be changed: its version moves on.
     #[inline]
     pub fn get_mut(&mut self, database: u8, key: &[u8]) -> Option<&mut Value> {
-        let position = self.live_position(database, self.hash(key), key)?;
+        let hash = self.hash(key);
+        let position = self.live_position(database, hash, key)?;
+        self.before_change(database, hash, position);
         let entry = self.databases[usize::from(database)].table.at_mut(position);
         entry.version = self.version;
         Some(&mut entry.value)
@@ -217,7 +220,12 @@ impl Keyspace {
         match self.live_position(database, hash, key) {
             Some(position) => {
                 let entry = self.databases[usize::from(database)].table.at_mut(position);
-                entry.value = value;
+                match &mut self.walk {
+                    Some(walk) if walk.needs(database, hash, entry) => {
+                        walk.exchange(database, entry, value);
+                    }
+                    _ => entry.value = value,
+                }
                 entry.version = self.version;
                 self.move_deadline(database, hash, position, deadline);
             }
@@ -233,9 +241,14 @@ impl Keyspace {
         match self.live_position(database, hash, key) {
             Some(position) => {
                 let entry = self.databases[usize::from(database)].table.at_mut(position);
-                match &mut entry.value {
-                    Value::String(string) => string.set(bytes),
-                    value => *value = Value::string(bytes),
+                match &mut self.walk {
+                    Some(walk) if walk.needs(database, hash, entry) => {
+                        walk.exchange(database, entry, Value::string(bytes));
+                    }
+                    _ => match &mut entry.value {
+                        Value::String(string) => string.set(bytes),
+                        value => *value = Value::string(bytes),
+                    },
                 }
                 entry.version = self.version;
                 self.move_deadline(database, hash, position, deadline);
@@ -266,20 +279,26 @@ impl Keyspace {
         self.hits = former.hits.clone();
         self.misses = former.misses.clone();
         self.expired = former.expired;
+        former.end_walk();
         former.flush_all();
-        self.condemned.append(&mut former.condemned);
+        self.condemned.append(former.condemned);
     }
 
-    pub fn remove(&mut self, database: u8, key: &[u8]) -> Option<Value> {
+    /// Removes a live key; false when there is no such key.
+    pub fn remove(&mut self, database: u8, key: &[u8]) -> bool {
         let hash = self.hash(key);
-        let position = self.live_position(database, hash, key)?;
-        Some(self.remove_at(database, hash, position).value)
+        let position = self.live_position(database, hash, key);
+        if let Some(position) = position {
+            self.remove_at(database, hash, position);
+        }
+        position.is_some()
     }
 
     /// Gives a live key a deadline, or none; false when there is no such key.
     pub fn set_deadline(&mut self, database: u8, key: &[u8], deadline: Deadline) -> bool {
         let hash = self.hash(key);
         let Some(position) = self.live_position(database, hash, key) else { return false };
+        self.before_change(database, hash, position);
         self.databases[usize::from(database)].table.at_mut(position).version = self.version;
         self.move_deadline(database, hash, position, deadline);
         true
@@ -290,7 +309,8 @@ impl Keyspace {
     pub fn rename(&mut self, database: u8, from: &[u8], to: &[u8]) -> bool {
         let hash = self.hash(from);
         let Some(position) = self.live_position(database, hash, from) else { return false };
-        let entry = self.remove_at(database, hash, position);
+        self.before_change(database, hash, position);
+        let entry = self.take_at(database, hash, position);
         let deadline = match entry.deadline_ms {
             0 => Deadline::Clear,
             at_ms => Deadline::At(at_ms),
@@ -312,8 +332,9 @@ impl Keyspace {
         database: u8,
         key: &[u8],
     ) -> Result<Option<&mut K>, CommandError> {
-        match self.live_position(database, self.hash(key), key) {
-            Some(position) => self.change_at(database, position).map(Some),
+        let hash = self.hash(key);
+        match self.live_position(database, hash, key) {
+            Some(position) => self.change_at(database, hash, position).map(Some),
             None => Ok(None),
         }
     }
@@ -330,7 +351,7 @@ impl Keyspace {
             Some(position) => position,
             None => self.insert_at(database, hash, key, K::empty()),
         };
-        self.change_at(database, position)
+        self.change_at(database, hash, position)
     }
 
     /// Removes the key when its aggregate has become empty, as Redis does.
@@ -343,7 +364,11 @@ impl Keyspace {
 
     pub fn flush(&mut self, database: u8) {
         let flushed = std::mem::take(&mut self.databases[usize::from(database)]);
-        self.condemned.append(&mut flushed.table.into_segments());
+        let segments = flushed.table.into_segments();
+        self.condemned.add(match &mut self.walk {
+            Some(walk) => walk.flush(database, segments),
+            None => segments,
+        });
     }
 
     pub fn flush_all(&mut self) {
@@ -412,9 +437,17 @@ impl Keyspace {
     fn change_at<K: Kind>(
         &mut self,
         database: u8,
+        hash: u64,
         position: Position,
     ) -> Result<&mut K, CommandError> {
         let entry = self.databases[usize::from(database)].table.at_mut(position);
+        if let Some(walk) = &mut self.walk
+            && walk.needs(database, hash, entry)
+        {
+            // What is of another type stays as it is.
+            K::of(&entry.value)?;
+            walk.keep_copy(database, entry);
+        }
         let value = K::of_mut(&mut entry.value)?;
         entry.version = self.version;
         Ok(value)
@@ -440,7 +473,27 @@ impl Keyspace {
         self.move_deadline(database, hash, position, deadline);
     }
 
-    fn remove_at(&mut self, database: u8, hash: u64, position: Position) -> Entry {
+    /// The entry there is about to change, or to be taken away.
+    #[inline]
+    fn before_change(&mut self, database: u8, hash: u64, position: Position) {
+        if let Some(walk) = &mut self.walk {
+            let entry = self.databases[usize::from(database)].table.at(position);
+            if walk.needs(database, hash, entry) {
+                walk.keep_copy(database, entry);
+            }
+        }
+    }
+
+    fn remove_at(&mut self, database: u8, hash: u64, position: Position) {
+        let entry = self.take_at(database, hash, position);
+        if let Some(walk) = &mut self.walk
+            && walk.needs(database, hash, &entry)
+        {
+            walk.keep(database, entry);
+        }
+    }
+
+    fn take_at(&mut self, database: u8, hash: u64, position: Position) -> Entry {
         let home = &mut self.databases[usize::from(database)];
         let entry = home.table.remove(&self.hasher, position);
         if entry.deadline_ms != 0 {

@@ -28,12 +28,6 @@ impl Keyspace {
         self.databases[usize::from(database)].table.iter().filter(|entry| self.is_live(entry))
     }
 
-    /// All entries of a part of a database, those among them that are due but not yet removed.
-    /// Parts are numbered from 0 on and hold about as much each; `None` after the last.
-    pub fn segment(&self, database: u8, number: usize) -> Option<impl Iterator<Item = &Entry>> {
-        self.databases[usize::from(database)].table.segment(number)
-    }
-
     /// Visits about `count` live entries from `cursor` on, and returns where to go on, 0 at the
     /// end.
     ///
@@ -115,8 +109,8 @@ impl Keyspace {
         if picks.is_empty() { None } else { Some(picks[random.below(picks.len())]) }
     }
 
-    /// Equal iff (but for chance) all databases hold the same keys, values and deadlines: for
-    /// comparing nodes that applied the same entries. Walks over everything.
+    /// Equal iff (but for chance) all databases hold the same keys, values, deadlines and versions:
+    /// for comparing nodes that applied the same entries. Walks over everything.
     pub fn digest(&self) -> u128 {
         let mut digest = 0u128;
         for database in 0..DATABASE_COUNT {
@@ -143,6 +137,6 @@ fn digest_of(seed: u64, database: u8, entry: &Entry) -> u64 {
     }
     let secrets = RapidSecrets::seed(seed);
     let mut sink = Sink(RapidStreamHasherV3::new(&secrets));
-    (database, &entry.key, &entry.value, entry.deadline_ms).hash(&mut sink);
+    (database, &entry.key, &entry.value, entry.deadline_ms, entry.version).hash(&mut sink);
     sink.finish()
 }

@@ -179,11 +179,6 @@ impl Table {
         self.segments.iter().flat_map(|segment| segment.entries.iter())
     }
 
-    /// The entries of the segment of a number, in no order that means anything.
-    pub fn segment(&self, number: usize) -> Option<impl Iterator<Item = &Entry>> {
-        self.segments.get(number).map(|segment| segment.entries.iter())
-    }
-
     /// The segment whose range holds `hash`, and the first hash after its range.
     pub fn range_of(&self, hash: u64) -> (&HashTable<Entry>, Option<u64>) {
         let segment = &self.segments[self.segment_of(hash) as usize];

@@ -67,7 +67,7 @@ fn chunks() -> Vec<Payload> {
     let mut engine = Engine::new(5);
     engine.begin_entry(9, 1_000);
     engine.keyspace.insert(0, b"key", crate::engine::value::Value::string(b"theirs"));
-    snapshot::write(&engine, Index(9))
+    snapshot::write(&mut engine, Index(9))
 }
 
 fn get_key() -> Batch {
