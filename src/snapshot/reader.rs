@@ -169,16 +169,32 @@ impl Loading {
             }
             _ => return Err(SnapshotError::Shape),
         };
-        for _ in 0..words.word()? {
+        let items = words.word()?;
+        if items == 1 && head.flags == FIRST && matches!(open.value, Partial::String(_)) {
+            // Most strings are of one piece, which goes where it stays without a copy between.
+            let value = string_of(open.kind, words.bytes()?);
+            return self.restore(open.database, open.key, value, open.deadline_ms, open.version);
+        }
+        for _ in 0..items {
             open.value.read_item(words)?;
         }
         if head.flags & GOES_ON != 0 {
             self.open = Some(open);
             return Ok(());
         }
-        self.keys += 1;
         let Open { kind, database, key, deadline_ms, version, value } = open;
-        let value = value.end(kind)?;
+        self.restore(database, key, value.end(kind)?, deadline_ms, version)
+    }
+
+    fn restore(
+        &mut self,
+        database: u8,
+        key: SmallBytes,
+        value: Value,
+        deadline_ms: Millis,
+        version: u64,
+    ) -> Result<(), SnapshotError> {
+        self.keys += 1;
         let entry = Entry { key, value, deadline_ms, version };
         if self.engine.keyspace.restore(database, entry) {
             Ok(())
@@ -246,13 +262,7 @@ impl Partial {
     /// where there is never one, is damage.
     fn end(self, kind: Kind) -> Result<Value, SnapshotError> {
         let (value, is_sound) = match self {
-            Self::String(bytes) => {
-                let mut string = StringValue::from_bytes(&bytes);
-                if kind == Kind::GrowingString {
-                    string.append(b"");
-                }
-                (Value::String(string), true)
-            }
+            Self::String(bytes) => (string_of(kind, &bytes), true),
             Self::List(list) => {
                 let is_sound = !list.is_empty();
                 (Value::List(Box::new(list)), is_sound)
@@ -278,6 +288,14 @@ impl Partial {
         };
         if is_sound { Ok(value) } else { Err(SnapshotError::Value) }
     }
+}
+
+fn string_of(kind: Kind, bytes: &[u8]) -> Value {
+    let mut string = StringValue::from_bytes(bytes);
+    if kind == Kind::GrowingString {
+        string.append(b"");
+    }
+    Value::String(string)
 }
 
 /// What is left of the records of a chunk.

@@ -3,8 +3,11 @@
 use mayfly::engine::Engine;
 use mayfly::engine::batch::{ArchivedBatch, Batch};
 use mayfly::engine::command::lookup;
+use mayfly::engine::keyspace::Deadline;
 use mayfly::engine::random::Random;
 use mayfly::engine::reply::{Protocol, Reply};
+use mayfly::raft::types::Index;
+use mayfly::snapshot;
 use rkyv::util::AlignedVec;
 
 use crate::process::ProcessError;
@@ -15,6 +18,8 @@ const COMMANDS_PER_BATCH: usize = 64;
 
 /// Batches with different keys; together their keys are more than any cache of the CPU holds.
 const BATCHES: usize = 4096;
+
+const SNAPSHOT_KEYS: usize = 100_000;
 
 pub fn run(bench: &mut Bench<'_>) -> Result<(), ProcessError> {
     for keys in [1, 1_000_000] {
@@ -36,7 +41,30 @@ pub fn run(bench: &mut Bench<'_>) -> Result<(), ProcessError> {
             bench.measure(Measurement { name, units, work: &mut work })?;
         }
     }
-    Ok(())
+    snapshots(bench)
+}
+
+/// Keys of 16 bytes with values of 64, written as a snapshot and read again.
+fn snapshots(bench: &mut Bench<'_>) -> Result<(), ProcessError> {
+    let mut engine = Engine::new(1);
+    engine.begin_entry(1, 1_700_000_000_000);
+    for key in 0..SNAPSHOT_KEYS {
+        let key = format!("key:{key:012}");
+        engine.keyspace.store_string(0, key.as_bytes(), &[b'x'; 64], Deadline::Clear);
+    }
+    let chunks = snapshot::write(&mut engine, Index(1));
+    let mut work = || drop(snapshot::write(&mut engine, Index(1)));
+    let name = format!("write a snapshot, {SNAPSHOT_KEYS} keys");
+    let units = SNAPSHOT_KEYS as u64;
+    bench.measure(Measurement { name, units, work: &mut work })?;
+    let mut work = || {
+        let mut reader = snapshot::Reader::default();
+        for chunk in &chunks {
+            reader.read(chunk.as_slice()).expect("invariant: as it was written");
+        }
+    };
+    let name = format!("read a snapshot, {SNAPSHOT_KEYS} keys");
+    bench.measure(Measurement { name, units, work: &mut work })
 }
 
 /// One command for each of the keys, named as redis-benchmark names them.
