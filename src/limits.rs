@@ -87,14 +87,29 @@ pub const TURNS_PER_PASS: usize = 8;
 /// of this node.
 pub const APPLY_LAG_MAX: u64 = 4096;
 
-/// Bytes of a snapshot that may be on their way to a member which it has not read yet: some ten
-/// milliseconds of a 10 Gbit/s link, so that it is kept busy, and yet heartbeats arrive in time.
+/// Bytes of a snapshot that may be made and not yet read by the slowest of its receivers: some ten
+/// milliseconds of a 10 Gbit/s link, so that it is kept busy, and yet little to hold.
 pub const SNAPSHOT_WINDOW_BYTES: usize = 4 << 20;
 
-/// Bytes of a snapshot that apply writes before others on its core have their turn: about 3 ms.
-pub const SNAPSHOT_TURN_BYTES: usize = 1 << 20;
+/// Bytes of a snapshot that apply writes at once, which delays whoever else is on its core: half a
+/// millisecond to one.
+pub const SNAPSHOT_PIECE_BYTES: usize = 256 << 10;
 
-/// How long a member may read nothing of the snapshot that it is being sent.
+const _: () = assert!(2 * SNAPSHOT_PIECE_BYTES <= SNAPSHOT_WINDOW_BYTES);
+
+/// The part of its time, as a divisor, that apply writes a snapshot while its core never runs out
+/// of other work: what clients lose by it stays well below a third.
+pub const SNAPSHOT_TIME_SHARE: u32 = 5;
+
+/// Bytes of former values that may be held for a snapshot that has yet to write them, beside
+/// [`SNAPSHOT_DISPLACED_SHARE`]; over that, it is given up and begun anew later. With the window
+/// and what else is on its way the node that makes it stays within 15 % of its data set and 64 MiB.
+pub const SNAPSHOT_DISPLACED_BYTES: usize = 32 << 20;
+
+/// The part, as a divisor, of what the snapshot will have in all.
+pub const SNAPSHOT_DISPLACED_SHARE: usize = 8;
+
+/// Milliseconds that a member may read nothing of what it was sent of a snapshot.
 pub const SNAPSHOT_STALL_MS: u64 = 10_000;
 
 /// The part of the budget of the log that compaction leaves, as a divisor.

@@ -307,6 +307,13 @@ pub static DIRECTIVES: &[Directive] = &[
     ),
     D::at_run_time(
         Consensus,
+        "raft.log-max-entries",
+        "0",
+        number(0, INT_MAX),
+        "Entries of the log kept in memory before it is compacted; 0 is as many as its bytes allow",
+    ),
+    D::at_run_time(
+        Consensus,
         "raft.append-req-max-count",
         "64",
         number(1, INT_MAX),

@@ -1,5 +1,6 @@
 //! The values of all directives of one node, and the typed views of them that the node works with.
 
+use std::num::NonZeroU64;
 use std::time::Duration;
 
 use super::directives::{Change, DIRECTIVES, find};
@@ -47,6 +48,8 @@ pub struct Tunables {
     pub request_timeout: Duration,
     pub quorum_reads: bool,
     pub log_max_cache_size: usize,
+    /// `None`: no limit.
+    pub log_max_entries: Option<u64>,
     pub append_req_max_count: usize,
     pub append_req_max_size: usize,
     pub reconnect_interval: Duration,
@@ -165,6 +168,8 @@ impl Settings {
             request_timeout: self.milliseconds("raft.request-timeout"),
             quorum_reads: self.boolean("raft.quorum-reads"),
             log_max_cache_size: self.size("raft.log-max-cache-size"),
+            log_max_entries: NonZeroU64::new(self.size("raft.log-max-entries") as u64)
+                .map(u64::from),
             append_req_max_count: self.size("raft.append-req-max-count"),
             append_req_max_size: self.size("raft.append-req-max-size"),
             reconnect_interval: self.milliseconds("raft.reconnect-interval"),

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use super::batch::{Command, Commands};
 use super::command::{Context, Handler, command_count, resolve, spec};
 use super::error::CommandError;
-use super::keyspace::{DATABASE_COUNT, Keyspace, WARM_RUN};
+use super::keyspace::{DATABASE_COUNT, Keyspace, WARM_RUN, digest_of};
 use super::random::Random;
 use super::reply::Reply;
 use crate::raft::types::Millis;
@@ -68,6 +68,17 @@ impl Engine {
         let former = std::mem::replace(&mut self.keyspace, loaded.keyspace);
         self.keyspace.succeed(former);
         self.register = loaded.register;
+    }
+
+    /// Equal iff (but for chance) the whole replicated state is: on nodes that applied the same
+    /// entries. Walks over all keys and values.
+    pub fn digest(&self) -> u128 {
+        self.keyspace.digest().wrapping_add(self.digest_beside_keys())
+    }
+
+    /// What clock, hash seed and register add to [`Engine::digest`].
+    pub fn digest_beside_keys(&self) -> u128 {
+        digest_of(&(self.keyspace.clock_ms(), self.keyspace.hash_seed(), &self.register))
     }
 
     pub fn stats(&self) -> &EngineStats {

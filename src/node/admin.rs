@@ -63,6 +63,7 @@ pub fn start(raft: &mut Raft, command: AdminCommand) -> Result<Started, Refusal>
         AdminCommand::Init { .. }
         | AdminCommand::Join { .. }
         | AdminCommand::Compact
+        | AdminCommand::Digest
         | AdminCommand::ResetStats
         | AdminCommand::WaitReady { .. } => {
             unreachable!("invariant: these are handled before")

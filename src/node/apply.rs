@@ -7,6 +7,9 @@
 //! entry of its stream: that entry was appended after the reads arrived, so the state before
 //! it holds every write acknowledged before they began.
 
+mod background;
+mod making;
+
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -16,11 +19,13 @@ use crate::engine::Engine;
 use crate::engine::batch::{ArchivedBatch, Commands};
 use crate::engine::random::Random;
 use crate::engine::reply::Reply;
-use crate::limits::{EXPIRE_PER_ENTRY_MAX, SNAPSHOT_TURN_BYTES};
+use crate::limits::EXPIRE_PER_ENTRY_MAX;
 use crate::raft::types::{Entry, EntryBody, Index, Millis, Payload, Stream, Ticket};
 use crate::raft::{Committed, GiveUpReason, GivenUp, ReadReady};
-use crate::snapshot::{Loaded, ReadProgress, Reader, WriteProgress, Writer};
+use crate::snapshot::{Loaded, ReadProgress, Reader};
 
+use self::background::{DigestRequest, Digesting};
+use self::making::Making;
 use super::mailbox::{
     ClientHandle, Mailbox, Pending, Replies, ReportRequest, Run, Segment, SnapshotProgress, Source,
     Step, ToApply, ToNet, ToRaft, Wants,
@@ -39,18 +44,18 @@ pub struct ApplyRole {
     /// For the picks of reads that are random; theirs need not be equal on other nodes.
     read_random: Random,
     raft: Mailbox<ToRaft>,
-    /// The snapshot that is being made of the engine, which stands still until that is done.
+    /// The snapshot that is being made for others.
     making: Option<Making>,
+    /// The digest that is being taken, only while no snapshot is being made, and who waits for one.
+    digesting: Option<Digesting>,
+    digests_wanted: VecDeque<DigestRequest>,
+    /// When the next piece of these may take time from other work.
+    next_piece_at: Instant,
     /// The snapshot that this node is being sent.
     loading: Loading,
     /// Replies of entries that other nodes answer: overwritten, never sent.
     discarded: Reply,
     shared: Arc<Shared>,
-}
-
-struct Making {
-    writer: Writer,
-    began: Instant,
 }
 
 /// A snapshot as far as it was read, with the number of its transfer.
@@ -91,6 +96,9 @@ impl ApplyRole {
             read_random,
             raft,
             making: None,
+            digesting: None,
+            digests_wanted: VecDeque::new(),
+            next_piece_at: Instant::now(),
             loading: Loading::None,
             discarded: Reply::default(),
             shared,
@@ -100,20 +108,17 @@ impl ApplyRole {
     /// Does what has arrived; returns whether there was anything.
     pub fn turn(&mut self) -> bool {
         let mut worked = false;
-        if let Some(making) = self.making.take() {
-            self.make_more(making);
-            worked = true;
-        }
-        while self.making.is_none()
-            && let Ok(message) = self.inbox.try_recv()
-        {
+        while let Ok(message) = self.inbox.try_recv() {
             worked = true;
             match message {
                 ToApply::Pending(pending) => self.enqueue(*pending),
                 ToApply::Run(run) => self.carry_out(*run),
                 ToApply::Report(request, raft) => self.report(request, raft),
                 ToApply::ResetStats => self.engine.reset_stats(),
-                ToApply::MakeSnapshot => self.make_snapshot(),
+                ToApply::Digest { client, protocol } => {
+                    self.digests_wanted.push_back(DigestRequest { client, protocol });
+                }
+                ToApply::MakeSnapshot { number, order } => self.order_snapshot(number, order),
                 ToApply::BeginSnapshot { transfer } => {
                     self.loading = Loading::Reading(transfer, Box::default());
                 }
@@ -126,27 +131,10 @@ impl ApplyRole {
         }
         if worked {
             self.publish();
+            self.bound_making();
+            self.bound_digesting();
         }
-        worked
-    }
-
-    fn make_snapshot(&mut self) {
-        let writer = Writer::begin(&mut self.engine, self.applied_index);
-        self.making = Some(Making { writer, began: Instant::now() });
-    }
-
-    /// Writes a piece of the snapshot, so that other roles on this core, heartbeats above all, have
-    /// their turns in between.
-    fn make_more(&mut self, mut making: Making) {
-        match making.writer.write_some(&mut self.engine, SNAPSHOT_TURN_BYTES) {
-            WriteProgress::Writing => self.making = Some(making),
-            WriteProgress::Complete => {
-                let chunks = making.writer.take_chunks();
-                let last_index = self.applied_index;
-                log::info!("made a snapshot up to {last_index} in {:?}", making.began.elapsed());
-                self.raft.send(ToRaft::SnapshotMade { last_index, chunks });
-            }
-        }
+        worked | self.work_if_due()
     }
 
     fn read_snapshot(&mut self, transfer: u64, payload: &Payload) {
@@ -180,6 +168,7 @@ impl ApplyRole {
         };
         assert_eq!(number, transfer, "one snapshot at a time");
         assert!(loaded.applied_index > self.applied_index, "a snapshot never goes back");
+        self.end_walk();
         self.engine.replace_state(loaded.engine);
         self.applied_index = loaded.applied_index;
         log::info!("goes on from the snapshot up to {}", self.applied_index);
@@ -237,6 +226,7 @@ impl ApplyRole {
         }
         if entry.index == Index(1) {
             // Keys are hashed alike on all nodes of a cluster, and like on no other cluster.
+            self.end_walk();
             self.engine = Engine::new(entry.seed);
         }
         self.engine.begin_entry(entry.index.0, entry.at_ms);

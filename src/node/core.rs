@@ -35,6 +35,7 @@ impl Core {
     pub fn run(mut self) {
         loop {
             if !self.pass()
+                && !self.use_idle_time()
                 && let Err(error) = self.ring.wait(Duration::from_millis(TICK_MS))
             {
                 refused_by_kernel(&error);
@@ -67,6 +68,11 @@ impl Core {
             worked = true;
         }
         worked
+    }
+
+    /// With nothing else to do; returns whether there was a use for that.
+    fn use_idle_time(&mut self) -> bool {
+        self.apply.as_mut().is_some_and(ApplyRole::use_idle_time)
     }
 
     /// A node that stops gives its ports back at once: the kernel takes its time to take a ring and

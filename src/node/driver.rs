@@ -27,7 +27,7 @@ use super::mailbox::{
     AdminCommand, Admission, JoinError, Mailbox, ReportRequest, Run, SnapshotProgress, ToApply,
     ToNet, ToRaft,
 };
-use super::member::MemberState;
+use super::member::{LogBudget, MemberState};
 use super::ready::{self, Obstacle, READY_STREAM, Readiness};
 use super::report::RaftReport;
 use super::settings::Live;
@@ -38,8 +38,8 @@ use super::shared::{NodeState, Shared, random_id};
 struct RaftSettings {
     raft: raft::Config,
     reconnect_ms: Millis,
-    /// Bytes of the log over which it is compacted.
-    log_bytes_max: usize,
+    /// Over which the log is compacted.
+    log_budget: LogBudget,
 }
 
 impl RaftSettings {
@@ -57,7 +57,10 @@ impl RaftSettings {
                 seed: boot as u64,
             },
             reconnect_ms: ms(tunables.reconnect_interval),
-            log_bytes_max: tunables.log_max_cache_size,
+            log_budget: LogBudget {
+                bytes: tunables.log_max_cache_size,
+                entries: tunables.log_max_entries.unwrap_or(u64::MAX),
+            },
         }
     }
 }
@@ -232,13 +235,13 @@ impl RaftRole {
                 }
                 (ToRaft::Report(request), _) => self.report(request),
                 (ToRaft::Joined(result), _) => self.joined(result),
-                (ToRaft::SnapshotMade { last_index, chunks }, Some(member)) => {
-                    member.snapshot_made(last_index, chunks, self.now.monotonic_ms);
+                (ToRaft::SnapshotMaking { number, news }, Some(member)) => {
+                    member.on_making_news(number, news, self.now.monotonic_ms);
                 }
                 (ToRaft::SnapshotRead { transfer, result }, Some(_)) => {
                     self.snapshot_read(ring, transfer, result);
                 }
-                (ToRaft::SnapshotMade { .. } | ToRaft::SnapshotRead { .. }, None) => {
+                (ToRaft::SnapshotMaking { .. } | ToRaft::SnapshotRead { .. }, None) => {
                     unreachable!("invariant: snapshots are a matter of members")
                 }
                 (ToRaft::Stop, _) => self.stop(),
@@ -388,10 +391,11 @@ impl RaftRole {
     fn compact(&mut self) {
         let Some(member) = &mut self.member else { return };
         let applied = Index(self.shared.applied_index.load(Ordering::Acquire));
-        member.compact(self.settings.log_bytes_max, applied);
+        member.compact(self.settings.log_budget, applied);
     }
 
-    /// Has a snapshot made if one is wanted, and sends what windows take.
+    /// Has a snapshot made if one is wanted, sends what windows take, and lets apply make as much
+    /// more.
     fn send_snapshots(&mut self, ring: &mut Ring) -> bool {
         let Some(member) = &mut self.member else { return false };
         let now_ms = self.now.monotonic_ms;
@@ -408,25 +412,34 @@ impl RaftRole {
             }
             answers && is_linked
         };
-        if outgoing.wants_snapshot(raft, now_ms, is_there) {
-            self.apply.send(ToApply::MakeSnapshot);
-        }
+        outgoing.begin_if_wanted(raft, is_there);
         without_link.into_inner().into_iter().for_each(|id| links.open_snapshot(id));
         let mut worked = false;
-        while let Some(message) = outgoing.next_message(links.identity().member) {
+        while let Some(message) = outgoing.next_message(links.identity().member, now_ms) {
             links.send_snapshot(ring, message);
+            worked = true;
+        }
+        while let Some((number, order)) = outgoing.next_order() {
+            self.apply.send(ToApply::MakeSnapshot { number, order });
             worked = true;
         }
         worked
     }
 
+    /// Ends the transfers, in either direction, that nothing comes of any more.
     fn give_up_stalled(&mut self, ring: &mut Ring) {
         let Some(member) = &mut self.member else { return };
+        if let Some((from, last_index)) = member.incoming.take_overtaken(member.raft.commit_index())
+        {
+            self.apply.send(ToApply::DropSnapshot);
+            member.refuse_snapshot(ring, from, last_index);
+        }
         for id in member.outgoing.take_stalled(self.now.monotonic_ms) {
             log::warn!("member {id} does not read the snapshot that it is sent");
             member.links.close_snapshot(ring, id);
             member.raft.snapshot_failed(id);
         }
+        member.look_at_log_again();
     }
 
     /// Apply has read a chunk of the snapshot that this node is being sent.
@@ -512,6 +525,10 @@ impl RaftRole {
                 let applied = Index(self.shared.applied_index.load(Ordering::Acquire));
                 member.compact_through(applied);
                 self.answers.ok(admin);
+            }
+            (AdminCommand::Digest, Some(_)) => {
+                let Admin { client, protocol } = admin;
+                self.apply.send(ToApply::Digest { client, protocol });
             }
             (command, Some(member)) => match start(&mut member.raft, command) {
                 Ok(Started::Configuration(index, awaited)) => {

@@ -96,6 +96,13 @@ impl Incoming {
         Some((from, state))
     }
 
+    /// Ends a transfer of what this node knows by now to be committed, since it has the entries
+    /// themselves; tells who sends it, and which one it is.
+    pub fn take_overtaken(&mut self, commit_index: Index) -> Option<(MemberId, Index)> {
+        let overtaken = self.receiving.take_if(|it| it.state.last_index <= commit_index)?;
+        Some((overtaken.from, overtaken.state.last_index))
+    }
+
     /// The link to `peer` broke. Whether a transfer ends with it.
     pub fn forget(&mut self, peer: MemberId) -> bool {
         let is_from = self.receiving.as_ref().is_some_and(|receiving| receiving.from == peer);
@@ -163,6 +170,19 @@ mod tests {
         assert!(!incoming.forget(SENDER));
         assert!(incoming.forget(MemberId(3)));
         assert!(!incoming.is_busy());
+    }
+
+    #[test]
+    fn a_transfer_that_the_log_has_overtaken_is_dropped() {
+        let mut incoming = Incoming::default();
+        assert_eq!(incoming.take_overtaken(Index(100)), None);
+        assert!(incoming.arrived(SENDER, Index(9), 0, first_chunk(9)).is_ok());
+        assert_eq!(incoming.take_overtaken(Index(8)), None);
+        assert!(incoming.is_busy());
+        assert_eq!(incoming.take_overtaken(Index(9)), Some((SENDER, Index(9))));
+        assert!(!incoming.is_busy());
+        let late = incoming.arrived(SENDER, Index(9), 1, Payload::empty());
+        assert_eq!(late, Ok(Arrived::Stray));
     }
 
     #[test]

@@ -59,8 +59,8 @@ pub enum ToRaft {
     Admin { client: ClientHandle, protocol: Protocol, command: AdminCommand },
     /// A client wants to know about the node; goes on to apply, which answers.
     Report(ReportRequest),
-    /// Apply has made the snapshot that it was asked for.
-    SnapshotMade { last_index: Index, chunks: Vec<Payload> },
+    /// How far apply is with the snapshot that it was told to make.
+    SnapshotMaking { number: u64, news: MakingNews },
     /// Apply has read a chunk of a snapshot, or found it damaged.
     SnapshotRead { transfer: u64, result: Result<SnapshotProgress, SnapshotError> },
     /// The end of an attempt to join a cluster.
@@ -69,7 +69,34 @@ pub enum ToRaft {
     Stop,
 }
 
-/// How far apply is with a snapshot.
+/// What the raft role tells apply about a snapshot to be made; each has a number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MakingOrder {
+    /// Begin one of the state as it is; whatever is being made is given up.
+    Begin,
+    /// So many bytes may be made in all.
+    Grant { bytes: u64 },
+    /// Nobody needs it any more.
+    End,
+}
+
+/// What apply tells about it.
+#[derive(Debug, PartialEq, Eq)]
+pub enum MakingNews {
+    /// It shows the state after this entry. Nothing is made before a grant.
+    Begun { last_index: Index },
+    /// The next chunks.
+    Made {
+        chunks: Vec<Payload>,
+        /// What all chunks will have, about; what they have, when they are complete.
+        estimated_bytes: usize,
+        is_complete: bool,
+    },
+    /// Too much has changed since it was begun: nothing more comes.
+    GivenUp,
+}
+
+/// How far apply is with reading a snapshot.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SnapshotProgress {
     Reading,
@@ -117,6 +144,8 @@ pub enum AdminCommand {
     ResetStats,
     /// RAFT.WAIT_READY timeout
     WaitReady { timeout_ms: Millis },
+    /// RAFT.DEBUG DIGEST
+    Digest,
 }
 
 /// To the apply role.
@@ -126,8 +155,8 @@ pub enum ToApply {
     Pending(Box<Pending>),
     /// What consensus has decided.
     Run(Box<Run>),
-    /// Make a snapshot of the state as it is.
-    MakeSnapshot,
+    /// A snapshot for others is to be made.
+    MakeSnapshot { number: u64, order: MakingOrder },
     /// Another member's snapshot begins; what was read of another one is dropped.
     BeginSnapshot { transfer: u64 },
     /// Its next chunk.
@@ -138,6 +167,8 @@ pub enum ToApply {
     DropSnapshot,
     /// What is counted of commands and keys begins anew.
     ResetStats,
+    /// A client wants the digest of the state.
+    Digest { client: ClientHandle, protocol: Protocol },
     /// A client wants to know about the node; with what the raft role knows.
     Report(ReportRequest, Box<RaftReport>),
 }

@@ -9,9 +9,23 @@ use crate::raft::types::{Index, MemberId, Millis, Payload, Term};
 use crate::raft::{ProgressState, Raft, RoleKind};
 
 use super::incoming::{Arrived, Incoming};
-use super::mailbox::{Mailbox, ToApply};
+use super::mailbox::{Mailbox, MakingNews, ToApply};
 use super::outgoing::{Outgoing, Pin};
 use super::report::SnapshotReport;
+
+/// Over which the log is compacted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LogBudget {
+    pub bytes: usize,
+    pub entries: u64,
+}
+
+impl LogBudget {
+    fn max(self, other: Self) -> Self {
+        let (bytes, entries) = (self.bytes.max(other.bytes), self.entries.max(other.entries));
+        Self { bytes, entries }
+    }
+}
 
 pub struct MemberState {
     pub raft: Raft,
@@ -25,8 +39,8 @@ pub struct MemberState {
     pub incoming: Incoming,
     /// Last index and term of the newest snapshot made or received.
     pub snapshot_end: (Index, Term),
-    /// The log is not looked at again before it has more bytes.
-    compact_above: usize,
+    /// The log is not looked at again before it has more.
+    compact_above: LogBudget,
 }
 
 impl MemberState {
@@ -41,7 +55,7 @@ impl MemberState {
             outgoing: Outgoing::default(),
             incoming: Incoming::default(),
             snapshot_end: (Index::ZERO, Term(0)),
-            compact_above: 0,
+            compact_above: LogBudget { bytes: 0, entries: 0 },
         }
     }
 
@@ -49,22 +63,30 @@ impl MemberState {
         self.links.identity().member
     }
 
-    /// Keeps the log within `budget` bytes, as far as it is applied, by dropping all but a part of
-    /// it, so that a follower that was away for a moment needs no snapshot.
+    /// Keeps the log within `budget`, as far as it is applied, by dropping all but a part of it, so
+    /// that a follower that was away for a moment needs no snapshot.
     ///
     /// What a follower has yet to be sent stays too, within the budget. What those need that are
-    /// on their way with a snapshot stays up to twice the budget, or as much as the snapshot itself
-    /// takes: with less, a member that loads slower than clients write would never arrive.
-    pub fn compact(&mut self, budget: usize, applied: Index) {
-        if self.raft.log_bytes() <= budget.max(self.compact_above) {
+    /// on their way with a snapshot stays, however many entries, up to twice the budget of bytes,
+    /// or as much as the snapshot itself takes: with less, a member that loads slower than clients
+    /// write would never arrive.
+    pub fn compact(&mut self, budget: LogBudget, applied: Index) {
+        let bound = budget.max(self.compact_above);
+        if self.raft.log_bytes() <= bound.bytes && self.raft.log_entries() <= bound.entries {
             return;
         }
-        if self.outgoing.is_in_making() {
+        if self.outgoing.is_beginning() {
             return;
         }
-        let tail = self.raft.index_before_tail(budget / LOG_TAIL_SHARE);
+        let LogBudget { bytes, entries } = budget;
+        let share = LogBudget {
+            bytes: bytes / LOG_TAIL_SHARE,
+            entries: entries.div_ceil(LOG_TAIL_SHARE as u64),
+        };
+        let tail = self.index_before_tail(share);
         // At least one share goes, so that the log is not walked over for every entry.
-        let dispensable = self.raft.index_before_tail(budget - budget / LOG_TAIL_SHARE);
+        let rest = LogBudget { bytes: bytes - share.bytes, entries: entries - share.entries };
+        let dispensable = self.index_before_tail(rest);
         let mut through = tail.min(applied);
         for peer in self.raft.status().peers {
             if peer.state != ProgressState::Snapshot {
@@ -72,7 +94,7 @@ impl MemberState {
             }
         }
         if let Some(Pin { after, snapshot_bytes }) = self.outgoing.pin(&self.raft, tail) {
-            if self.raft.log_bytes() <= snapshot_bytes.max(2 * budget) {
+            if self.raft.log_bytes() <= snapshot_bytes.max(2 * bytes) {
                 through = through.min(after);
             } else {
                 for id in self.outgoing.take_outrun() {
@@ -82,25 +104,57 @@ impl MemberState {
             }
         }
         self.raft.compact(through);
-        self.compact_above = self.raft.log_bytes() + budget / (2 * LOG_TAIL_SHARE);
+        self.compact_above = LogBudget {
+            bytes: self.raft.log_bytes() + share.bytes / 2,
+            entries: self.raft.log_entries().saturating_add(share.entries / 2),
+        };
+    }
+
+    /// The next call of [`Self::compact`] looks at the log again, unless it is to wait for members
+    /// on their way: what they needed may be dispensable now.
+    pub fn look_at_log_again(&mut self) {
+        if !self.outgoing.is_waited_for() {
+            self.compact_above = LogBudget { bytes: 0, entries: 0 };
+        }
+    }
+
+    /// The first index such that what follows is within `tail`.
+    fn index_before_tail(&self, tail: LogBudget) -> Index {
+        let last = self.raft.first_index().0 - 1 + self.raft.log_entries();
+        let by_entries = Index(last.saturating_sub(tail.entries));
+        self.raft.index_before_tail(tail.bytes).max(by_entries)
     }
 
     /// Drops all of the log that is applied and that nobody on his way with a snapshot needs.
     pub fn compact_through(&mut self, applied: Index) {
-        if self.outgoing.is_in_making() {
+        if self.outgoing.is_beginning() {
             return;
         }
         let pin = self.outgoing.pin(&self.raft, applied);
         self.raft.compact(pin.map_or(applied, |pin| pin.after.min(applied)));
     }
 
-    /// Apply has made a snapshot: it is sent to those that want it, if this still leads.
-    pub fn snapshot_made(&mut self, last_index: Index, chunks: Vec<Payload>, now_ms: Millis) {
-        let state = self.raft.is_leader().then(|| self.raft.snapshot_state(last_index)).flatten();
-        if let Some(state) = &state {
-            self.snapshot_end = (state.last_index, state.last_term);
+    /// How far apply is with the snapshot of a round.
+    pub fn on_making_news(&mut self, number: u64, news: MakingNews, now_ms: Millis) {
+        match news {
+            MakingNews::Begun { last_index } => {
+                let is_leader = self.raft.is_leader();
+                let state = is_leader.then(|| self.raft.snapshot_state(last_index)).flatten();
+                if let Some(state) = &state {
+                    self.snapshot_end = (state.last_index, state.last_term);
+                }
+                self.outgoing.begun(number, state, now_ms);
+            }
+            MakingNews::Made { chunks, estimated_bytes, is_complete } => {
+                self.outgoing.made(number, chunks, estimated_bytes, is_complete);
+            }
+            MakingNews::GivenUp => {
+                for id in self.outgoing.given_up(number) {
+                    log::warn!("member {id} gets another snapshot later");
+                    self.raft.snapshot_failed(id);
+                }
+            }
         }
-        self.outgoing.made(state, chunks, now_ms);
     }
 
     pub fn on_snapshot_message(

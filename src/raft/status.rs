@@ -107,6 +107,11 @@ impl Raft {
         self.log.bytes()
     }
 
+    /// Entries in the log.
+    pub fn log_entries(&self) -> u64 {
+        self.log.last_index().0 - self.log.snapshot_index().0
+    }
+
     /// The first entry that the log holds, or the next one if it holds none.
     pub fn first_index(&self) -> Index {
         self.log.first_index()

@@ -16,15 +16,20 @@
 //! this (an element, a field with its value) makes a larger chunk; the bound of strings keeps that
 //! within a peer frame.
 //!
-//! # What it costs
-//! All chunks are of one state. [`Writer`] works piece by piece, so that whoever shares its core is
-//! not held up; but the engine must not change before it is done: on the node that makes the
-//! snapshot no entry is applied and no read answered meanwhile. For a million keys of 16 bytes with
-//! values of 64 that pause was 0.3 s on a busy 2-vCPU virtual machine, and 1.1 s the first time.
-//! From the first chunk sent to the state in use, such a snapshot takes 1.1 to 1.9 s there. The
-//! chunks take 112 MB of memory a million of these keys (their bytes and 32 more each) until the
-//! last peer has received them, beside the 285 MB of the node; the receiver needs nothing beyond
-//! what is on its way.
+//! # While the engine goes on
+//! All chunks are of one state, that of the moment when [`Writer`] began. The engine is neither
+//! copied nor held up for that: the writer walks over the keyspace piece by piece
+//! ([`crate::engine::keyspace::Keyspace::begin_walk`]), and what is changed or removed before the
+//! walk has come to it leaves its former entry behind, which is written first and dropped. So a
+//! snapshot costs the node that makes it the chunks on their way and the former values that wait,
+//! for both of which there are bounds in [`crate::limits`]; a write to a key costs a copy of its
+//! former value, once per key and snapshot, or less where the value is replaced or removed whole.
+//!
+//! What a value makes of chunks is written at once, and the first change of a large one copies all
+//! of it: a single value of hundreds of megabytes is a pause and that much memory.
+//!
+//! The chunks hold about 112 bytes for each key of 16 bytes with a value of 64; the receiver needs
+//! nothing beside the state that it builds but what is on its way.
 //!
 //! # Invariants
 //! - Nothing read is trusted: any damage is a [`SnapshotError`], never a panic, and leaves nothing

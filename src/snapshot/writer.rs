@@ -84,9 +84,12 @@ impl Writer {
     /// How many bytes the whole snapshot will have, about: keys come in the order of their hashes,
     /// so those that are written are a fair sample.
     pub fn estimated_bytes(&self) -> usize {
-        let written = self.output.written() as u128;
-        let estimate = written * u128::from(self.keys_total) / u128::from(self.keys.max(1));
-        usize::try_from(estimate.max(written)).unwrap_or(usize::MAX)
+        let written = self.output.written();
+        if self.keys == 0 {
+            return written;
+        }
+        let estimate = written as u128 * u128::from(self.keys_total) / u128::from(self.keys);
+        usize::try_from(estimate).unwrap_or(usize::MAX)
     }
 }
 

@@ -34,7 +34,7 @@ pub(super) static COMMANDS: &[CommandSpec] = &[
     CommandSpec::node("raft.config", -2, ADMIN, NodeCommand::RaftConfig,
         docs("Reads or changes settings of the consensus group.")),
     CommandSpec::node("raft.debug", -2, ADMIN, NodeCommand::RaftDebug,
-        docs("Drops the part of the log that is applied.")),
+        docs("Drops the part of the log that is applied, or tells the digest of the state.")),
     CommandSpec::node("raft.info", 1, TELL, NodeCommand::RaftInfo,
         docs("Tells the state of the consensus group.")),
     CommandSpec::node("raft.node", -3, ADMIN, NodeCommand::RaftNode,

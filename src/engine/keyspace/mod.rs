@@ -22,6 +22,7 @@ use super::error::CommandError;
 use super::value::{Kind, Value};
 use crate::raft::types::Millis;
 use expiry::Deadlines;
+pub(super) use scan::digest_of;
 pub use segment::Entry;
 use segment::{Hasher, Position, Segment, Table};
 pub use walk::WalkProgress;

@@ -112,19 +112,26 @@ impl Keyspace {
     /// Equal iff (but for chance) all databases hold the same keys, values, deadlines and versions:
     /// for comparing nodes that applied the same entries. Walks over everything.
     pub fn digest(&self) -> u128 {
-        let mut digest = 0u128;
-        for database in 0..DATABASE_COUNT {
-            for entry in self.databases[usize::from(database)].table.iter() {
-                let half = |seed| digest_of(seed, database, entry);
-                let both = u128::from(half(1)) << 64 | u128::from(half(2));
-                digest = digest.wrapping_add(both);
-            }
-        }
-        digest
+        let entries = (0..DATABASE_COUNT).flat_map(|database| {
+            let table = &self.databases[usize::from(database)].table;
+            table.iter().map(move |entry| Self::digest_of(database, entry))
+        });
+        entries.fold(0, u128::wrapping_add)
+    }
+
+    /// What an entry adds to [`Keyspace::digest`], in any order.
+    pub fn digest_of(database: u8, entry: &Entry) -> u128 {
+        let Entry { key, value, deadline_ms, version } = entry;
+        digest_of(&(database, key, value, deadline_ms, version))
     }
 }
 
-fn digest_of(seed: u64, database: u8, entry: &Entry) -> u64 {
+/// 128 bits of hash, the same on every node.
+pub(in crate::engine) fn digest_of(what: &impl Hash) -> u128 {
+    u128::from(half_digest_of(1, what)) << 64 | u128::from(half_digest_of(2, what))
+}
+
+fn half_digest_of(seed: u64, what: &impl Hash) -> u64 {
     struct Sink<'a>(RapidStreamHasherV3<'a>);
     impl std::hash::Hasher for Sink<'_> {
         fn write(&mut self, bytes: &[u8]) {
@@ -137,6 +144,6 @@ fn digest_of(seed: u64, database: u8, entry: &Entry) -> u64 {
     }
     let secrets = RapidSecrets::seed(seed);
     let mut sink = Sink(RapidStreamHasherV3::new(&secrets));
-    (database, &entry.key, &entry.value, entry.deadline_ms, entry.version).hash(&mut sink);
+    what.hash(&mut sink);
     sink.finish()
 }

@@ -35,6 +35,21 @@ pub struct Entry {
     pub version: u64,
 }
 
+impl Entry {
+    /// About what it takes in memory.
+    pub fn bytes(&self) -> usize {
+        let of_value = match &self.value {
+            Value::String(string) => string.heap_bytes(),
+            Value::List(list) => list.bytes(),
+            Value::Set(set) => set.bytes(),
+            Value::Hash(hash) => hash.bytes(),
+            Value::SortedSet(sorted_set) => sorted_set.bytes(),
+            Value::Stream(stream) => stream.bytes(),
+        };
+        size_of::<Self>() + self.key.heap_bytes() + of_value
+    }
+}
+
 /// The hash of keys: rapidhash v3, whose output is specified and does not depend on the platform,
 /// the build or the version of the crate, as that of ahash and foldhash does. Positions in hash
 /// order are told to clients as SCAN cursors and must mean the same on every node.

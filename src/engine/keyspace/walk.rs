@@ -78,7 +78,7 @@ impl Walk {
 
     /// Takes an entry that has left its table.
     pub fn keep(&mut self, database: u8, entry: Entry) {
-        let bytes = bytes_of(&entry);
+        let bytes = entry.bytes();
         self.displaced_bytes += bytes;
         self.displaced.push_back(Displaced { database, bytes, entry });
     }
@@ -165,19 +165,6 @@ impl Walk {
     }
 }
 
-/// About what an entry takes in memory.
-fn bytes_of(entry: &Entry) -> usize {
-    let of_value = match &entry.value {
-        Value::String(string) => string.heap_bytes(),
-        Value::List(list) => list.bytes(),
-        Value::Set(set) => set.bytes(),
-        Value::Hash(hash) => hash.bytes(),
-        Value::SortedSet(sorted_set) => sorted_set.bytes(),
-        Value::Stream(stream) => stream.bytes(),
-    };
-    size_of::<Displaced>() + entry.key.heap_bytes() + of_value
-}
-
 /// What is no longer needed, freed bit by bit.
 #[derive(Debug, Default)]
 pub(super) struct Condemned {
@@ -258,10 +245,6 @@ impl Keyspace {
             if database == DATABASE_COUNT {
                 self.walk = None;
                 return WalkProgress::Complete;
-            }
-            if walk.flushed_databases & 1 << database != 0 {
-                walk.next = (database + 1, 0);
-                continue;
             }
             let table = &self.databases[usize::from(database)].table;
             if walk.visit_segment(table, hash_of, &mut visit).is_break() {

@@ -2,6 +2,7 @@ use crate::engine::batch::Batch;
 use crate::engine::command::{CommandId, lookup};
 use crate::engine::reply::Protocol;
 use crate::net::ring::{Connection, Ring};
+use crate::node::mailbox::{MakingNews, MakingOrder};
 use crate::snapshot;
 
 use super::*;
@@ -115,22 +116,205 @@ fn what_was_read_of_a_snapshot_that_failed_has_no_effect() {
     assert_eq!(bench.replies(), ["$6\r\ntheirs\r\n"]);
 }
 
-#[test]
-fn the_engine_stands_still_until_its_snapshot_is_made() {
-    let mut bench = Bench::new();
-    bench.read(1, &chunks());
-    bench.send(ToApply::InstallSnapshot { transfer: 1 });
-    bench.to_raft.drain();
-    bench.apply.send(ToApply::MakeSnapshot).unwrap();
+fn order(number: u64, order: MakingOrder) -> ToApply {
+    ToApply::MakeSnapshot { number, order }
+}
+
+fn tick(index: u64) -> ToApply {
+    let term = crate::raft::types::Term(1);
     let body = EntryBody::Tick;
-    let entry =
-        Entry { index: Index(10), term: crate::raft::types::Term(1), at_ms: 2_000, seed: 0, body };
+    let entry = Entry { index: Index(index), term, at_ms: 1_000, seed: 0, body };
+    committed(entry)
+}
+
+fn committed(entry: Entry) -> ToApply {
     let committed = vec![Committed { entry, ticket: None }];
-    bench.send(ToApply::Run(Box::new(Run { committed, ..Run::default() })));
-    let Ok(ToRaft::SnapshotMade { last_index, chunks: made }) = bench.to_raft.try_recv() else {
-        panic!("no snapshot")
+    ToApply::Run(Box::new(Run { committed, ..Run::default() }))
+}
+
+/// An entry of another node that sets `count` keys to `value`.
+fn writes(index: u64, count: usize, value: &[u8]) -> ToApply {
+    let mut batch = Batch::default();
+    for number in 0..count {
+        batch.push(id("set"), 0, &[format!("key:{number}").as_bytes(), value]);
+    }
+    let term = crate::raft::types::Term(1);
+    let body = EntryBody::Batch {
+        origin: crate::raft::types::MemberId(9),
+        stream: 0,
+        seq: crate::raft::types::Seq(index),
+        payload: Payload::new(batch.to_archive()),
     };
-    assert_eq!(last_index, Index(9));
-    assert_eq!(made, chunks());
-    assert_eq!(bench.role.applied_index, Index(10));
+    committed(Entry { index: Index(index), term, at_ms: 1_000, seed: 0, body })
+}
+
+impl Bench {
+    /// As many turns and as much idle time as there is a use for.
+    fn settle(&mut self) {
+        while self.role.turn() || self.role.use_idle_time() {}
+    }
+
+    fn news(&self) -> Vec<(u64, MakingNews)> {
+        let news = |message| match message {
+            ToRaft::SnapshotMaking { number, news } => (number, news),
+            _ => panic!("other news"),
+        };
+        self.to_raft.try_iter().map(news).collect()
+    }
+}
+
+#[test]
+fn a_snapshot_is_made_as_far_as_it_is_granted_while_entries_are_applied() {
+    let mut bench = Bench::new();
+    bench.send(writes(1, 5_000, &[b'v'; 200]));
+    let digest = bench.role.engine.digest();
+    bench.send(order(7, MakingOrder::Begin));
+    bench.settle();
+    assert_eq!(bench.news(), [(7, MakingNews::Begun { last_index: Index(1) })]);
+    let granted = 600_000;
+    bench.send(order(6, MakingOrder::Grant { bytes: 1 << 30 }));
+    bench.send(order(7, MakingOrder::Grant { bytes: granted }));
+    bench.settle();
+    bench.send(writes(2, 5_000, b"later"));
+    let mut chunks = Vec::new();
+    for (number, news) in bench.news() {
+        let MakingNews::Made { chunks: made, estimated_bytes, is_complete: false } = news else {
+            panic!("not whole yet");
+        };
+        assert_eq!(number, 7);
+        assert!((1_000_000..1_500_000).contains(&estimated_bytes), "{estimated_bytes}");
+        chunks.extend(made);
+    }
+    let made: usize = chunks.iter().map(Payload::len).sum();
+    assert!(made >= granted as usize && made < granted as usize + (400 << 10), "{made}");
+    bench.send(order(7, MakingOrder::Grant { bytes: u64::MAX }));
+    bench.send(order(6, MakingOrder::End));
+    bench.settle();
+    let mut is_whole = false;
+    for (_, news) in bench.news() {
+        let MakingNews::Made { chunks: made, is_complete, .. } = news else { panic!("no chunks") };
+        chunks.extend(made);
+        is_whole = is_complete;
+    }
+    assert!(is_whole && bench.role.making.is_none());
+    let mut reader = Reader::default();
+    for chunk in &chunks {
+        reader.read(chunk.as_slice()).unwrap();
+    }
+    let loaded = reader.finish().unwrap();
+    assert_eq!((loaded.applied_index, loaded.engine.digest()), (Index(1), digest));
+    assert_ne!(bench.role.engine.digest(), digest);
+}
+
+#[test]
+fn a_snapshot_that_nobody_needs_any_more_is_dropped() {
+    let mut bench = Bench::new();
+    bench.send(writes(1, 5_000, &[b'v'; 200]));
+    bench.send(order(1, MakingOrder::Begin));
+    bench.send(order(1, MakingOrder::Grant { bytes: 300_000 }));
+    bench.settle();
+    bench.send(writes(2, 5_000, b"later"));
+    assert!(bench.role.engine.keyspace.displaced_bytes() > 0);
+    bench.send(order(1, MakingOrder::End));
+    assert_eq!(bench.role.engine.keyspace.displaced_bytes(), 0);
+    bench.news();
+    bench.send(order(1, MakingOrder::Grant { bytes: u64::MAX }));
+    bench.settle();
+    assert_eq!(bench.news(), []);
+    // Another one takes the place of one that is on.
+    bench.send(order(2, MakingOrder::Begin));
+    bench.send(tick(3));
+    bench.send(order(3, MakingOrder::Begin));
+    let begun = |last_index| MakingNews::Begun { last_index: Index(last_index) };
+    assert_eq!(bench.news(), [(2, begun(2)), (3, begun(3))]);
+}
+
+#[test]
+fn a_snapshot_for_which_too_much_is_held_is_given_up() {
+    let mut bench = Bench::new();
+    let keys = 40_000;
+    bench.send(writes(1, keys, &[b'v'; 1_000]));
+    bench.send(order(1, MakingOrder::Begin));
+    bench.send(order(1, MakingOrder::Grant { bytes: 100_000 }));
+    bench.settle();
+    bench.news();
+    // 26 MB are held: no more than the bound.
+    bench.send(writes(2, keys * 6 / 10, b"later"));
+    assert_eq!(bench.news(), []);
+    assert!(bench.role.engine.keyspace.displaced_bytes() > 20_000_000);
+    bench.send(writes(3, keys, b"later"));
+    assert_eq!(bench.news(), [(1, MakingNews::GivenUp)]);
+    assert_eq!(bench.role.engine.keyspace.displaced_bytes(), 0);
+    bench.settle();
+    assert_eq!(bench.news(), []);
+}
+
+#[test]
+fn an_installed_snapshot_ends_the_one_being_made() {
+    let mut bench = Bench::new();
+    bench.send(tick(1));
+    bench.send(order(1, MakingOrder::Begin));
+    bench.send(order(1, MakingOrder::Grant { bytes: u64::MAX }));
+    bench.read(1, &chunks());
+    bench.to_raft.drain();
+    bench.send(ToApply::InstallSnapshot { transfer: 1 });
+    bench.settle();
+    assert_eq!(bench.news(), []);
+}
+
+impl Bench {
+    fn ask_digest(&mut self) {
+        let client = ClientHandle { stream: 0, connection: self.connection };
+        let protocol = Protocol::Resp2;
+        self.apply.send(ToApply::Digest { client, protocol }).unwrap();
+    }
+
+    fn answer(&self) -> Option<String> {
+        match self.to_net.try_recv() {
+            Ok(ToNet::Answer { reply, .. }) => Some(String::from_utf8(reply).unwrap()),
+            _ => None,
+        }
+    }
+
+    fn expected_digest(&self) -> Option<String> {
+        let (index, digest) = (self.role.applied_index, self.role.engine.digest());
+        Some(format!("*2\r\n:{index}\r\n$32\r\n{digest:032x}\r\n"))
+    }
+}
+
+#[test]
+fn the_digest_is_that_of_the_moment_it_was_begun() {
+    let mut bench = Bench::new();
+    bench.send(writes(1, 5_000, &[b'v'; 200]));
+    let expected = bench.expected_digest();
+    bench.ask_digest();
+    assert!(bench.role.turn());
+    assert!(bench.answer().is_none(), "it takes some pieces");
+    bench.apply.send(writes(2, 4_000, b"later")).unwrap();
+    bench.ask_digest();
+    bench.settle();
+    assert_eq!(bench.answer(), expected);
+    assert_eq!(bench.answer(), bench.expected_digest());
+}
+
+#[test]
+fn a_digest_waits_for_the_snapshot_and_is_refused_when_it_costs_too_much() {
+    let mut bench = Bench::new();
+    let keys = 40_000;
+    bench.send(writes(1, keys, &[b'v'; 1_000]));
+    bench.ask_digest();
+    assert!(bench.role.turn());
+    bench.send(order(1, MakingOrder::Begin));
+    bench.settle();
+    assert!(bench.answer().is_none(), "the snapshot is not made yet");
+    bench.send(order(1, MakingOrder::End));
+    bench.settle();
+    assert_eq!(bench.answer(), bench.expected_digest());
+    bench.ask_digest();
+    assert!(bench.role.turn());
+    bench.apply.send(writes(2, keys, b"later")).unwrap();
+    bench.settle();
+    let refusal = "-ERR too much changes while the digest is taken\r\n";
+    assert_eq!(bench.answer().as_deref(), Some(refusal));
+    assert_eq!(bench.role.engine.keyspace.displaced_bytes(), 0);
 }

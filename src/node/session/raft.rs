@@ -135,7 +135,8 @@ pub fn wait_ready(timeout: &[u8]) -> Result<Outcome, CommandError> {
 /// A day.
 const WAIT_MS_MAX: i64 = 24 * 60 * 60 * 1000;
 
-/// RAFT.DEBUG COMPACT `[async]`. Dropping entries takes no time, so both ways are answered alike.
+/// RAFT.DEBUG COMPACT `[async]` | DIGEST. Dropping entries takes no time, so both ways of COMPACT
+/// are answered alike.
 pub fn debug(arguments: Arguments<'_, '_>) -> Result<Outcome, CommandError> {
     match arguments {
         [name] if is_word(name, "COMPACT") => Ok(admin(AdminCommand::Compact)),
@@ -143,7 +144,10 @@ pub fn debug(arguments: Arguments<'_, '_>) -> Result<Outcome, CommandError> {
             Some(_) => Ok(admin(AdminCommand::Compact)),
             None => Err(CommandError::text("ERR invalid compact async value")),
         },
-        [name, ..] if is_word(name, "COMPACT") => Err(arity("raft.debug")),
+        [name] if is_word(name, "DIGEST") => Ok(admin(AdminCommand::Digest)),
+        [name, ..] if is_word(name, "COMPACT") || is_word(name, "DIGEST") => {
+            Err(arity("raft.debug"))
+        }
         _ => Err(CommandError::text("ERR invalid debug subcommand")),
     }
 }
