@@ -119,6 +119,7 @@ impl RaftRole {
             boot: self.shared.boot,
             client_address: self.shared.client_address.clone(),
             peer_address: self.shared.peer_address.clone(),
+            observer: false,
         };
         let raft = Raft::bootstrap(self.settings.raft.clone(), member, self.now);
         self.enter(cluster, MemberId(1), raft);

@@ -1,6 +1,6 @@
 use super::*;
 use crate::raft::message::{Body, Message};
-use crate::raft::types::{Member, Round, Term};
+use crate::raft::types::{Applicant, Member, Round, Term};
 use crate::raft::{Config, Now};
 
 /// No member.
@@ -28,10 +28,18 @@ fn leader_with_a_learner_behind() -> Raft {
         boot: 1,
         client_address: String::new(),
         peer_address: String::new(),
+        observer: false,
     };
     let mut raft = Raft::bootstrap(config, member, at(0));
     raft.take_output();
-    let admitted = raft.admit("b".to_owned(), 2, String::new(), String::new()).unwrap();
+    let applicant = Applicant {
+        slot: "b".to_owned(),
+        boot: 2,
+        client_address: String::new(),
+        peer_address: String::new(),
+        observer: false,
+    };
+    let admitted = raft.admit(applicant).unwrap();
     raft.take_output();
     let peer = MemberId(admitted.0);
     let last_index = raft.commit_index();
