@@ -20,7 +20,7 @@ use crate::raft::{self, Committed, Now, Output, ProgressState, Raft, RoleKind};
 use crate::snapshot::SnapshotError;
 
 use super::admin::{Admin, Answers, Awaited, Started, start};
-use super::join::{self, JoinPlan};
+use super::join::{self, JoinPlan, JoinRequest};
 use super::mailbox::{
     AdminCommand, Admission, JoinError, Mailbox, ReportRequest, Run, SnapshotProgress, ToApply,
     ToNet, ToRaft,
@@ -130,7 +130,13 @@ impl RaftRole {
     /// [`ToRaft::Joined`].
     pub fn join(&mut self, addresses: Vec<String>, plan: JoinPlan) {
         self.shared.set_state(NodeState::Joining);
-        join::start(addresses, plan, Arc::clone(&self.shared), self.own_mailbox.clone());
+        let request = JoinRequest {
+            addresses,
+            plan,
+            // The nodes of a cluster have one password.
+            password: self.live.requirepass.clone(),
+        };
+        join::start(request, Arc::clone(&self.shared), self.own_mailbox.clone());
     }
 
     fn enter(&mut self, cluster: ClusterId, member: MemberId, raft: Raft) {
@@ -183,6 +189,7 @@ impl RaftRole {
         member.raft.tick();
         member.links.tick(ring, self.now.monotonic_ms);
         self.give_up_stalled(ring);
+        self.serve_if_caught_up();
     }
 
     fn drain_inbox(&mut self, ring: &mut Ring) -> bool {
@@ -317,19 +324,36 @@ impl RaftRole {
             let EntryBody::Configuration(configuration) = &entry.body else { continue };
             log::info!("configuration at {}: {}", entry.index, describe(configuration));
             self.answers.configuration_committed(entry.index, configuration, cluster);
-            self.follow_membership(configuration);
+            self.follow_membership(entry.index, configuration);
         }
     }
 
-    /// A configuration is committed: it may make this node serve or cease to.
-    fn follow_membership(&mut self, configuration: &Configuration) {
+    /// A configuration was committed at or before `index`: it may make this node serve or cease to.
+    fn follow_membership(&mut self, index: Index, configuration: &Configuration) {
         let Some(member) = &mut self.member else { return };
         member.links.set_committed_members(configuration);
         let id = member.links.identity().member;
+        if matches!(self.shared.state(), NodeState::Stopping | NodeState::Stopped) {
+            return;
+        }
         if configuration.is_voter(id) {
             self.shared.set_state(NodeState::Up);
-        } else if self.shared.state() == NodeState::Up && configuration.member(id).is_none() {
+        } else if configuration.member(id).is_none() && index.0 >= id.0 {
+            // Before its admission a log does not name it either.
             self.shared.set_state(NodeState::Removed);
+        }
+    }
+
+    /// An observer serves once it has applied what was committed when a leader first spoke to it:
+    /// before, its clients would wait for as long as that takes.
+    fn serve_if_caught_up(&self) {
+        let Some(member) = &self.member else { return };
+        if self.shared.observer && self.shared.state() == NodeState::Joining {
+            let applied = Index(self.shared.applied_index.load(Ordering::Acquire));
+            let is_caught_up = member.raft.told_commit_index().is_some_and(|told| applied >= told);
+            if is_caught_up && member.raft.may_serve() {
+                self.shared.set_state(NodeState::Up);
+            }
         }
     }
 
@@ -441,7 +465,7 @@ impl RaftRole {
         member.incoming.received += 1;
         member.snapshot_end = (index, term);
         self.apply.send(ToApply::InstallSnapshot { transfer });
-        self.follow_membership(&configuration);
+        self.follow_membership(index, &configuration);
     }
 
     fn administer(&mut self, admin: Admin, command: AdminCommand) {
@@ -452,6 +476,9 @@ impl RaftRole {
             (AdminCommand::Init { cluster }, None) => {
                 if self.shared.state() == NodeState::Joining {
                     return self.answers.error(admin, "ERR Already cluster member");
+                }
+                if self.shared.observer {
+                    return self.answers.error(admin, "ERR An observer cannot create a cluster");
                 }
                 let cluster = cluster.unwrap_or_else(random_id);
                 self.bootstrap(cluster);
@@ -476,6 +503,12 @@ impl RaftRole {
             (command, Some(member)) => match start(&mut member.raft, command) {
                 Ok(Started::Configuration(index, awaited)) => {
                     self.answers.await_configuration(admin, index, awaited);
+                    // A process that asks again may have been admitted long ago.
+                    if index <= member.raft.commit_index() {
+                        let cluster = member.links.identity().cluster;
+                        let configuration = Arc::clone(member.raft.configuration());
+                        self.answers.configuration_committed(index, &configuration, cluster);
+                    }
                 }
                 Ok(Started::Transfer) => self.answers.await_transfer(admin),
                 Ok(Started::Done) => self.answers.ok(admin),
