@@ -114,6 +114,10 @@ pub const EXECUTOR_RING_DEPTH: usize = 128;
 /// rate.
 pub const INFLIGHT_BYTES_MAX: usize = 64 << 20;
 
+/// Links to members that this node's log does not name yet. A cluster replaces one member at a
+/// time, so even one that was away for long meets but a few.
+pub const UNNAMED_PEERS_MAX: usize = 64;
+
 /// How long a stopping node may take to hand leadership over and to answer what it accepted.
 pub const STOP_TIMEOUT: std::time::Duration = std::time::Duration::from_secs(3);
 
