@@ -15,6 +15,7 @@ mod cluster;
 mod limits;
 mod links;
 mod local;
+mod observer;
 mod process;
 mod protocol;
 mod replication;
