@@ -34,6 +34,14 @@
 //! campaigns only while a configuration of its log that may still count, the last committed one or
 //! a later one, names its own id as a voter, which no configuration from before its promotion can.
 //!
+//! # Who serves
+//! Voters and observers have clients; a process that joins, and a learner that is to become a
+//! voter, have none: what is submitted to one is given up at once, and a leader takes nothing from
+//! it. An observer is a learner for good. It is never promoted and never counted, so it may be slow
+//! or away without anybody waiting for it; its reads ask the leader for a read index and its
+//! batches are numbered as everybody's are. A slot is a voter's or an observer's until its member
+//! is removed.
+//!
 //! # Where it deviates from the dissertation
 //! - Nothing is stable. Crash-stop needs no stable storage, since no server comes back.
 //! - A configuration counts from its entry on, as in the dissertation, but every change of the

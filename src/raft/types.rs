@@ -191,7 +191,7 @@ pub struct Member {
     pub client_address: String,
     /// `host:port` where its peers connect.
     pub peer_address: String,
-    /// It serves clients as the voters do, but is a learner for good: never promoted, never counted.
+    /// It serves clients as the voters do, but is a learner for good: never promoted nor counted.
     pub observer: bool,
 }
 

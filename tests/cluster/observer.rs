@@ -170,3 +170,28 @@ fn a_cluster_with_a_password_is_joined_by_who_has_it() {
         client.info("raft_is_voting").as_deref() == Some("yes")
     });
 }
+
+#[test]
+fn a_process_that_asks_again_for_its_admission_gets_the_same_answer() {
+    if is_stand_in() {
+        return;
+    }
+    let cluster = Cluster::start(Layout::Folded);
+    let mut admin = cluster.client(cluster.leader());
+    let add = |slot: &str, boot: u32, kind: &str| {
+        let words = format!("RAFT.NODE ADD 0 127.0.0.1:1 SLOT {slot} BOOT {boot:032x} PEER");
+        format!("{words} 127.0.0.1:2 {kind}").trim().to_owned()
+    };
+    let first = admin.call(&add("ghost", 77, "OBSERVER"));
+    assert!(matches!(first, Value::Array(_)), "{first:?}");
+    assert_eq!(admin.call(&add("ghost", 77, "OBSERVER")), first);
+    // Nobody lives there, but the slot stays an observer's until that is removed.
+    wait::until_true("the slot counts as dead", LONG, || {
+        let refused = admin.call(&add("ghost", 78, "")).text();
+        assert!(
+            refused.starts_with("SLOTALIVE ") || refused.contains("an observer's"),
+            "{refused}"
+        );
+        refused.contains("an observer's")
+    });
+}

@@ -87,6 +87,8 @@ pub struct Cluster {
     pub nodes: Vec<Node>,
     pub checker: Checker,
     joiners: Vec<Joiner>,
+    /// No more faults: somebody looks after what they have left.
+    is_calm: bool,
     /// Directions that are cut.
     cut: BTreeSet<(MemberId, MemberId)>,
     events: BTreeMap<u64, Event>,
@@ -109,6 +111,7 @@ impl Cluster {
             nodes: Vec::new(),
             checker: Checker::default(),
             joiners: Vec::new(),
+            is_calm: false,
             cut: BTreeSet::new(),
             events: BTreeMap::new(),
             due: BinaryHeap::new(),
@@ -207,6 +210,9 @@ impl Cluster {
         self.now += 1;
         self.strike();
         self.join();
+        if self.is_calm {
+            self.remove_dead_rivals();
+        }
         let mut events = Vec::new();
         while let Some(Reverse((at_ms, number))) = self.due.peek().copied() {
             if at_ms > self.now {
@@ -572,6 +578,23 @@ impl Cluster {
         }
     }
 
+    /// A learner that died while the voter whose place it was to take turned out to be alive is
+    /// nobody's predecessor: only an operator can tell that it is to go.
+    fn remove_dead_rivals(&mut self) {
+        let configuration = self.configuration();
+        for id in &configuration.learners {
+            let slot = configuration.member(*id).map(|member| member.slot.clone());
+            let is_slot = |number| slot.as_ref() == Some(&slot_name(number));
+            let is_filled = self.alive().any(|node| is_slot(node.slot));
+            if is_filled && self.position(*id).is_none() {
+                for node in self.nodes.iter_mut().filter(|node| node.alive) {
+                    // Refused by all but the leader, and by that while another change goes on.
+                    let _refused = node.raft.remove(*id);
+                }
+            }
+        }
+    }
+
     /// Who was removed, by chance or for its successor, is shut down.
     fn bury_the_removed(&mut self) {
         let configuration = self.configuration();
@@ -622,6 +645,7 @@ impl Cluster {
     /// slot that has one are gone.
     pub fn calm(&mut self) {
         self.faults = Faults { delay_ms: 2, ..Faults::default() };
+        self.is_calm = true;
         self.cut.clear();
         let mut joiners: Vec<Joiner> = Vec::new();
         for joiner in std::mem::take(&mut self.joiners) {

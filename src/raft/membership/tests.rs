@@ -158,6 +158,7 @@ fn a_learner_that_takes_too_long_for_a_round_starts_another() {
     answer_at(&mut raft, 500, &[2], 12);
     pass(&mut raft, message(12, 1, 2, accepted(12, 0)));
     assert!(!raft.configuration().is_joint(), "the round took an election timeout");
+    assert_eq!(raft.peer_status(MemberId(12)).map(|peer| peer.slow_rounds), Some(1));
     pass(&mut raft, message(12, 1, 2, accepted(12, 0)));
     assert!(raft.configuration().is_joint());
 }

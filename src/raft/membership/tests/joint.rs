@@ -12,8 +12,10 @@ fn is_uncommitted(raft: &Raft) -> bool {
     raft.status().configuration_index > raft.commit_index()
 }
 
+type Phase = (&'static str, fn(&Raft) -> bool);
+
 /// The phases of a swap, as the leader sees them.
-const PHASES: [(&str, fn(&Raft) -> bool); 4] = [
+const PHASES: [Phase; 4] = [
     ("catching up", |raft| !raft.configuration().learners.is_empty()),
     ("joint, not committed", |raft| raft.configuration().is_joint() && is_uncommitted(raft)),
     ("leaving, not committed", |raft| !raft.configuration().is_joint() && is_uncommitted(raft)),
