@@ -17,6 +17,8 @@ use crate::rng::Rng;
 pub const ELECTION_TIMEOUT_MS: Millis = 100;
 const HEARTBEAT_MS: Millis = 20;
 const NO_LEADER_TIMEOUT_MS: Millis = 700;
+/// What a member said may arrive so long after its death: the slowest straggler, delivered twice.
+const LAST_WORDS_MS: Millis = 1_000;
 /// Batches and reads that the clients of one member wait for.
 const OUTSTANDING_MAX: usize = 24;
 
@@ -45,6 +47,7 @@ pub struct Node {
     pub raft: Raft,
     pub slot: usize,
     pub alive: bool,
+    died_ms: Millis,
     pub watched: Watched,
     clock_skew_ms: Millis,
     batches: BTreeMap<(Stream, Ticket), Vec<u8>>,
@@ -166,6 +169,7 @@ impl Cluster {
             raft,
             slot,
             alive: true,
+            died_ms: 0,
             watched: Watched::default(),
             clock_skew_ms: self.rng.below(500),
             batches: BTreeMap::new(),
@@ -492,7 +496,8 @@ impl Cluster {
     }
 
     /// Whether every configuration that may count keeps a majority without `victim`; also one that
-    /// a leader is about to begin, having heard from a learner whose death it has not noticed.
+    /// a leader is about to begin, having heard from learners whose death it has not noticed: their
+    /// last words may still be under way.
     fn can_lose(&self, victim: MemberId) -> bool {
         let dead = |id: &MemberId| *id == victim || self.position(*id).is_none();
         let survives = |voters: &[MemberId]| {
@@ -501,7 +506,13 @@ impl Cluster {
         let active = self.nodes.iter().filter(|node| node.alive).map(|n| n.raft.configuration());
         active.map(|configuration| (**configuration).clone()).chain([self.configuration()]).all(
             |c| {
+                let is_last_heard = |id: &&MemberId| {
+                    let is_it = |node: &&Node| node.raft.id() == **id && !node.alive;
+                    let died = self.nodes.iter().find(is_it).map(|node| node.died_ms);
+                    **id == victim || died.is_some_and(|ms| self.now < ms + LAST_WORDS_MS)
+                };
                 let learners = c.learners.iter().filter(|id| !c.is_observer(**id));
+                let learners = learners.filter(is_last_heard);
                 let promoted: Vec<_> = c.voters.iter().chain(learners).copied().collect();
                 survives(&c.voters) && survives(&promoted) && survives(&c.voters_outgoing)
             },
@@ -558,6 +569,7 @@ impl Cluster {
         self.checker.stats.crashes += 1;
         let at = self.position(victim).expect("alive");
         self.nodes[at].alive = false;
+        self.nodes[at].died_ms = self.now;
         let slot = self.nodes[at].slot;
         for at in alive {
             let at_ms = self.now + 1 + self.rng.below(10);
