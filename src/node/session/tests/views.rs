@@ -77,7 +77,8 @@ fn every_section_has_its_fields_in_order() {
              raft_num_voting_nodes raft_node1 raft_node2 raft_node3 raft_leader_addr \
              raft_quorum_ok raft_is_joint raft_is_observer raft_join_refusal \
              raft_log_entries raft_current_index raft_commit_index \
-             raft_last_applied_index raft_cache_memory_size raft_cache_entries raft_snapshot_last_idx raft_snapshot_last_term \
+             raft_last_applied_index raft_cache_memory_size raft_cache_entries \
+             raft_snapshot_last_idx raft_snapshot_last_term \
              raft_snapshots_created raft_snapshots_received raft_snapshot_in_progress \
              raft_transfer_target raft_pending_reads \
              raft_outstanding_batches raft_bad_frames raft_dropped_messages",
