@@ -148,7 +148,7 @@ fn a_second_process_of_a_slot_waits_until_the_first_has_died() {
     assert_eq!(cluster.client(1).call("SET k v"), Value::ok());
     cluster.nodes[1].kill();
     wait::until_true("it has the place", LONG, || {
-        info(port, "raft_is_voting").as_deref() == Some("yes")
+        is_up(port) && info(port, "raft_is_voting").as_deref() == Some("yes")
     });
     assert_eq!(Client::connect(port).call("GET k"), Value::bulk("v"));
     assert_eq!(info(port, "raft_num_nodes").as_deref(), Some("3"));
