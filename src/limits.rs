@@ -147,5 +147,9 @@ const _: () = assert!(STOPPING_NO_LEADER_TIMEOUT.as_millis() < FAREWELL_TIMEOUT.
 /// Clients that may wait for a node to become ready at the same time.
 pub const READY_WAITERS_MAX: usize = 1024;
 
+/// Links to members that this node's log does not name yet. A cluster replaces one member at a
+/// time, so even one that was away for long meets but a few.
+pub const UNNAMED_PEERS_MAX: usize = 64;
+
 /// Milliseconds between two looks at the clients for those that are idle or do not read.
 pub const SWEEP_MS: u64 = 1000;

@@ -21,6 +21,7 @@ struct WireMember {
     boot: Boot,
     client_address: String,
     peer_address: String,
+    observer: bool,
 }
 
 impl From<&Configuration> for WireConfiguration {
@@ -53,20 +54,21 @@ impl From<WireConfiguration> for Configuration {
 
 impl From<&Member> for WireMember {
     fn from(member: &Member) -> Self {
-        let Member { id, slot, boot, client_address, peer_address } = member;
+        let Member { id, slot, boot, client_address, peer_address, observer } = member;
         Self {
             id: id.0,
             slot: slot.clone(),
             boot: *boot,
             client_address: client_address.clone(),
             peer_address: peer_address.clone(),
+            observer: *observer,
         }
     }
 }
 
 impl From<WireMember> for Member {
     fn from(wire: WireMember) -> Self {
-        let WireMember { id, slot, boot, client_address, peer_address } = wire;
-        Self { id: MemberId(id), slot, boot, client_address, peer_address }
+        let WireMember { id, slot, boot, client_address, peer_address, observer } = wire;
+        Self { id: MemberId(id), slot, boot, client_address, peer_address, observer }
     }
 }

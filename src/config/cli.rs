@@ -51,7 +51,7 @@ const LOCAL_NODES_MAX: i64 = 9;
 
 /// Directives that `mayfly local` sets itself, a different value for each node.
 const SET_BY_LOCAL: &[&str] =
-    &["init", "join", "name", "announce-address", "port", "cluster-port", "bind"];
+    &["init", "join", "observer", "name", "announce-address", "port", "cluster-port", "bind"];
 
 pub fn parse(arguments: impl Iterator<Item = OsString>) -> Result<Command, CliError> {
     let arguments: Vec<_> = arguments.collect();

@@ -144,6 +144,13 @@ pub static DIRECTIVES: &[Directive] = &[
     ),
     D::at_start(
         Cluster,
+        "observer",
+        "no",
+        Kind::Flag,
+        "Join as an observer: serve clients like every other node, but never vote and never count",
+    ),
+    D::at_start(
+        Cluster,
         "name",
         "",
         Kind::Text,

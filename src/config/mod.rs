@@ -37,6 +37,8 @@ pub struct NodeConfig {
     /// Whose place this node takes in its cluster.
     pub slot_name: String,
     pub start: Start,
+    /// It joins as an observer. Invariant: then `start` is not [`Start::Init`].
+    pub observer: bool,
     pub placement: PlacementRequest,
     /// Absolute path of the configuration file.
     pub config_file: Option<PathBuf>,
@@ -84,6 +86,8 @@ pub enum ConfigError {
     Conflict(#[from] Conflict),
     #[error("--init and --join exclude each other: --init makes a new cluster")]
     InitAndJoin,
+    #[error("--init and --observer exclude each other: a cluster begins with a voter")]
+    InitAndObserver,
     #[error("--name must not be longer than {SLOT_NAME_BYTES_MAX} bytes")]
     NameTooLong,
     #[error("--join names only this node itself ({0}); name another node of the cluster")]
@@ -145,13 +149,19 @@ impl NodeConfig {
         if slot_name.len() > SLOT_NAME_BYTES_MAX {
             return Err(ConfigError::NameTooLong);
         }
+        let start = start(&settings, &client_address)?;
+        let observer = settings.boolean("observer");
+        if observer && start == Start::Init {
+            return Err(ConfigError::InitAndObserver);
+        }
         let log_file = Some(settings.text("logfile")).filter(|path| !path.is_empty());
         Ok(Self {
             bind,
             port,
             cluster_port,
             tcp_backlog: narrow(&settings, "tcp-backlog"),
-            start: start(&settings, &client_address)?,
+            start,
+            observer,
             client_address,
             peer_address,
             slot_name,

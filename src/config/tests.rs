@@ -311,6 +311,7 @@ fn a_node_needs_no_option() {
     assert_eq!(config.peer_address, "127.0.0.1:15001");
     assert_eq!(config.slot_name, "127.0.0.1:5001");
     assert_eq!(config.start, Start::Uninitialised);
+    assert!(!config.observer);
     assert_eq!(config.placement, PlacementRequest::default());
     assert_eq!(config.tcp_backlog, 511);
     let tunables = config.settings.tunables();
@@ -345,6 +346,7 @@ fn options_reach_the_node() {
     assert_eq!(config.placement, placement);
     assert_eq!(node("node --port 7000 --bind ::1").client_address, "[::1]:7000");
     assert_eq!(node("node --init").start, Start::Init);
+    assert!(node("node --join a:1 --observer").observer);
     assert_eq!(node("node --raft.addr h:5").client_address, "h:5");
     assert_eq!(node("node --layout split").placement.style, LayoutStyle::Split);
 }
@@ -371,6 +373,7 @@ fn every_option_of_the_table_can_be_given() {
 fn options_that_exclude_each_other_are_refused() {
     for (line, expected) in [
         ("node --init --join a:1", "--init and --join exclude each other"),
+        ("node --init --observer", "--init and --observer exclude each other"),
         ("node --join 127.0.0.1:5001", "--join names only this node itself"),
         ("node --port 60000", "choose one by --cluster-port"),
         ("node --cluster-port 5001", "--port and --cluster-port are both 5001"),
@@ -400,6 +403,7 @@ fn wrong_options_are_refused_in_one_line_that_helps() {
         ("nod", "unrecognized subcommand 'nod'"),
         ("local --nodes 0", "invalid value '0'"),
         ("local --init", "unexpected argument '--init' found"),
+        ("local --observer", "unexpected argument '--observer' found"),
         ("local --maxclients 0", "--maxclients '0'"),
         ("local --port 65535", "--cluster-port"),
     ] {

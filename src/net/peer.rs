@@ -37,7 +37,7 @@ use super::frame::{
 use super::ring::{Connection, Ring};
 use crate::limits::{
     GREETINGS_MAX, HANDSHAKE_MS_MAX, LEAVING_MS, OLDER_DIALS_MS, PEER_QUEUE_BYTES_MAX,
-    SNAPSHOT_LINK_IDLE_MS, SNAPSHOT_QUEUE_BYTES_MAX,
+    SNAPSHOT_LINK_IDLE_MS, SNAPSHOT_QUEUE_BYTES_MAX, UNNAMED_PEERS_MAX,
 };
 use crate::raft::message::Message;
 use crate::raft::types::{Boot, ClusterId, Configuration, Member, MemberId, Millis};
@@ -197,7 +197,9 @@ impl Links {
         self.take_lookups();
         self.end_overdue(ring);
         self.part_with_leaving(ring);
-        for peer in self.peers.iter_mut().filter(|peer| peer.leaving_since_ms.is_none()) {
+        self.peers.retain(|peer| !peer.is_stranger() || peer.is_linked());
+        let is_dialled = |peer: &&mut Peer| peer.leaving_since_ms.is_none() && !peer.is_stranger();
+        for peer in self.peers.iter_mut().filter(is_dialled) {
             // A former life of this node's slot had its address: nobody else answers there.
             if peer.consensus.route.address() == self.identity.peer_address {
                 continue;
@@ -442,7 +444,14 @@ impl Links {
 
     /// Whether a hello leads to a link: the position of the member that it comes from.
     fn admit(&mut self, hello: &Hello) -> Result<usize, Refusal> {
-        let position = check(&self.identity, &self.peers, &self.committed, hello)?;
+        let position = match check(&self.identity, &self.peers, &self.committed, hello) {
+            Err(refusal) if refusal.kind == RefusalKind::Unknown && self.may_be_new(hello) => {
+                // Its address comes with the log; until then nobody here dials it.
+                self.peers.push(Peer::new(MemberId(hello.member), "", self.now_ms));
+                self.peers.len() - 1
+            }
+            checked => checked?,
+        };
         let peer = &mut self.peers[position];
         // Of two that dial each other at once the newer goes on.
         let own = peer.link_mut(hello.purpose);
@@ -451,6 +460,20 @@ impl Links {
             return Err(refusal(RefusalKind::Crossed, reason));
         }
         Ok(position)
+    }
+
+    /// Whether a dialler that the log does not name may be a member that it has yet to name.
+    ///
+    /// One that was cut off while all its peers were replaced knows none of those that dial it: if
+    /// it refused them, it would never hear of its cluster again. Consensus takes no harm from a
+    /// member of the future.
+    fn may_be_new(&self, hello: &Hello) -> bool {
+        let id = MemberId(hello.member);
+        let strangers = self.peers.iter().filter(|peer| peer.is_stranger()).count();
+        id > self.identity.member
+            && self.committed.is_future(id)
+            && self.peers.iter().all(|peer| peer.id != id)
+            && strangers < UNNAMED_PEERS_MAX
     }
 
     fn accept(
@@ -706,6 +729,15 @@ impl Peer {
                 link.route = Route::new(&member.peer_address);
             }
         }
+    }
+
+    /// Whether it has dialled and nobody has told of it yet.
+    fn is_stranger(&self) -> bool {
+        self.known.is_none() && self.consensus.route.address().is_empty()
+    }
+
+    fn is_linked(&self) -> bool {
+        self.links().into_iter().any(|link| link.connection().is_some())
     }
 
     fn links(&self) -> [&Link; 2] {

@@ -42,10 +42,9 @@ pub enum Refusal {
 /// Starts a command that changes the cluster.
 pub fn start(raft: &mut Raft, command: AdminCommand) -> Result<Started, Refusal> {
     match command {
-        AdminCommand::Admit { slot, boot, client_address, peer_address } => {
-            let index = raft
-                .admit(slot, boot, client_address, peer_address)
-                .map_err(Refusal::Membership)?;
+        AdminCommand::Admit(applicant) => {
+            let boot = applicant.boot;
+            let index = raft.admit(applicant).map_err(Refusal::Membership)?;
             Ok(Started::Configuration(index, Awaited::Admitted { boot }))
         }
         AdminCommand::Remove { id } => {
@@ -204,12 +203,19 @@ impl Refusal {
     }
 }
 
+/// The code of the refusal to admit a second process of a slot. The text ends with the milliseconds
+/// after which the first would no longer count as alive.
+pub const SLOT_ALIVE: &str = "SLOTALIVE";
+
 fn membership_text(error: &MembershipError) -> String {
     match error {
         MembershipError::ChangeInProgress => "ERR one voting change only".to_owned(),
         MembershipError::UnknownMember => "ERR node id does not exist".to_owned(),
         MembershipError::NoEntryOfOwnTerm => "ERR try again".to_owned(),
         MembershipError::TransferInProgress => "ERR leader transfer is in progress".to_owned(),
+        MembershipError::SlotAlive { free_in_ms, .. } => {
+            format!("{SLOT_ALIVE} {error}; ask again in {free_in_ms} ms")
+        }
         error => format!("ERR {error}"),
     }
 }
@@ -241,6 +247,7 @@ mod tests {
             boot: Boot::from(id),
             client_address: format!("10.0.0.{id}:5001"),
             peer_address: format!("10.0.0.{id}:15001"),
+            observer: false,
         }
     }
 

@@ -22,7 +22,7 @@ use crate::raft::{self, Committed, Now, Output, ProgressState, Raft, RoleKind};
 use crate::snapshot::SnapshotError;
 
 use super::admin::{Admin, Answers, Awaited, Started, start};
-use super::join::{self, JoinPlan};
+use super::join::{self, JoinPlan, JoinRequest};
 use super::mailbox::{
     AdminCommand, Admission, JoinError, Mailbox, ReportRequest, Run, SnapshotProgress, ToApply,
     ToNet, ToRaft,
@@ -128,6 +128,7 @@ impl RaftRole {
             boot: self.shared.boot,
             client_address: self.shared.client_address.clone(),
             peer_address: self.shared.peer_address.clone(),
+            observer: false,
         };
         let raft = Raft::bootstrap(self.settings.raft.clone(), member, self.now);
         self.enter(cluster, MemberId(1), raft);
@@ -138,7 +139,13 @@ impl RaftRole {
     /// [`ToRaft::Joined`].
     pub fn join(&mut self, addresses: Vec<String>, plan: JoinPlan) {
         self.shared.set_state(NodeState::Joining);
-        join::start(addresses, plan, Arc::clone(&self.shared), self.own_mailbox.clone());
+        let request = JoinRequest {
+            addresses,
+            plan,
+            // The nodes of a cluster have one password.
+            password: self.live.requirepass.clone(),
+        };
+        join::start(request, Arc::clone(&self.shared), self.own_mailbox.clone());
     }
 
     fn enter(&mut self, cluster: ClusterId, member: MemberId, raft: Raft) {
@@ -212,6 +219,7 @@ impl RaftRole {
             self.hand_over();
         }
         self.give_up_stalled(ring);
+        self.serve_if_caught_up();
     }
 
     fn drain_inbox(&mut self, ring: &mut Ring) -> bool {
@@ -351,7 +359,7 @@ impl RaftRole {
         }
     }
 
-    /// The configuration at `index` is committed: it may make this node serve or cease to.
+    /// A configuration was committed at or before `index`: it may make this node serve or cease to.
     fn follow_membership(&mut self, index: Index, configuration: &Configuration) {
         let Some(member) = &mut self.member else { return };
         member.links.set_committed_members(configuration);
@@ -364,6 +372,19 @@ impl RaftRole {
         } else if configuration.member(id).is_none() && index >= Index(id.0) {
             // Earlier ones, which a node meets while it catches up, could not name it.
             self.shared.set_state(NodeState::Removed);
+        }
+    }
+
+    /// An observer serves once it has applied what was committed when a leader first spoke to it:
+    /// before, its clients would wait for as long as that takes.
+    fn serve_if_caught_up(&self) {
+        let Some(member) = &self.member else { return };
+        if self.shared.observer && self.shared.state() == NodeState::Joining {
+            let applied = Index(self.shared.applied_index.load(Ordering::Acquire));
+            let is_caught_up = member.raft.told_commit_index().is_some_and(|told| applied >= told);
+            if is_caught_up && member.raft.may_serve() {
+                self.shared.set_state(NodeState::Up);
+            }
         }
     }
 
@@ -506,6 +527,9 @@ impl RaftRole {
                 if self.shared.state() == NodeState::Joining {
                     return self.answers.error(admin, "ERR Already cluster member");
                 }
+                if self.shared.observer {
+                    return self.answers.error(admin, "ERR An observer cannot create a cluster");
+                }
                 let cluster = cluster.unwrap_or_else(random_id);
                 self.bootstrap(cluster);
                 self.answers.await_configuration(admin, Index(1), Awaited::Created);
@@ -533,6 +557,12 @@ impl RaftRole {
             (command, Some(member)) => match start(&mut member.raft, command) {
                 Ok(Started::Configuration(index, awaited)) => {
                     self.answers.await_configuration(admin, index, awaited);
+                    // A process that asks again may have been admitted long ago.
+                    if index <= member.raft.commit_index() {
+                        let cluster = member.links.identity().cluster;
+                        let configuration = Arc::clone(member.raft.configuration());
+                        self.answers.configuration_committed(index, &configuration, cluster);
+                    }
                 }
                 Ok(Started::Transfer) => self.answers.await_transfer(admin),
                 Ok(Started::Done) => self.answers.ok(admin),

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use crate::engine::batch::Batch;
 use crate::engine::reply::Protocol;
 use crate::net::ring::{Connection, Doorbell};
-use crate::raft::types::{Boot, ClusterId, Index, MemberId, Millis, Payload, Stream, Ticket};
+use crate::raft::types::{Applicant, ClusterId, Index, MemberId, Millis, Payload, Stream, Ticket};
 use crate::raft::{Committed, GivenUp, ReadReady};
 use crate::snapshot::SnapshotError;
 
@@ -131,7 +131,7 @@ pub enum AdminCommand {
     /// RAFT.CLUSTER JOIN address...
     Join { addresses: Vec<String> },
     /// RAFT.NODE ADD as a joining process sends it.
-    Admit { slot: String, boot: Boot, client_address: String, peer_address: String },
+    Admit(Applicant),
     /// RAFT.NODE REMOVE id
     Remove { id: MemberId },
     /// RAFT.TRANSFER_LEADER `[id]`

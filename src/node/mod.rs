@@ -173,16 +173,16 @@ impl Post {
 
 impl Plan {
     fn new(config: &NodeConfig, layout: Layout) -> Self {
-        let shared = Arc::new(Shared::new(
+        let shared = Shared::new(
             config.slot_name.clone(),
             random_id(),
             config.client_address.clone(),
             config.peer_address.clone(),
             config.port,
             layout.to_string(),
-        ));
+        );
         Self {
-            shared,
+            shared: Arc::new(shared.observing(config.observer)),
             settings: Arc::new(SharedSettings::new(config.settings.clone())),
             start: config.start.clone(),
             clock: Clock::start(),

@@ -1,9 +1,10 @@
 //! RAFT.WAIT_READY: whether this node is so far that another one may be restarted, and who waits
 //! for that.
 //!
-//! Ready is a voter of a configuration that is committed and not joint, that knows a leader, has a
-//! link to every other voter, and has applied all that was committed when it was asked. The last is
-//! found out by a read index, so it holds for what any node had acknowledged by then.
+//! Ready is a voter, or an observer, of a configuration that is committed and not joint, that knows
+//! a leader, has a link to every other voter, and has applied all that was committed when it was
+//! asked. The last is found out by a read index, so it holds for what any node had acknowledged by
+//! then.
 
 use thiserror::Error;
 
@@ -37,7 +38,8 @@ pub enum Obstacle {
 /// What keeps a member from being ready, as far as it can tell without asking the leader.
 pub fn obstacle(status: &Status, links: &[PeerReport]) -> Option<Obstacle> {
     let configuration = &status.configuration;
-    if !configuration.voters.contains(&status.id) {
+    let is_observer = configuration.member(status.id).is_some_and(|member| member.observer);
+    if !configuration.is_voter(status.id) && !is_observer {
         return Some(Obstacle::NotVoter);
     }
     if configuration.is_joint() || status.configuration_index > status.commit_index {

@@ -4,6 +4,7 @@
 use std::fs::File;
 use std::io::Read;
 use std::sync::atomic::{AtomicU8, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
 
 use crate::raft::types::Boot;
@@ -12,6 +13,8 @@ pub struct Shared {
     /// The stable name whose place in the cluster this process takes.
     pub slot: String,
     pub boot: Boot,
+    /// It takes part in its cluster as an observer.
+    pub observer: bool,
     /// `host:port` as clients and peers reach this node.
     pub client_address: String,
     pub peer_address: String,
@@ -20,6 +23,9 @@ pub struct Shared {
     pub layout: String,
     pub started: Instant,
     state: AtomicU8,
+    /// Why the cluster does not admit this process yet. Written by the thread that joins, read for
+    /// INFO.
+    join_refusal: Mutex<String>,
     /// Published by apply, read by raft.
     pub applied_index: AtomicU64,
     /// The earliest deadline of any key, since the Unix epoch; `u64::MAX` for none. Published by
@@ -115,17 +121,34 @@ impl Shared {
         Self {
             slot,
             boot,
+            observer: false,
             client_address,
             peer_address,
             port,
             layout,
             started: Instant::now(),
             state: AtomicU8::new(0),
+            join_refusal: Mutex::default(),
             applied_index: AtomicU64::new(0),
             next_deadline_ms: AtomicU64::new(u64::MAX),
             next_client_id: AtomicU64::new(1),
             clients: ClientCounters::default(),
         }
+    }
+
+    /// Makes it an observer, or not.
+    pub fn observing(mut self, observer: bool) -> Self {
+        self.observer = observer;
+        self
+    }
+
+    /// Why the cluster does not admit this process yet; empty when it does, or does not answer.
+    pub fn join_refusal(&self) -> String {
+        self.join_refusal.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    pub fn set_join_refusal(&self, reason: &str) {
+        *self.join_refusal.lock().unwrap_or_else(PoisonError::into_inner) = reason.to_owned();
     }
 
     pub fn state(&self) -> NodeState {

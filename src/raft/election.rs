@@ -42,9 +42,7 @@ impl Raft {
     /// Dissertation 4.2.2: while the entry that removes it is not committed, a voter still
     /// campaigns, though it does not count itself: its log may be the only one that can win.
     fn may_campaign(&self) -> bool {
-        let committed = self.configurations.partition_point(|(at, _)| *at <= self.commit_index);
-        let possible = &self.configurations[committed.saturating_sub(1)..];
-        possible.iter().any(|(_, configuration)| configuration.is_voter(self.id))
+        self.possible_configurations().any(|configuration| configuration.is_voter(self.id))
     }
 
     pub(super) fn reset_election_deadline(&mut self) {
@@ -172,7 +170,7 @@ impl Raft {
         last_index: Index,
         last_term: Term,
     ) {
-        if term > self.term && self.is_leader_live() {
+        if term > self.term && self.is_leader_live() || self.configuration().is_observer(self.id) {
             return;
         }
         let granted = term > self.term && self.is_up_to_date(last_index, last_term);
@@ -197,6 +195,10 @@ impl Raft {
     }
 
     pub(super) fn on_vote_request(&mut self, from: MemberId, last_index: Index, last_term: Term) {
+        // No configuration counts it, so a candidate that asks is mistaken.
+        if self.configuration().is_observer(self.id) {
+            return;
+        }
         // Raft 5.2: one vote per term, first come, first served; the same answer when asked again.
         let free = match self.voted_for {
             Some(id) => id == from,

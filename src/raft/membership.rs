@@ -12,7 +12,7 @@ use super::message::Body;
 use super::progress::{CatchUp, Progress, ProgressState};
 use super::quorum::is_majority;
 use super::role::Role;
-use super::types::{Boot, Configuration, EntryBody, Index, Member, MemberId};
+use super::types::{Applicant, Configuration, EntryBody, Index, Member, MemberId, Millis};
 
 /// Members of a configuration, so that it fits into any message.
 const MEMBERS_MAX: usize = 64;
@@ -29,8 +29,13 @@ pub enum MembershipError {
     NoEntryOfOwnTerm,
     #[error("no such member")]
     UnknownMember,
+    /// It counts as alive for so long still, and for longer if it is heard again.
     #[error("member {member} of this slot is alive")]
-    SlotAlive { member: MemberId },
+    SlotAlive { member: MemberId, free_in_ms: Millis },
+    #[error("this slot is an observer's: remove member {member} first")]
+    ObserverSlot { member: MemberId },
+    #[error("this slot is a voter's: remove member {member} first")]
+    VoterSlot { member: MemberId },
     #[error("the last voter cannot be removed")]
     LastVoter,
     #[error("the voters that would remain have no majority that answers")]
@@ -40,35 +45,38 @@ pub enum MembershipError {
 }
 
 impl Raft {
-    /// Adds the process `boot` as a learner in `slot`. The index returned is its member id as soon
-    /// as the entry is committed, and not before: until then it may still go to somebody else.
+    /// Adds a process as a learner. The index returned is its member id as soon as the entry is
+    /// committed, and not before: until then it may still go to somebody else.
     ///
     /// Asked again for the same boot, it gives the same answer.
-    pub fn admit(
-        &mut self,
-        slot: String,
-        boot: Boot,
-        client_address: String,
-        peer_address: String,
-    ) -> Result<Index, MembershipError> {
+    pub fn admit(&mut self, applicant: Applicant) -> Result<Index, MembershipError> {
         if !self.is_leader() {
             return Err(MembershipError::NotLeader { leader: self.leader_id() });
         }
-        if let Some(known) = self.configuration().members.iter().find(|m| m.boot == boot) {
+        if let Some(known) = self.configuration().members.iter().find(|m| m.boot == applicant.boot)
+        {
             return Ok(Index(known.id.0));
         }
         self.check_change()?;
         let active = self.configuration();
-        let alive = active.members.iter().find(|m| m.slot == slot && self.is_alive(m.id));
-        if let Some(member) = alive {
-            return Err(MembershipError::SlotAlive { member: member.id });
+        for member in active.members.iter().filter(|m| m.slot == applicant.slot) {
+            if let Some(free_in_ms) = self.alive_for_ms(member.id) {
+                return Err(MembershipError::SlotAlive { member: member.id, free_in_ms });
+            }
+            // Somebody counts on the slot to hold what it holds: only a removal, which is asked
+            // for, makes a voter's slot an observer's or the other way round.
+            let member_id = member.id;
+            match (member.observer, applicant.observer) {
+                (true, false) => return Err(MembershipError::ObserverSlot { member: member_id }),
+                (false, true) => return Err(MembershipError::VoterSlot { member: member_id }),
+                _ => {}
+            }
         }
         let mut next = Configuration::clone(active);
         // An older life of the slot that is still a learner was never counted: it just goes. One
         // that is a voter goes in the joint change that promotes its successor.
-        let stale =
-            next.members.iter().filter(|m| m.slot == slot && next.is_learner(m.id)).map(|m| m.id);
-        let stale: Vec<MemberId> = stale.collect();
+        let is_stale = |m: &&Member| m.slot == applicant.slot && next.is_learner(m.id);
+        let stale: Vec<MemberId> = next.members.iter().filter(is_stale).map(|m| m.id).collect();
         next.learners.retain(|id| !stale.contains(id));
         next.members.retain(|m| !stale.contains(&m.id));
         if next.members.len() >= MEMBERS_MAX {
@@ -77,7 +85,7 @@ impl Raft {
         let id = MemberId(self.log.last_index().0 + 1);
         next.learners.push(id);
         // Ids grow, so the members stay sorted.
-        next.members.push(Member { id, slot, boot, client_address, peer_address });
+        next.members.push(applicant.admitted(id));
         Ok(self.append(EntryBody::Configuration(Arc::new(next))))
     }
 
@@ -127,20 +135,23 @@ impl Raft {
         matches!(&self.role, Role::Leader(leader) if leader.noop_index <= self.commit_index)
     }
 
-    /// Whether `id` must be taken for a running process: it was heard within twice the longest
-    /// election timeout, or this leader has not been in office for long enough to tell.
-    fn is_alive(&self, id: MemberId) -> bool {
-        let Role::Leader(leader) = &self.role else { return false };
+    /// For how long yet `id` must be taken for a running process: it was heard within twice the
+    /// longest election timeout, or this leader has not been in office for long enough to tell.
+    /// `None`: it need not be.
+    fn alive_for_ms(&self, id: MemberId) -> Option<Millis> {
+        let Role::Leader(leader) = &self.role else { return None };
         let now = self.now.monotonic_ms;
         let timeout = self.config.election_timeout_ms;
+        let longest = 2 * timeout;
         if id == self.id {
-            return true;
+            return Some(2 * longest);
         }
-        let Some(peer) = leader.peers.iter().find(|peer| peer.id == id) else { return false };
-        match peer.last_heard_ms {
-            Some(heard_ms) => now < heard_ms + 4 * timeout,
-            None => now < leader.elected_ms + timeout,
-        }
+        let peer = leader.peers.iter().find(|peer| peer.id == id)?;
+        let until = match peer.last_heard_ms {
+            Some(heard_ms) => heard_ms + 2 * longest,
+            None => leader.elected_ms + timeout,
+        };
+        until.checked_sub(now).filter(|left| *left > 0)
     }
 
     /// Whether a majority of `voters` was heard within an election timeout.
@@ -177,7 +188,7 @@ impl Raft {
     pub(super) fn on_peer_advanced(&mut self, id: MemberId) {
         if self.transfer.is_some() {
             self.urge_transfer();
-        } else if self.configuration().is_learner(id) {
+        } else if self.configuration().is_learner(id) && !self.configuration().is_observer(id) {
             self.consider_promotion(id);
         }
     }
@@ -190,12 +201,15 @@ impl Raft {
         let timeout = self.config.election_timeout_ms;
         let goal = self.commit_index;
         let Some(peer) = self.peer_mut(id) else { return };
-        let round = *peer.catch_up.get_or_insert(CatchUp { goal, started_ms: now });
+        let begin = CatchUp { goal, started_ms: now, slow_rounds: 0 };
+        let round = *peer.catch_up.get_or_insert(begin);
         if peer.match_index < round.goal {
             return;
         }
-        peer.catch_up = Some(CatchUp { goal, started_ms: now });
-        if now - round.started_ms < timeout {
+        let is_slow = now - round.started_ms >= timeout;
+        let slow_rounds = round.slow_rounds + u64::from(is_slow);
+        peer.catch_up = Some(CatchUp { slow_rounds, ..begin });
+        if !is_slow {
             self.promote(id);
         }
     }

@@ -34,6 +34,14 @@
 //! campaigns only while a configuration of its log that may still count, the last committed one or
 //! a later one, names its own id as a voter, which no configuration from before its promotion can.
 //!
+//! # Who serves
+//! Voters and observers have clients; a process that joins, and a learner that is to become a
+//! voter, have none: what is submitted to one is given up at once, and a leader takes nothing from
+//! it. An observer is a learner for good. It is never promoted and never counted, so it may be slow
+//! or away without anybody waiting for it; its reads ask the leader for a read index and its
+//! batches are numbered as everybody's are. A slot is a voter's or an observer's until its member
+//! is removed.
+//!
 //! # Where it deviates from the dissertation
 //! - Nothing is stable. Crash-stop needs no stable storage, since no server comes back.
 //! - A configuration counts from its entry on, as in the dissertation, but every change of the
@@ -150,6 +158,8 @@ pub struct Raft {
     unacknowledged: Option<replication::Acknowledgement>,
     /// Streams whose origin is to be told what is expected of it, once per pass.
     expected_owed: Vec<(MemberId, Stream)>,
+    /// The commit index that this member was told first: up to there it had to catch up.
+    told_commit_index: Option<Index>,
     /// Something happened since the last output.
     dirty: bool,
     out: Output,
@@ -206,6 +216,7 @@ impl Raft {
             transfer: None,
             unacknowledged: None,
             expected_owed: Vec::new(),
+            told_commit_index: None,
             dirty: false,
             out: Output::default(),
             config,
@@ -259,6 +270,7 @@ impl Raft {
             Body::VoteResponse { granted } => self.on_vote_response(from, granted),
             Body::AppendRequest { prev_index, prev_term, commit_index, round, entries } => {
                 if self.on_leader_contact(from) {
+                    self.note_told(commit_index);
                     let previous = (prev_index, prev_term);
                     self.on_append_request(from, previous, commit_index, round, entries);
                 }
@@ -283,8 +295,10 @@ impl Raft {
                 }
             }
             Body::TimeoutNow => self.on_timeout_now(from),
-            Body::SnapshotOffer { .. } => {
-                self.on_leader_contact(from);
+            Body::SnapshotOffer { last_index, .. } => {
+                if self.on_leader_contact(from) {
+                    self.note_told(last_index);
+                }
             }
             Body::SnapshotInstalled { last_index } => self.on_snapshot_installed(from, last_index),
         }
@@ -322,15 +336,44 @@ impl Raft {
     }
 
     /// A batch of this node's clients, to be appended after those submitted before on `stream`.
+    /// Given up at once by a member that [may not serve](Self::may_serve).
     pub fn submit(&mut self, stream: Stream, ticket: Ticket, payload: Payload) {
         self.dirty = true;
+        if !self.may_serve() {
+            return self.refuse(stream, ticket);
+        }
         self.origin.submit(stream, ticket, payload, self.now.monotonic_ms);
     }
 
-    /// Asks for a read index that covers every write acknowledged before this call.
+    /// Asks for a read index that covers every write acknowledged before this call. Given up at
+    /// once by a member that [may not serve](Self::may_serve).
     pub fn submit_read(&mut self, stream: Stream, ticket: Ticket) {
         self.dirty = true;
+        if !self.may_serve() {
+            return self.refuse(stream, ticket);
+        }
         self.own_reads.submit(stream, ticket, self.now.monotonic_ms);
+    }
+
+    fn refuse(&mut self, stream: Stream, ticket: Ticket) {
+        let reason = GiveUpReason::NeverSent;
+        self.out.given_up.push(GivenUp { stream, ticket, reason });
+    }
+
+    /// Whether this member may have clients: as far as it knows, it is a voter or an observer. One
+    /// that joins, and a learner that is to become a voter, may not; nor one that was removed.
+    pub fn may_serve(&self) -> bool {
+        self.possible_configurations().any(|configuration| configuration.may_serve(self.id))
+    }
+
+    /// The commit index that a leader told this member first. Behind it, it is still catching up.
+    /// `None`: it has heard no leader yet.
+    pub fn told_commit_index(&self) -> Option<Index> {
+        self.told_commit_index
+    }
+
+    fn note_told(&mut self, commit_index: Index) {
+        self.told_commit_index.get_or_insert(commit_index);
     }
 
     /// Appends an entry that does nothing but move the clock on. Does nothing unless this leads.
@@ -400,6 +443,13 @@ impl Raft {
     /// The index of the entry that made the active configuration.
     fn configuration_index(&self) -> Index {
         self.active().0
+    }
+
+    /// The configurations that may count: the last committed one and all later ones.
+    fn possible_configurations(&self) -> impl Iterator<Item = &Configuration> {
+        let committed = self.configurations.partition_point(|(at, _)| *at <= self.commit_index);
+        let possible = &self.configurations[committed.saturating_sub(1)..];
+        possible.iter().map(|(_, configuration)| &**configuration)
     }
 
     fn is_configuration_committed(&self) -> bool {

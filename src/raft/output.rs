@@ -137,6 +137,9 @@ impl Raft {
     }
 
     pub(super) fn on_read_index_request(&mut self, from: MemberId, id: u64) {
+        if !self.configuration().may_serve(from) {
+            return;
+        }
         let commit_index = self.commit_index;
         let Role::Leader(leader) = &mut self.role else { return };
         let Some(peer) = leader.peers.iter_mut().find(|peer| peer.id == from) else { return };

@@ -24,6 +24,8 @@ pub(crate) struct CatchUp {
     /// Commit index when the round began.
     pub(crate) goal: Index,
     pub(crate) started_ms: Millis,
+    /// Rounds that took too long to end in a promotion.
+    pub(crate) slow_rounds: u64,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]

@@ -213,7 +213,7 @@ impl Raft {
         seq: Seq,
         payload: Payload,
     ) {
-        if !self.accepts_proposals() || self.configuration().member(from).is_none() {
+        if !self.accepts_proposals() || !self.configuration().may_serve(from) {
             return;
         }
         let last = self.watermarks.get(from, stream);

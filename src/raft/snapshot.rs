@@ -48,12 +48,21 @@ impl Raft {
     }
 
     /// Goes on from a snapshot that the caller has received whole. False, and nothing changes, when
-    /// this member has been handed out as much by now: then the caller must not load it.
+    /// this member has committed as much by now, or when the snapshot is none that a leader can
+    /// have: then the caller must not load it.
     #[must_use]
     pub fn install_snapshot(&mut self, state: SnapshotState) -> bool {
         let SnapshotState { last_index, last_term, last_at_ms, configuration, watermarks } = state;
-        if last_index <= self.handed_out_index || self.is_leader() {
+        if last_index <= self.commit_index || self.is_leader() {
             return false;
+        }
+        if last_index.0 >= NUMBER_MAX || last_term.0 >= NUMBER_MAX {
+            return false;
+        }
+        // There was a leader of its term, so what this member may yet say in an earlier one is
+        // over; and the log that it goes on with must not be ahead of its own term.
+        if last_term > self.term {
+            self.become_follower(last_term, None);
         }
         let sane = watermarks.into_iter().filter(|mark| mark.seq.0 < NUMBER_MAX);
         let base = Watermarks::new(sane.collect());
@@ -72,7 +81,7 @@ impl Raft {
         }
         self.origin.skip_to(self.id, &base, &mut self.out.given_up);
         self.watermarks_base = base;
-        self.commit_index = self.commit_index.max(last_index);
+        self.commit_index = last_index;
         self.handed_out_index = last_index;
         self.out.configuration = Some(Arc::clone(self.configuration()));
         self.dirty = true;

@@ -41,6 +41,8 @@ pub struct PeerStatus {
     pub last_heard_ms: Option<Millis>,
     pub inflight_messages: usize,
     pub inflight_bytes: usize,
+    /// Of a learner: how many rounds of catching up took too long for it to be promoted.
+    pub slow_rounds: u64,
 }
 
 impl Raft {
@@ -81,6 +83,7 @@ impl PeerStatus {
             last_heard_ms: peer.last_heard_ms,
             inflight_messages: peer.inflight_messages(),
             inflight_bytes: peer.inflight_bytes(),
+            slow_rounds: peer.catch_up.map_or(0, |round| round.slow_rounds),
         }
     }
 }

@@ -191,6 +191,30 @@ pub struct Member {
     pub client_address: String,
     /// `host:port` where its peers connect.
     pub peer_address: String,
+    /// It serves clients as the voters do, but is a learner for good: never promoted nor counted.
+    pub observer: bool,
+}
+
+/// A process that asks to be admitted.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Applicant {
+    /// The stable name whose place it takes.
+    pub slot: String,
+    pub boot: Boot,
+    /// `host:port` where its clients connect.
+    pub client_address: String,
+    /// `host:port` where its peers connect.
+    pub peer_address: String,
+    /// Whether it is to remain a learner.
+    pub observer: bool,
+}
+
+impl Applicant {
+    /// What it becomes when it is admitted by the entry at `id`.
+    pub fn admitted(self, id: MemberId) -> Member {
+        let Self { slot, boot, client_address, peer_address, observer } = self;
+        Member { id, slot, boot, client_address, peer_address, observer }
+    }
 }
 
 impl Member {
@@ -211,6 +235,15 @@ impl Configuration {
 
     pub fn is_learner(&self, id: MemberId) -> bool {
         self.learners.contains(&id)
+    }
+
+    pub fn is_observer(&self, id: MemberId) -> bool {
+        self.member(id).is_some_and(|member| member.observer)
+    }
+
+    /// Whether `id` may have clients: a learner that is to become a voter has none yet.
+    pub fn may_serve(&self, id: MemberId) -> bool {
+        self.is_voter(id) || self.is_observer(id)
     }
 
     pub fn member(&self, id: MemberId) -> Option<&Member> {

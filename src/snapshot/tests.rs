@@ -281,6 +281,7 @@ fn the_state_of_consensus_comes_back() {
         boot: u128::from(id) << 100,
         client_address: "127.0.0.1:5001".to_owned(),
         peer_address: "127.0.0.1:15001".to_owned(),
+        observer: id == 9,
     };
     let state = SnapshotState {
         last_index: Index(77),

@@ -17,6 +17,7 @@ mod limits;
 mod links;
 mod local;
 mod membership;
+mod observer;
 mod process;
 mod protocol;
 mod replication;

@@ -5,6 +5,7 @@
 //! figure 3) or as the clients were promised.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::hash::{DefaultHasher, Hash, Hasher};
 
 use mayfly::raft::types::{Entry, EntryBody, Index, MemberId, Seq, Stream, Term};
 use mayfly::raft::{Raft, ReadReady};
@@ -17,6 +18,8 @@ pub struct Checker {
     seen: BTreeMap<(Index, Term), (Entry, Term)>,
     /// What was committed, from entry 1 on.
     committed: Vec<Entry>,
+    /// The state after each of them.
+    digests: Vec<u64>,
     /// Exactly once: the last committed number of each stream, and every payload.
     last_seq: BTreeMap<(MemberId, Stream), Seq>,
     payloads: BTreeSet<Vec<u8>>,
@@ -49,6 +52,15 @@ pub struct Watched {
     checked: Vec<Term>,
     /// The last entry handed out or loaded with a snapshot.
     pub applied: Index,
+    /// Stands for the state that these entries have made; a snapshot carries it.
+    pub digest: u64,
+}
+
+/// The state after `entry`.
+fn digest(before: u64, entry: &Entry) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    (before, entry).hash(&mut hasher);
+    hasher.finish()
 }
 
 impl Checker {
@@ -133,11 +145,14 @@ impl Checker {
     pub fn on_committed(&mut self, watched: &mut Watched, entry: &Entry) {
         assert_eq!(entry.index, watched.applied.next(), "handed out in order, without a gap");
         watched.applied = entry.index;
+        watched.digest = digest(watched.digest, entry);
         let at = entry.index.0 as usize - 1;
         if let Some(known) = self.committed.get(at) {
             assert_eq!(known, entry, "two entries committed at {}", entry.index);
+            assert_eq!(self.digests[at], watched.digest, "states differ at {}", entry.index);
             return;
         }
+        self.digests.push(watched.digest);
         assert_eq!(at, self.committed.len());
         if let Some(before) = self.committed.last() {
             assert!(before.at_ms <= entry.at_ms, "the clock of the log went back");

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
 
 use mayfly::raft::message::Message;
 use mayfly::raft::types::{
-    Boot, Configuration, EntryBody, Index, Member, MemberId, Millis, Payload, Stream, Ticket,
+    Applicant, Boot, Configuration, EntryBody, Index, MemberId, Millis, Payload, Stream, Ticket,
 };
 use mayfly::raft::{Config, GiveUpReason, Now, Output, Raft, SnapshotState};
 use rkyv::util::AlignedVec;
@@ -17,6 +17,8 @@ use crate::rng::Rng;
 pub const ELECTION_TIMEOUT_MS: Millis = 100;
 const HEARTBEAT_MS: Millis = 20;
 const NO_LEADER_TIMEOUT_MS: Millis = 700;
+/// What a member said may arrive so long after its death: the slowest straggler, delivered twice.
+const LAST_WORDS_MS: Millis = 1_000;
 /// Batches and reads that the clients of one member wait for.
 const OUTSTANDING_MAX: usize = 24;
 
@@ -29,6 +31,11 @@ pub struct Faults {
     /// Per millisecond.
     pub partition: u64,
     pub crash: u64,
+    /// Per millisecond while the members change: who leads, who is new or anybody else dies, or
+    /// somebody who waits for his admission.
+    pub crash_in_change: u64,
+    /// Per millisecond: a second process of a slot asks for admission.
+    pub rival: u64,
     pub transfer: u64,
     pub compact: u64,
     pub campaign: u64,
@@ -40,6 +47,7 @@ pub struct Node {
     pub raft: Raft,
     pub slot: usize,
     pub alive: bool,
+    died_ms: Millis,
     pub watched: Watched,
     clock_skew_ms: Millis,
     batches: BTreeMap<(Stream, Ticket), Vec<u8>>,
@@ -59,9 +67,17 @@ struct Joiner {
     boot: Boot,
 }
 
+/// How many slots a cluster has.
+#[derive(Clone, Copy, Debug)]
+pub struct Size {
+    pub voters: usize,
+    /// Their slots follow those of the voters.
+    pub observers: usize,
+}
+
 enum Event {
     Message(Message),
-    Snapshot { from: MemberId, to: MemberId, state: SnapshotState },
+    Snapshot { from: MemberId, to: MemberId, state: SnapshotState, digest: u64 },
     Unreachable { at: MemberId, peer: MemberId },
     Connected { at: MemberId, peer: MemberId },
 }
@@ -69,10 +85,13 @@ enum Event {
 pub struct Cluster {
     pub rng: Rng,
     pub faults: Faults,
+    size: Size,
     pub now: Millis,
     pub nodes: Vec<Node>,
     pub checker: Checker,
     joiners: Vec<Joiner>,
+    /// No more faults: somebody looks after what they have left.
+    is_calm: bool,
     /// Directions that are cut.
     cut: BTreeSet<(MemberId, MemberId)>,
     events: BTreeMap<u64, Event>,
@@ -85,15 +104,17 @@ pub struct Cluster {
 
 impl Cluster {
     /// A cluster that grows from one member to `size` slots.
-    pub fn new(seed: u64, size: usize, faults: Faults) -> Self {
+    pub fn new(seed: u64, size: Size, faults: Faults) -> Self {
         let rng = Rng::new(seed);
         let mut cluster = Self {
             rng,
             faults,
+            size,
             now: 1_000,
             nodes: Vec::new(),
             checker: Checker::default(),
             joiners: Vec::new(),
+            is_calm: false,
             cut: BTreeSet::new(),
             events: BTreeMap::new(),
             due: BinaryHeap::new(),
@@ -102,16 +123,11 @@ impl Cluster {
             payloads: 0,
             output: Output::default(),
         };
-        let member = Member {
-            id: MemberId(1),
-            slot: slot_name(0),
-            boot: cluster.next_boot(),
-            client_address: String::new(),
-            peer_address: String::new(),
-        };
+        let boot = cluster.next_boot();
+        let member = cluster.applicant(0, boot).admitted(MemberId(1));
         let raft = Raft::bootstrap(cluster.config(), member, cluster.clock(0));
         cluster.add(raft, 0);
-        for slot in 1..size {
+        for slot in 1..size.voters + size.observers {
             cluster.start_process(slot);
         }
         cluster
@@ -133,6 +149,16 @@ impl Cluster {
         Now { monotonic_ms: self.now, unix_ms: 1_000_000 + self.now - skew_ms }
     }
 
+    fn applicant(&self, slot: usize, boot: Boot) -> Applicant {
+        Applicant {
+            slot: slot_name(slot),
+            boot,
+            client_address: String::new(),
+            peer_address: String::new(),
+            observer: slot >= self.size.voters,
+        }
+    }
+
     fn next_boot(&mut self) -> Boot {
         self.boots += 1;
         self.boots
@@ -143,6 +169,7 @@ impl Cluster {
             raft,
             slot,
             alive: true,
+            died_ms: 0,
             watched: Watched::default(),
             clock_skew_ms: self.rng.below(500),
             batches: BTreeMap::new(),
@@ -187,6 +214,9 @@ impl Cluster {
         self.now += 1;
         self.strike();
         self.join();
+        if self.is_calm {
+            self.remove_dead_rivals();
+        }
         let mut events = Vec::new();
         while let Some(Reverse((at_ms, number))) = self.due.peek().copied() {
             if at_ms > self.now {
@@ -226,7 +256,9 @@ impl Cluster {
                     self.pass(at);
                 }
             }
-            Event::Snapshot { from, to, state } => self.deliver_snapshot(from, to, state),
+            Event::Snapshot { from, to, state, digest } => {
+                self.deliver_snapshot(from, to, state, digest);
+            }
             Event::Unreachable { at, peer } => {
                 if let Some(at) = self.position(at) {
                     self.nodes[at].raft.peer_unreachable(peer);
@@ -240,7 +272,13 @@ impl Cluster {
         }
     }
 
-    fn deliver_snapshot(&mut self, from: MemberId, to: MemberId, state: SnapshotState) {
+    fn deliver_snapshot(
+        &mut self,
+        from: MemberId,
+        to: MemberId,
+        state: SnapshotState,
+        digest: u64,
+    ) {
         let target = self.position(to);
         let lost = self.rng.once_in(self.faults.loss) || self.cut.contains(&(from, to));
         match target {
@@ -250,6 +288,7 @@ impl Cluster {
                 if node.raft.install_snapshot(state) {
                     assert!(last_index > node.watched.applied, "a snapshot never goes back");
                     node.watched.applied = last_index;
+                    node.watched.digest = digest;
                     self.checker.stats.snapshots += 1;
                 }
                 self.pass(at);
@@ -309,10 +348,11 @@ impl Cluster {
             }
         }
         for to in output.snapshots_wanted.drain(..) {
-            let raft = &self.nodes[at].raft;
-            let state = raft.snapshot_state(raft.status().handed_out_index).expect("not compacted");
+            let Node { raft, watched, .. } = &self.nodes[at];
+            let (state, digest) = (raft.snapshot_state(watched.applied), watched.digest);
+            let state = state.expect("not compacted");
             let at_ms = self.now + 5 + self.rng.below(60);
-            self.schedule(at_ms, Event::Snapshot { from, to, state });
+            self.schedule(at_ms, Event::Snapshot { from, to, state, digest });
         }
         for message in output.messages.drain(..) {
             self.transmit(message);
@@ -340,10 +380,10 @@ impl Cluster {
         if self.now.is_multiple_of(10) {
             for joiner in 0..self.joiners.len() {
                 let Joiner { slot, boot } = self.joiners[joiner];
+                let applicant = self.applicant(slot, boot);
                 for node in self.nodes.iter_mut().filter(|node| node.alive) {
-                    let address = String::new();
                     // Refusals are part of the game: it asks again.
-                    let _refused = node.raft.admit(slot_name(slot), boot, address.clone(), address);
+                    let _refused = node.raft.admit(applicant.clone());
                 }
             }
         }
@@ -374,7 +414,20 @@ impl Cluster {
             self.heal();
         }
         if self.rng.once_in(faults.crash) {
-            self.crash();
+            let alive: Vec<MemberId> = self.alive().map(|node| node.raft.id()).collect();
+            if let Some(victim) = self.rng.pick(&alive).copied() {
+                self.crash(victim);
+            }
+        }
+        if faults.crash_in_change > 0
+            && self.is_changing()
+            && self.rng.once_in(faults.crash_in_change)
+        {
+            self.crash_in_change();
+        }
+        if self.rng.once_in(faults.rival) {
+            let slot = self.rng.below((self.size.voters + self.size.observers) as u64);
+            self.start_process(slot as usize);
         }
         if self.rng.once_in(faults.remove) {
             self.remove();
@@ -443,7 +496,8 @@ impl Cluster {
     }
 
     /// Whether every configuration that may count keeps a majority without `victim`; also one that
-    /// a leader is about to begin, having heard from a learner whose death it has not noticed.
+    /// a leader is about to begin, having heard from learners whose death it has not noticed: their
+    /// last words may still be under way.
     fn can_lose(&self, victim: MemberId) -> bool {
         let dead = |id: &MemberId| *id == victim || self.position(*id).is_none();
         let survives = |voters: &[MemberId]| {
@@ -452,23 +506,70 @@ impl Cluster {
         let active = self.nodes.iter().filter(|node| node.alive).map(|n| n.raft.configuration());
         active.map(|configuration| (**configuration).clone()).chain([self.configuration()]).all(
             |c| {
-                let promoted: Vec<_> = c.voters.iter().chain(&c.learners).copied().collect();
+                let is_last_heard = |id: &&MemberId| {
+                    let is_it = |node: &&Node| node.raft.id() == **id && !node.alive;
+                    let died = self.nodes.iter().find(is_it).map(|node| node.died_ms);
+                    **id == victim || died.is_some_and(|ms| self.now < ms + LAST_WORDS_MS)
+                };
+                let learners = c.learners.iter().filter(|id| !c.is_observer(**id));
+                let learners = learners.filter(is_last_heard);
+                let promoted: Vec<_> = c.voters.iter().chain(learners).copied().collect();
                 survives(&c.voters) && survives(&promoted) && survives(&c.voters_outgoing)
             },
         )
     }
 
+    fn alive(&self) -> impl Iterator<Item = &Node> {
+        self.nodes.iter().filter(|node| node.alive)
+    }
+
+    /// Whether somebody is on the way in, as far as a leader knows.
+    fn is_changing(&self) -> bool {
+        !self.joiners.is_empty()
+            || self.alive().filter(|node| node.raft.is_leader()).any(|node| {
+                let status = node.raft.status();
+                let configuration = &status.configuration;
+                configuration.is_joint()
+                    || configuration.learners.iter().any(|id| !configuration.is_observer(*id))
+                    || status.configuration_index > status.commit_index
+            })
+    }
+
+    /// Strikes where it hurts a change most.
+    fn crash_in_change(&mut self) {
+        let alive: Vec<MemberId> = self.alive().map(|node| node.raft.id()).collect();
+        let leaders = self.alive().filter(|node| node.raft.is_leader());
+        let leader = leaders.map(|node| node.raft.id()).last();
+        let victim = match self.rng.below(4) {
+            0 => leader,
+            // The newest.
+            1 => alive.iter().max().copied(),
+            2 => self.rng.pick(&alive).copied(),
+            _ => {
+                // It may be admitted already, without knowing.
+                let joiner = self.rng.below(self.joiners.len() as u64) as usize;
+                let boot = self.next_boot();
+                if let Some(joiner) = self.joiners.get_mut(joiner) {
+                    joiner.boot = boot;
+                }
+                None
+            }
+        };
+        if let Some(victim) = victim {
+            self.crash(victim);
+        }
+    }
+
     /// A member is gone for ever; sooner or later a new process takes its slot.
-    fn crash(&mut self) {
-        let alive: Vec<MemberId> =
-            self.nodes.iter().filter(|node| node.alive).map(|node| node.raft.id()).collect();
-        let Some(victim) = self.rng.pick(&alive).copied() else { return };
+    fn crash(&mut self, victim: MemberId) {
         if !self.can_lose(victim) {
             return;
         }
+        let alive: Vec<MemberId> = self.alive().map(|node| node.raft.id()).collect();
         self.checker.stats.crashes += 1;
         let at = self.position(victim).expect("alive");
         self.nodes[at].alive = false;
+        self.nodes[at].died_ms = self.now;
         let slot = self.nodes[at].slot;
         for at in alive {
             let at_ms = self.now + 1 + self.rng.below(10);
@@ -485,6 +586,23 @@ impl Cluster {
             for node in self.nodes.iter_mut().filter(|node| node.alive) {
                 // Refusals are part of the game.
                 let _refused = node.raft.remove(id);
+            }
+        }
+    }
+
+    /// A learner that died while the voter whose place it was to take turned out to be alive is
+    /// nobody's predecessor: only an operator can tell that it is to go.
+    fn remove_dead_rivals(&mut self) {
+        let configuration = self.configuration();
+        for id in &configuration.learners {
+            let slot = configuration.member(*id).map(|member| member.slot.clone());
+            let is_slot = |number| slot.as_ref() == Some(&slot_name(number));
+            let is_filled = self.alive().any(|node| is_slot(node.slot));
+            if is_filled && self.position(*id).is_none() {
+                for node in self.nodes.iter_mut().filter(|node| node.alive) {
+                    // Refused by all but the leader, and by that while another change goes on.
+                    let _refused = node.raft.remove(*id);
+                }
             }
         }
     }
@@ -535,10 +653,21 @@ impl Cluster {
         }
     }
 
-    /// Ends all faults: everything that was cut is connected again.
+    /// Ends all faults: everything that was cut is connected again, and processes that ask for a
+    /// slot that has one are gone.
     pub fn calm(&mut self) {
         self.faults = Faults { delay_ms: 2, ..Faults::default() };
+        self.is_calm = true;
         self.cut.clear();
+        let mut joiners: Vec<Joiner> = Vec::new();
+        for joiner in std::mem::take(&mut self.joiners) {
+            let is_same = |slot| slot == joiner.slot;
+            let taken = self.alive().any(|node| is_same(node.slot));
+            if !taken && !joiners.iter().any(|other| is_same(other.slot)) {
+                joiners.push(joiner);
+            }
+        }
+        self.joiners = joiners;
         let alive: Vec<MemberId> =
             self.nodes.iter().filter(|node| node.alive).map(|node| node.raft.id()).collect();
         for a in &alive {
@@ -550,15 +679,24 @@ impl Cluster {
         }
     }
 
-    /// Nothing is left to be done: all is answered, everybody has everything.
+    /// Nothing is left to be done: every slot has its process and every one of these is what it is
+    /// to be, all is answered, everybody has everything.
     pub fn is_settled(&self) -> bool {
         let alive = || self.nodes.iter().filter(|node| node.alive);
         let configuration = self.configuration();
         let committed = self.checker.committed().len() as u64;
+        let Size { voters, observers } = self.size;
+        let names = |ids: &[MemberId]| {
+            let slot = |id: &MemberId| configuration.member(*id).expect("a member").slot.clone();
+            ids.iter().map(slot).collect::<BTreeSet<_>>()
+        };
         !self.is_joining()
             && !configuration.is_joint()
-            && configuration.learners.is_empty()
-            && alive().count() == configuration.voters.len()
+            && names(&configuration.voters) == (0..voters).map(slot_name).collect()
+            && names(&configuration.learners)
+                == (voters..voters + observers).map(slot_name).collect()
+            && configuration.members.len() == voters + observers
+            && alive().count() == voters + observers
             && alive().all(|node| !node.waits() && node.watched.applied.0 == committed)
             && alive().filter(|node| node.raft.is_leader()).count() == 1
     }

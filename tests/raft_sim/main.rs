@@ -13,7 +13,7 @@ mod rng;
 use std::env;
 
 use checker::Stats;
-use cluster::{Cluster, ELECTION_TIMEOUT_MS, Faults};
+use cluster::{Cluster, ELECTION_TIMEOUT_MS, Faults, Size};
 use rng::Rng;
 
 const CHAOS_MS: u64 = 4_000;
@@ -46,7 +46,7 @@ fn seeds(default: u64) -> impl Iterator<Item = u64> {
 }
 
 /// Chaos, then calm: safety throughout, liveness at the end.
-fn run(scenario: &'static str, seed: u64, size: usize, faults: Faults) -> Stats {
+fn run(scenario: &'static str, seed: u64, size: Size, faults: Faults) -> Stats {
     let _announce = Announce { scenario, seed };
     let mut cluster = Cluster::new(seed, size, Faults { delay_ms: 3, ..Faults::default() });
     settle(&mut cluster);
@@ -89,15 +89,21 @@ fn mixture(seed: u64) -> Faults {
         transfer: one_of(&[0, 400]),
         compact: one_of(&[0, 50, 10]),
         campaign: one_of(&[0, 0, 700]),
+        crash_in_change: one_of(&[0, 300, 60]),
+        rival: one_of(&[0, 0, 500]),
         remove: 0,
     }
+}
+
+fn voters(voters: usize) -> Size {
+    Size { voters, observers: 0 }
 }
 
 #[test]
 fn three_members_keep_every_promise() {
     let mut total = Stats::default();
     for seed in seeds(16) {
-        add(&mut total, &run("three", seed, 3, mixture(seed)));
+        add(&mut total, &run("three", seed, voters(3), mixture(seed)));
     }
     report("three", &total);
 }
@@ -106,7 +112,7 @@ fn three_members_keep_every_promise() {
 fn five_members_keep_every_promise() {
     let mut total = Stats::default();
     for seed in seeds(10) {
-        add(&mut total, &run("five", seed, 5, mixture(seed)));
+        add(&mut total, &run("five", seed, voters(5), mixture(seed)));
     }
     report("five", &total);
 }
@@ -116,15 +122,34 @@ fn members_that_come_and_go_keep_every_promise() {
     let mut total = Stats::default();
     for seed in seeds(10) {
         let faults = Faults { crash: 400, remove: 300, compact: 20, ..mixture(seed) };
-        add(&mut total, &run("membership", seed, 4, faults));
+        let size = Size { voters: 4, observers: seed as usize % 2 };
+        add(&mut total, &run("membership", seed, size, faults));
     }
     report("membership", &total);
 }
 
+/// Every process that dies is replaced, and most die while another one is.
+#[test]
+fn members_that_die_in_a_swap_keep_every_promise() {
+    let mut total = Stats::default();
+    for seed in seeds(30) {
+        let size = Size { voters: [3, 5, 5][seed as usize % 3], observers: seed as usize % 2 };
+        let faults = Faults {
+            crash: 400,
+            crash_in_change: 40,
+            compact: 20,
+            rival: 700 * (seed % 2),
+            ..mixture(seed)
+        };
+        add(&mut total, &run("swap", seed, size, faults));
+    }
+    report("swap", &total);
+}
+
 #[test]
 fn the_same_seed_gives_the_same_run() {
-    let one = format!("{:?}", run("replay", 3, 3, mixture(3)));
-    let two = format!("{:?}", run("replay", 3, 3, mixture(3)));
+    let one = format!("{:?}", run("replay", 3, voters(3), mixture(3)));
+    let two = format!("{:?}", run("replay", 3, voters(3), mixture(3)));
     assert_eq!(one, two);
 }
 

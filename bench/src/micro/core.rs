@@ -7,7 +7,7 @@
 use std::collections::HashSet;
 
 use mayfly::raft::message::Message;
-use mayfly::raft::types::{EntryBody, Index, Member, MemberId, Payload, Ticket};
+use mayfly::raft::types::{Applicant, EntryBody, Index, MemberId, Payload, Ticket};
 use mayfly::raft::{Config, Now, Output, Raft};
 use rkyv::util::AlignedVec;
 
@@ -88,14 +88,15 @@ impl Replica {
 impl Trio {
     fn new() -> Self {
         let now = Now { monotonic_ms: 1, unix_ms: 1 };
-        let member = |id: u64| Member {
-            id: MemberId(id),
-            slot: format!("node-{id}"),
-            boot: u128::from(id),
+        let applicant = |number: u64| Applicant {
+            slot: format!("node-{number}"),
+            boot: u128::from(number),
             client_address: String::new(),
             peer_address: String::new(),
+            observer: false,
         };
-        let leader = Replica::new(Raft::bootstrap(config(), member(1), now));
+        let first = applicant(1).admitted(MemberId(1));
+        let leader = Replica::new(Raft::bootstrap(config(), first, now));
         let mut bytes = AlignedVec::new();
         bytes.extend_from_slice(&[7; PAYLOAD_BYTES]);
         let payload = Payload::new(bytes);
@@ -103,10 +104,9 @@ impl Trio {
         let mut trio = Self { replicas, now, rounds: 0, submitted: 0, payload };
         trio.settle();
         for number in 2..=3u64 {
-            let Member { slot, boot, client_address, peer_address, .. } = member(number);
             let admitted = trio.replicas[0]
                 .raft
-                .admit(slot, boot, client_address, peer_address)
+                .admit(applicant(number))
                 .expect("invariant: a settled leader admits");
             let raft = Raft::join(config(), MemberId(admitted.0), trio.now);
             trio.replicas.push(Replica::new(raft));

@@ -13,6 +13,7 @@ fn member(id: u64) -> Member {
         boot: u128::from(id) << 70,
         client_address: "127.0.0.1:5001".to_owned(),
         peer_address: "127.0.0.1:15001".to_owned(),
+        observer: id == 7,
     }
 }
 

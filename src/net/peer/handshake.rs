@@ -32,6 +32,11 @@ impl Committed {
         self.highest = self.members.iter().copied().fold(self.highest, MemberId::max);
     }
 
+    /// Whether `id` is behind all that the log is known to have named.
+    pub(super) fn is_future(&self, id: MemberId) -> bool {
+        id > self.highest
+    }
+
     /// Whether `id` is no member any more. Ids are places in the log, and that far the log is
     /// committed: one that nobody has yet comes behind the highest. False for one of the future.
     fn is_former(&self, id: MemberId) -> bool {

@@ -37,6 +37,7 @@ fn configuration(members: &[(u64, SocketAddr)]) -> Configuration {
         boot: u128::from(*id),
         client_address: "127.0.0.1:1".to_owned(),
         peer_address: address.to_string(),
+        observer: false,
     };
     Configuration { members: members.iter().map(member).collect(), ..Configuration::default() }
 }

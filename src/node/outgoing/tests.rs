@@ -1,6 +1,6 @@
 use super::*;
 use crate::raft::message::{Body, Message};
-use crate::raft::types::{Member, Round as RaftRound, Term};
+use crate::raft::types::{Applicant, Member, Round as RaftRound, Term};
 use crate::raft::{Config, Now};
 
 /// No member.
@@ -28,11 +28,19 @@ fn leader_with_learners_behind(count: u64) -> Raft {
         boot: 1,
         client_address: String::new(),
         peer_address: String::new(),
+        observer: false,
     };
     let mut raft = Raft::bootstrap(config, member, at(0));
     raft.take_output();
     for boot in 2..2 + count {
-        raft.admit(format!("slot {boot}"), boot.into(), String::new(), String::new()).unwrap();
+        let applicant = Applicant {
+            slot: format!("slot {boot}"),
+            boot: boot.into(),
+            client_address: String::new(),
+            peer_address: String::new(),
+            observer: false,
+        };
+        raft.admit(applicant).unwrap();
         raft.take_output();
     }
     let last_index = raft.commit_index();

@@ -88,7 +88,7 @@ impl<'a> Node<'a> {
             peer_port: host_and_port(&member.peer_address).1,
             is_self,
             is_leader: status.leader_id == Some(member.id),
-            is_learner: status.configuration.is_learner(member.id),
+            is_learner: status.configuration.is_learner(member.id) && !member.observer,
             is_connected: is_self || link.is_some_and(|link| link.state == "connected"),
         }
     }

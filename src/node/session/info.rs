@@ -327,6 +327,8 @@ fn general(raft: &RaftReport, engine: &EngineReport, view: &NodeView<'_>) -> Fie
         ("leader_addr", leader.map_or("", |leader| &leader.client_address)),
         ("quorum_ok", yes_or_no(status.is_some_and(|status| has_quorum(status, view)))),
         ("is_joint", yes_or_no(configuration.is_some_and(|it| it.is_joint()))),
+        ("is_observer", yes_or_no(view.shared.observer)),
+        ("join_refusal", &view.shared.join_refusal()),
     ]));
     all.extend(readiness(raft, engine));
     all
@@ -397,6 +399,12 @@ fn node_line(member: &Member, status: &Status, raft: &RaftReport, view: &NodeVie
         };
         let lag = status.last_index.0.saturating_sub(peer.match_index.0);
         line += &format!(",progress={progress},match_index={},lag={lag}", peer.match_index);
+        if status.configuration.is_learner(member.id) && !member.observer {
+            line += &format!(",slow_rounds={}", peer.slow_rounds);
+        }
+    }
+    if member.observer {
+        line += ",observer=yes";
     }
     line
 }

@@ -10,7 +10,7 @@ use crate::engine::reply::Reply;
 use crate::glob::glob_match_nocase;
 use crate::node::mailbox::AdminCommand;
 use crate::node::report::{EngineReport, RaftReport};
-use crate::raft::types::{Boot, ClusterId, MemberId, Millis};
+use crate::raft::types::{Applicant, Boot, ClusterId, MemberId, Millis};
 
 /// RAFT.CLUSTER INIT `[id]` | JOIN address...
 pub fn cluster(arguments: Arguments<'_, '_>) -> Result<Outcome, CommandError> {
@@ -84,8 +84,12 @@ fn parse_member_id(word: &[u8]) -> Result<MemberId, CommandError> {
     id.map(MemberId).ok_or(INVALID_NODE_ID)
 }
 
-/// `address SLOT name BOOT id PEER address`
+/// `address SLOT name BOOT id PEER address [OBSERVER]`
 fn admit(client_address: &[u8], words: Arguments<'_, '_>) -> Result<Outcome, CommandError> {
+    let (words, observer) = match words {
+        [words @ .., last] if is_word(last, "OBSERVER") => (words, true),
+        words => (words, false),
+    };
     let [slot_word, slot, boot_word, boot, peer_word, peer_address] = words else {
         return Err(ADDED_BY_JOIN);
     };
@@ -96,12 +100,13 @@ fn admit(client_address: &[u8], words: Arguments<'_, '_>) -> Result<Outcome, Com
     let slot = std::str::from_utf8(slot).ok().filter(|slot| !slot.is_empty());
     let slot = slot.ok_or(CommandError::text("ERR invalid slot name"))?;
     let boot: Option<Boot> = parse_hexadecimal(boot).filter(|boot| *boot != 0);
-    Ok(admin(AdminCommand::Admit {
+    Ok(admin(AdminCommand::Admit(Applicant {
         slot: slot.to_owned(),
         boot: boot.ok_or(CommandError::text("ERR invalid boot id"))?,
         client_address: parse_address(client_address)?,
         peer_address: parse_address(peer_address)?,
-    }))
+        observer,
+    })))
 }
 
 const ADDED_BY_JOIN: CommandError =

@@ -129,6 +129,7 @@ fn member(id: u64, boot: Boot) -> Member {
         boot,
         client_address: format!("10.0.0.{id}:5001"),
         peer_address: format!("10.0.0.{id}:15001"),
+        observer: false,
     }
 }
 
@@ -145,6 +146,7 @@ fn peer(id: u64, match_index: u64, last_heard_ms: Option<Millis>) -> PeerStatus 
         last_heard_ms,
         inflight_messages: 0,
         inflight_bytes: 0,
+        slow_rounds: 0,
     }
 }
 

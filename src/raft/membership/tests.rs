@@ -1,13 +1,27 @@
+mod identity;
+mod joint;
+mod observers;
+
 use crate::raft::message::Body;
 use crate::raft::testing::{
     T, accepted, at, configuration, leader_of, message, pass, payload, sent_to, settled_leader,
     tick_at, voter,
 };
-use crate::raft::types::{Boot, Index, MemberId, Ticket};
+use crate::raft::types::{Applicant, Boot, Index, MemberId, Ticket};
 use crate::raft::{MembershipError, Raft};
 
 fn admit(raft: &mut Raft, slot: &str, boot: Boot) -> Result<Index, MembershipError> {
-    raft.admit(slot.to_owned(), boot, String::new(), String::new())
+    raft.admit(applicant(slot, boot))
+}
+
+fn applicant(slot: &str, boot: Boot) -> Applicant {
+    Applicant {
+        slot: slot.to_owned(),
+        boot,
+        client_address: String::new(),
+        peer_address: String::new(),
+        observer: false,
+    }
 }
 
 fn three() -> Raft {
@@ -81,14 +95,19 @@ fn one_change_at_a_time_and_none_before_an_entry_of_the_own_term() {
 #[test]
 fn the_slot_of_a_living_member_is_not_given_away() {
     let mut raft = three();
-    let alive = |id| Err(MembershipError::SlotAlive { member: MemberId(id) });
-    assert_eq!(admit(&mut raft, "slot-1", 99), alive(1));
-    assert_eq!(admit(&mut raft, "slot-3", 99), alive(3));
+    let alive =
+        |id, free_in_ms| Err(MembershipError::SlotAlive { member: MemberId(id), free_in_ms });
+    assert_eq!(admit(&mut raft, "slot-1", 99), alive(1, 4 * T));
+    assert_eq!(admit(&mut raft, "slot-3", 99), alive(3, 4 * T));
     for ms in (0..4 * T).step_by(50) {
         answer_at(&mut raft, ms, &[2], 11);
     }
     tick_at(&mut raft, 4 * T - 1);
-    assert_eq!(admit(&mut raft, "slot-3", 99), alive(3), "heard within twice the longest timeout");
+    assert_eq!(
+        admit(&mut raft, "slot-3", 99),
+        alive(3, 1),
+        "heard within twice the longest timeout"
+    );
     tick_at(&mut raft, 4 * T);
     assert_eq!(admit(&mut raft, "slot-3", 99), Ok(Index(12)));
 }
@@ -96,7 +115,7 @@ fn the_slot_of_a_living_member_is_not_given_away() {
 #[test]
 fn a_new_leader_takes_nobody_for_dead_at_once() {
     let mut raft = settled_leader(configuration(&[1, 2, 3], &[], &[]), &[2]);
-    let alive = Err(MembershipError::SlotAlive { member: MemberId(3) });
+    let alive = Err(MembershipError::SlotAlive { member: MemberId(3), free_in_ms: T });
     assert_eq!(admit(&mut raft, "slot-3", 99), alive);
     answer_at(&mut raft, 50, &[2], 11);
     answer_at(&mut raft, T, &[2], 11);
@@ -139,6 +158,7 @@ fn a_learner_that_takes_too_long_for_a_round_starts_another() {
     answer_at(&mut raft, 500, &[2], 12);
     pass(&mut raft, message(12, 1, 2, accepted(12, 0)));
     assert!(!raft.configuration().is_joint(), "the round took an election timeout");
+    assert_eq!(raft.peer_status(MemberId(12)).map(|peer| peer.slow_rounds), Some(1));
     pass(&mut raft, message(12, 1, 2, accepted(12, 0)));
     assert!(raft.configuration().is_joint());
 }

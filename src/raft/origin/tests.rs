@@ -156,6 +156,7 @@ fn watermarks_follow_the_log_and_forget_removed_members() {
         boot: 0,
         client_address: String::new(),
         peer_address: String::new(),
+        observer: false,
     };
     let configuration = Configuration { members: vec![member], ..Configuration::default() };
     let body = EntryBody::Configuration(Arc::new(configuration));

@@ -4,6 +4,7 @@ use super::views::field;
 use super::*;
 use crate::engine::command::table;
 use crate::node::mailbox::KillFilter;
+use crate::raft::types::Applicant;
 
 #[test]
 fn greetings_follow_the_protocol_that_is_asked_for() {
@@ -377,6 +378,13 @@ fn shutdown_is_graceful_and_never_pretends_to_save() {
 #[test]
 fn administrators_commands_go_to_the_raft_role() {
     let admin = |command: AdminCommand| format!("{:?}", Outcome::Wait(Wait::Admin(command)));
+    let applicant = |observer| Applicant {
+        slot: "two".to_owned(),
+        boot: 42,
+        client_address: "10.0.0.2:5001".to_owned(),
+        peer_address: "10.0.0.2:15001".to_owned(),
+        observer,
+    };
     let id = "00112233445566778899aabbccddeeff";
     let add = "RAFT.NODE ADD 0 10.0.0.2:5001";
     let boot = "0000000000000000000000000000002a";
@@ -401,12 +409,15 @@ fn administrators_commands_go_to_the_raft_role() {
         ("RAFT.CLUSTER LEAVE", "-RAFT.CLUSTER supports INIT / JOIN only|"),
         (
             &format!("{add} SLOT two BOOT {boot} PEER 10.0.0.2:15001"),
-            &admin(AdminCommand::Admit {
-                slot: "two".to_owned(),
-                boot: 42,
-                client_address: "10.0.0.2:5001".to_owned(),
-                peer_address: "10.0.0.2:15001".to_owned(),
-            }),
+            &admin(AdminCommand::Admit(applicant(false))),
+        ),
+        (
+            &format!("{add} SLOT two BOOT {boot} PEER 10.0.0.2:15001 observer"),
+            &admin(AdminCommand::Admit(applicant(true))),
+        ),
+        (
+            &format!("{add} SLOT two BOOT {boot} PEER 10.0.0.2:15001 VOTER"),
+            "-ERR a node is added by RAFT.CLUSTER JOIN on the node itself|",
         ),
         (add, "-ERR a node is added by RAFT.CLUSTER JOIN on the node itself|"),
         ("RAFT.NODE ADD 5 10.0.0.2:5001", "-ERR invalid node id|"),

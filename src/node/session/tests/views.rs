@@ -76,6 +76,7 @@ fn every_section_has_its_fields_in_order() {
              raft_voted_for raft_leader_id raft_current_term raft_num_nodes \
              raft_num_voting_nodes raft_node1 raft_node2 raft_node3 raft_leader_addr \
              raft_quorum_ok raft_is_joint raft_is_caught_up raft_voters_connected raft_is_ready \
+             raft_is_observer raft_join_refusal \
              raft_log_entries raft_current_index \
              raft_commit_index raft_last_applied_index raft_cache_memory_size \
              raft_cache_entries raft_snapshot_last_idx raft_snapshot_last_term \
@@ -165,11 +166,13 @@ fn what_info_tells_is_what_the_roles_reported() {
         (
             "raft_node3",
             "id=4,state=connected,voting=no,addr=10.0.0.4,port=15001,last_conn_secs=6,\
-             conn_errors=1,conn_oks=2,progress=replicate,match_index=20,lag=80",
+             conn_errors=1,conn_oks=2,progress=replicate,match_index=20,lag=80,slow_rounds=0",
         ),
         ("raft_leader_addr", "10.0.0.1:5001"),
         ("raft_quorum_ok", "yes"),
         ("raft_is_joint", "no"),
+        ("raft_is_observer", "no"),
+        ("raft_join_refusal", ""),
         ("raft_log_entries", "90"),
         ("raft_current_index", "100"),
         ("raft_commit_index", "90"),
@@ -182,6 +185,33 @@ fn what_info_tells_is_what_the_roles_reported() {
     for (name, expected) in cases {
         assert_eq!(field(&text, name), expected, "{name}");
     }
+}
+
+#[test]
+fn an_observer_is_shown_as_what_it_is() {
+    let mut report = leader();
+    let status = report.status.as_mut().unwrap();
+    let configuration = Arc::make_mut(&mut status.configuration);
+    configuration.learners.push(MemberId(5));
+    configuration.members.push(Member { observer: true, ..member(5, 5) });
+    let mut bench = Bench::new();
+    let text = bench.report("INFO raft", &report, &engine());
+    let expected = "id=5,state=disconnected,voting=no,addr=10.0.0.5,port=15001,last_conn_secs=-1,\
+                    conn_errors=0,conn_oks=0,observer=yes";
+    assert_eq!(field(&text, "raft_node4"), expected);
+    assert_eq!(field(&text, "raft_num_voting_nodes"), "3");
+    assert_eq!(field(&text, "raft_num_nodes"), "5");
+}
+
+#[test]
+fn a_process_that_is_not_admitted_says_why() {
+    let mut bench = Bench::new();
+    bench.shared.set_state(NodeState::Joining);
+    bench.shared.set_join_refusal("SLOTALIVE member 3 of this slot is alive");
+    let none = EngineReport::default();
+    let text = bench.report("INFO raft", &RaftReport::default(), &none);
+    assert_eq!(field(&text, "raft_state"), "joining");
+    assert_eq!(field(&text, "raft_join_refusal"), "SLOTALIVE member 3 of this slot is alive");
 }
 
 #[test]
