@@ -47,6 +47,7 @@
 //!   appends only the next sequence number of each stream, which it knows from its log.
 #![forbid(unsafe_code)]
 
+mod bootstrap;
 mod election;
 mod log;
 mod membership;
@@ -56,6 +57,7 @@ mod output;
 mod progress;
 mod quorum;
 mod read;
+mod recovery;
 mod replication;
 mod rng;
 mod role;
@@ -79,12 +81,14 @@ use types::{
     Configuration, Entry, EntryBody, Index, Member, MemberId, Millis, Payload, Stream, Term, Ticket,
 };
 
+pub use bootstrap::{Answer, Decision, FreshNode, OnTotalLoss, decide, seen};
 pub use election::CampaignError;
-pub use membership::MembershipError;
+pub use membership::{MEMBERS_MAX, MembershipError};
 pub use origin::{GiveUpReason, GivenUp, Watermark};
 pub use output::{Committed, Output};
 pub use progress::ProgressState;
 pub use read::ReadReady;
+pub use recovery::{LogId, RecoverError};
 pub use role::RoleKind;
 pub use snapshot::SnapshotState;
 pub use status::{PeerStatus, Status};
@@ -132,6 +136,8 @@ pub struct Raft {
     leader_contact_ms: Millis,
     /// Since when no leader is known.
     leaderless_ms: Option<Millis>,
+    /// Who has said something since then, and when last.
+    heard_leaderless: Vec<(MemberId, Millis)>,
     log: Log,
     /// Invariant: within the log, never decreases.
     commit_index: Index,
@@ -195,6 +201,7 @@ impl Raft {
             election_deadline_ms: 0,
             leader_contact_ms: now.monotonic_ms,
             leaderless_ms: Some(now.monotonic_ms),
+            heard_leaderless: Vec::new(),
             log: Log::after_snapshot(Index::ZERO, Term(0), 0),
             commit_index: Index::ZERO,
             handed_out_index: Index::ZERO,
@@ -241,6 +248,9 @@ impl Raft {
             return;
         }
         self.dirty = true;
+        if self.leaderless_ms.is_some() {
+            self.note_heard(from);
+        }
         if term > self.term && !self.on_higher_term(from, term, &body) {
             return;
         }
