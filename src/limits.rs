@@ -147,5 +147,9 @@ const _: () = assert!(STOPPING_NO_LEADER_TIMEOUT.as_millis() < FAREWELL_TIMEOUT.
 /// Clients that may wait for a node to become ready at the same time.
 pub const READY_WAITERS_MAX: usize = 1024;
 
+/// Slots whose asking to be admitted is remembered while there is no leader: as many as a cluster
+/// has members.
+pub const ASKING_NODES_MAX: usize = crate::raft::MEMBERS_MAX;
+
 /// Milliseconds between two looks at the clients for those that are idle or do not read.
 pub const SWEEP_MS: u64 = 1000;

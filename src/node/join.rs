@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
-use crate::client::{Client, Reply};
+use crate::client::{Client, ClientError, Reply};
 use crate::net::resolve::resolve;
 use crate::raft::types::MemberId;
 
@@ -21,6 +21,14 @@ pub enum JoinPlan {
     UntilAdmitted,
 }
 
+/// Whom to ask, and how.
+pub struct JoinRequest {
+    pub addresses: Vec<String>,
+    pub plan: JoinPlan,
+    /// Empty: none is needed.
+    pub password: String,
+}
+
 /// A connection attempt, and each request, may take so long.
 const TIMEOUT: Duration = Duration::from_secs(3);
 
@@ -30,11 +38,11 @@ const PAUSE: Duration = Duration::from_millis(200);
 /// Rounds of [`JoinPlan::Once`] while the cluster says that it has no leader or is busy.
 const ROUNDS: usize = 25;
 
-pub fn start(addresses: Vec<String>, plan: JoinPlan, shared: Arc<Shared>, raft: Mailbox<ToRaft>) {
+pub fn start(request: JoinRequest, shared: Arc<Shared>, raft: Mailbox<ToRaft>) {
     let started = thread::Builder::new().name("join".to_owned()).spawn({
         let raft = raft.clone();
         move || {
-            let result = Attempt { shared, password: None }.join(&addresses, plan);
+            let result = Attempt { request, shared }.join();
             raft.send(ToRaft::Joined(result));
         }
     });
@@ -44,9 +52,43 @@ pub fn start(addresses: Vec<String>, plan: JoinPlan, shared: Arc<Shared>, raft: 
     }
 }
 
+/// Asks each address once, and the leader that it names.
+pub fn ask_once(request: JoinRequest, shared: Arc<Shared>) -> Result<Admission, JoinError> {
+    let attempt = Attempt { request, shared };
+    let mut refusal = JoinError::Unreachable;
+    for address in &attempt.request.addresses {
+        match attempt.ask_and_follow(address) {
+            Some(Answer::Admitted(admission)) => return Ok(admission),
+            Some(Answer::No(reason) | Answer::Later(reason)) => {
+                refusal = JoinError::Refused(reason);
+            }
+            Some(Answer::Moved(_)) | None => {}
+        }
+    }
+    Err(refusal)
+}
+
+/// A connection to the first of the addresses that a name stands for which takes connections; the
+/// password is given, if there is one. `timeout` bounds each attempt, and each request later.
+pub fn connect(address: &str, password: &str, timeout: Duration) -> Option<Client> {
+    let unreachable = |error: &ClientError| log::debug!("cannot reach {address}: {error}");
+    let resolved = resolve(address);
+    if resolved.is_empty() {
+        log::warn!("{address} is not an address that can be resolved");
+    }
+    let mut client = resolved
+        .into_iter()
+        .find_map(|resolved| Client::connect(resolved, timeout).inspect_err(unreachable).ok())?;
+    if !password.is_empty() {
+        // Whoever needs none says so, and takes the requests that follow all the same.
+        client.call(&["AUTH", password]).inspect_err(unreachable).ok()?;
+    }
+    Some(client)
+}
+
 struct Attempt {
+    request: JoinRequest,
     shared: Arc<Shared>,
-    password: Option<String>,
 }
 
 /// What one node said.
@@ -61,7 +103,9 @@ enum Answer {
 }
 
 impl Attempt {
-    fn join(&self, addresses: &[String], plan: JoinPlan) -> Result<Admission, JoinError> {
+    fn join(&self) -> Result<Admission, JoinError> {
+        let JoinRequest { addresses, plan, .. } = &self.request;
+        let plan = *plan;
         let mut round = 0;
         loop {
             round += 1;
@@ -96,10 +140,7 @@ impl Attempt {
 
     /// `None` when the node cannot be talked to.
     fn ask(&self, address: &str) -> Option<Answer> {
-        let mut client = connect(address)?;
-        if let Some(password) = &self.password {
-            client.call(&["AUTH", password]).ok()?;
-        }
+        let mut client = connect(address, &self.request.password, TIMEOUT)?;
         let Shared { slot, client_address, peer_address, .. } = &*self.shared;
         let boot = format!("{:032x}", self.shared.boot);
         let words = [
@@ -120,19 +161,6 @@ impl Attempt {
             .ok()?;
         Some(understand(reply))
     }
-}
-
-/// Connects to the first of the addresses that a name stands for which takes connections.
-fn connect(address: &str) -> Option<Client> {
-    let resolved = resolve(address);
-    if resolved.is_empty() {
-        log::warn!("{address} is not an address that can be resolved");
-    }
-    resolved.into_iter().find_map(|resolved| {
-        Client::connect(resolved, TIMEOUT)
-            .inspect_err(|error| log::debug!("cannot reach {address} at {resolved}: {error}"))
-            .ok()
-    })
 }
 
 /// Errors of a leader that is busy.

@@ -34,6 +34,10 @@
 //! campaigns only while a configuration of its log that may still count, the last committed one or
 //! a later one, names its own id as a voter, which no configuration from before its promotion can.
 //!
+//! Nodes that found a cluster together have the first ids, in a log that begins alike on all of
+//! them ([`Raft::found`]). A survivor that goes on by force ([`Raft::force_recover`]) keeps its id
+//! and its log under the id of a new cluster, which its caller binds all links to.
+//!
 //! # Where it deviates from the dissertation
 //! - Nothing is stable. Crash-stop needs no stable storage, since no server comes back.
 //! - A configuration counts from its entry on, as in the dissertation, but every change of the
