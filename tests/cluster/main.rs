@@ -19,6 +19,7 @@ mod local;
 mod membership;
 mod process;
 mod protocol;
+mod recovery;
 mod replication;
 mod rolling;
 mod snapshot;
