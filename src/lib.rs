@@ -49,6 +49,32 @@
 //!
 //! PURE means: no I/O, no clock, no ambient randomness, no unsafe code. `tests/tidy` checks it.
 //!
+//! # Birth and loss of a cluster
+//!
+//! Nothing outlives the processes, so a node that starts cannot tell a first start from the loss of
+//! everything. What it may do by itself follows from whom it can ask:
+//!
+//! - `--init` and `--join` leave the decision to the operator.
+//! - With `--peers` or `cluster-config-file` a node knows who the others are. It asks all of them
+//!   (`node::peers`). If one is in a cluster, it asks to be admitted there, and waits if nobody can
+//!   admit it. If all are fresh and have seen the same processes, the one whose slot name sorts
+//!   first draws a cluster id, and all found that cluster as voters, each with the same first
+//!   entries ([`raft::Raft::found`]). While one is silent nothing happens, since that one may hold
+//!   the data; the log and INFO name it, and RAFT.CLUSTER INIT on one node overrides it.
+//! - All nodes started anew at once therefore found a new, empty cluster. Its id, which INFO shows
+//!   as `raft_dbid` and `master_replid`, is another one. `on-total-loss manual` leaves it to
+//!   RAFT.CLUSTER INIT.
+//!
+//! A voter that has had no leader and heard of no majority for `no-leader-timeout`, and four
+//! election time-outs at least, says `quorum_lost`. It halts: it cannot know what the others have
+//! committed without it. INFO raft shows the end of its log, the processes that it knew, and those
+//! that ask for their places. On the survivor with the largest last log id an operator may say
+//! `RAFT.CLUSTER FORCE-RECOVER <cluster> <last log id> ACCEPT-DATA-LOSS`: it goes on as the only
+//! voter of a cluster with a new id, with the whole of its log and under its member id, and admits
+//! the fresh nodes. Peers are bound to a cluster id, so the former cluster, should it be alive
+//! after all, and the recovered one never hear each other. Any other survivor of the former cluster
+//! has to be started anew to join: a process never leaves the state it has for another.
+//!
 //! # Invariants
 //!
 //! - Each sequence number of a stream stands in the log at most once; that is what makes a command

@@ -151,5 +151,9 @@ pub const READY_WAITERS_MAX: usize = 1024;
 /// time, so even one that was away for long meets but a few.
 pub const UNNAMED_PEERS_MAX: usize = 64;
 
+/// Slots whose asking to be admitted is remembered while there is no leader: as many as a cluster
+/// has members.
+pub const ASKING_NODES_MAX: usize = crate::raft::MEMBERS_MAX;
+
 /// Milliseconds between two looks at the clients for those that are idle or do not read.
 pub const SWEEP_MS: u64 = 1000;

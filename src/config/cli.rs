@@ -50,8 +50,19 @@ pub enum CliError {
 const LOCAL_NODES_MAX: i64 = 9;
 
 /// Directives that `mayfly local` sets itself, a different value for each node.
-const SET_BY_LOCAL: &[&str] =
-    &["init", "join", "observer", "name", "announce-address", "port", "cluster-port", "bind"];
+const SET_BY_LOCAL: &[&str] = &[
+    "init",
+    "join",
+    "observer",
+    "peers",
+    "cluster-config-file",
+    "on-total-loss",
+    "name",
+    "announce-address",
+    "port",
+    "cluster-port",
+    "bind",
+];
 
 pub fn parse(arguments: impl Iterator<Item = OsString>) -> Result<Command, CliError> {
     let arguments: Vec<_> = arguments.collect();
@@ -90,13 +101,15 @@ fn node_command() -> clap::Command {
     clap::Command::new("node")
         .about("Run one node of a cluster")
         .long_about(
-            "Run one node of a cluster. Without --init or --join it waits for RAFT.CLUSTER INIT or \
-             RAFT.CLUSTER JOIN. Every option is also a directive of the file, 'name value' a line; \
-             the command line wins.",
+            "Run one node of a cluster. Without --init, --join or --peers it waits for \
+             RAFT.CLUSTER INIT or RAFT.CLUSTER JOIN. Every option is also a directive of the file, \
+             'name value' a line; the command line wins.",
         )
         .after_help(
             "Examples:\n  mayfly node --port 5001 --init\n  mayfly node --port 5002 --join \
-             127.0.0.1:5001\n  mayfly node mayfly.conf --loglevel verbose",
+             127.0.0.1:5001\n  mayfly node --port 5001 --peers \
+             127.0.0.1:5001,127.0.0.1:5002,127.0.0.1:5003\n  mayfly node mayfly.conf --loglevel \
+             verbose",
         )
         .arg(
             Arg::new("file")

@@ -122,6 +122,9 @@ const fn milliseconds(min: i64) -> Kind {
 /// The levels of the log, from the most to the least talkative.
 pub const LOG_LEVELS: &[&str] = &["debug", "verbose", "notice", "warning"];
 
+/// What happens when no listed node has a cluster.
+pub const ON_TOTAL_LOSS: &[&str] = &["unanimous", "manual"];
+
 pub const LAYOUTS: &[&str] = &["auto", "folded", "split"];
 
 use Directive as D;
@@ -148,6 +151,30 @@ pub static DIRECTIVES: &[Directive] = &[
         "no",
         Kind::Flag,
         "Join as an observer: serve clients like every other node, but never vote and never count",
+    ),
+    D::at_start(
+        Cluster,
+        "peers",
+        "",
+        Kind::Peers,
+        "All nodes of the cluster (their client ports), this one too: joins the cluster of the \
+         others or, when all of them answer that they have none, founds it with them",
+    ),
+    D::at_start(
+        Cluster,
+        "cluster-config-file",
+        "",
+        Kind::Text,
+        "The same list as a file: 'name host:port' a line, all of them cluster ports (10000 above \
+         the client ports) or all client ports; its names are the slot names",
+    ),
+    D::at_start(
+        Cluster,
+        "on-total-loss",
+        "unanimous",
+        Kind::OneOf(ON_TOTAL_LOSS),
+        "What listed nodes do when all of them have lost their data or start for the first time: \
+         found a new, empty cluster, or wait for RAFT.CLUSTER INIT",
     ),
     D::at_start(
         Cluster,
@@ -347,6 +374,8 @@ pub static DIRECTIVES: &[Directive] = &[
     D::constant("databases", "16"),
     // Ids are log positions that the cluster gives; 0 is Redis's word for "automatic".
     D::constant("raft.id", "0"),
+    // A survivor cannot know what it lacks, so only an operator takes it further.
+    D::constant("on-quorum-loss", "halt"),
     // Every node serves everything.
     D::constant("raft.follower-proxy", "yes").alias("follower-proxy"),
     D::constant("save", ""),

@@ -4,14 +4,20 @@
 pub mod cli;
 mod directives;
 mod file;
+mod peers;
 mod settings;
 mod value;
 
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
+use crate::raft::OnTotalLoss;
+
+use peers::{Own, PeerList};
+
 pub use directives::{Change, DIRECTIVES, Directive, Section};
 pub use file::FileError;
+pub use peers::{ListError, PeersError};
 pub use settings::{SettingError, Settings, Tunables};
 pub use value::{BindAddress, Conflict, HostPort, Kind, OutputLimit, Presence, ValueError};
 
@@ -55,6 +61,11 @@ pub enum Start {
     Init,
     /// Invariant: not empty, and at least one of them is another node.
     Join(Vec<HostPort>),
+    /// Joins the cluster of the other nodes of a list, or founds it with them.
+    Listed {
+        others: Vec<HostPort>,
+        on_total_loss: OnTotalLoss,
+    },
 }
 
 /// What the user said about CPUs.
@@ -86,8 +97,10 @@ pub enum ConfigError {
     Conflict(#[from] Conflict),
     #[error("--init and --join exclude each other: --init makes a new cluster")]
     InitAndJoin,
-    #[error("--init and --observer exclude each other: a cluster begins with a voter")]
-    InitAndObserver,
+    #[error("--observer goes with --join only: clusters are founded by voters")]
+    ObserverFounds,
+    #[error(transparent)]
+    Peers(#[from] PeersError),
     #[error("--name must not be longer than {SLOT_NAME_BYTES_MAX} bytes")]
     NameTooLong,
     #[error("--join names only this node itself ({0}); name another node of the cluster")]
@@ -141,18 +154,22 @@ impl NodeConfig {
         let bind = settings.addresses("bind").to_vec();
         let announced = announced(&settings, &bind, port)?;
         let client_address = announced.to_string();
-        let peer_address = HostPort { host: announced.host, port: cluster_port }.to_string();
-        let slot_name = match settings.text("name") {
-            "" => client_address.clone(),
-            name => name.to_owned(),
+        let peer = HostPort { host: announced.host.clone(), port: cluster_port };
+        let peer_address = peer.to_string();
+        let list = peer_list(&settings, &announced, cluster_port)?;
+        let own_name = list.as_ref().and_then(|list| list.own_name.clone());
+        let slot_name = match (settings.text("name"), own_name) {
+            (_, Some(listed)) => listed,
+            ("", None) => client_address.clone(),
+            (name, None) => name.to_owned(),
         };
         if slot_name.len() > SLOT_NAME_BYTES_MAX {
             return Err(ConfigError::NameTooLong);
         }
-        let start = start(&settings, &client_address)?;
+        let start = start(&settings, &client_address, list)?;
         let observer = settings.boolean("observer");
-        if observer && start == Start::Init {
-            return Err(ConfigError::InitAndObserver);
+        if observer && matches!(start, Start::Init | Start::Listed { .. }) {
+            return Err(ConfigError::ObserverFounds);
         }
         let log_file = Some(settings.text("logfile")).filter(|path| !path.is_empty());
         Ok(Self {
@@ -203,8 +220,47 @@ fn announced(
     Ok(HostPort { host: first.to_string(), port })
 }
 
-fn start(settings: &Settings, own_address: &str) -> Result<Start, ConfigError> {
+/// The static list of nodes, if there is one.
+fn peer_list(
+    settings: &Settings,
+    client: &HostPort,
+    cluster_port: u16,
+) -> Result<Option<PeerList>, PeersError> {
+    let own = Own { name: settings.text("name"), client, cluster_port };
+    let addresses = settings.peers("peers");
+    match (settings.text("cluster-config-file"), addresses.is_empty()) {
+        ("", true) => Ok(None),
+        ("", false) => {
+            let list = peers::of_addresses(addresses, &own).map_err(PeersError::Option)?;
+            Ok(Some(list))
+        }
+        (_, false) => Err(PeersError::Exclusive),
+        (path, true) => {
+            let path = PathBuf::from(path);
+            match peers::of_file(&path, &own) {
+                Ok(list) => Ok(Some(list)),
+                Err(problem) => Err(PeersError::File { path, problem }),
+            }
+        }
+    }
+}
+
+fn start(
+    settings: &Settings,
+    own_address: &str,
+    list: Option<PeerList>,
+) -> Result<Start, ConfigError> {
     let join = settings.peers("join");
+    if let Some(list) = list {
+        if settings.boolean("init") || !join.is_empty() {
+            return Err(PeersError::Exclusive.into());
+        }
+        let on_total_loss = match settings.text("on-total-loss") {
+            "manual" => OnTotalLoss::Manual,
+            _ => OnTotalLoss::Unanimous,
+        };
+        return Ok(Start::Listed { others: list.others, on_total_loss });
+    }
     match (settings.boolean("init"), join.is_empty()) {
         (true, false) => Err(ConfigError::InitAndJoin),
         (true, true) => Ok(Start::Init),

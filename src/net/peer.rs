@@ -659,6 +659,14 @@ impl Links {
         self.peers.iter().map(report).collect()
     }
 
+    /// From here on this member is one of `cluster`: what the former cluster has sent and is still
+    /// to be read is dropped, and its members are refused.
+    pub fn change_cluster(&mut self, ring: &mut Ring, cluster: ClusterId) {
+        self.close(ring);
+        self.events.clear();
+        self.identity.cluster = cluster;
+    }
+
     /// Closes everything.
     pub fn close(&mut self, ring: &mut Ring) {
         for connection in self.peers.iter().flat_map(Peer::links).filter_map(Link::connection) {

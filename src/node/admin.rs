@@ -61,6 +61,8 @@ pub fn start(raft: &mut Raft, command: AdminCommand) -> Result<Started, Refusal>
         }
         AdminCommand::Init { .. }
         | AdminCommand::Join { .. }
+        | AdminCommand::State
+        | AdminCommand::ForceRecover { .. }
         | AdminCommand::Compact
         | AdminCommand::Digest
         | AdminCommand::ResetStats
@@ -161,7 +163,7 @@ impl Answers {
         }
     }
 
-    fn answer(&self, admin: Admin, write: impl FnOnce(&mut Reply)) {
+    pub fn answer(&self, admin: Admin, write: impl FnOnce(&mut Reply)) {
         let mut reply = Reply::new(admin.protocol);
         write(&mut reply);
         let ClientHandle { stream, connection } = admin.client;

@@ -21,11 +21,12 @@ use crate::raft::types::{
 use crate::raft::{self, Committed, Now, Output, ProgressState, Raft, RoleKind};
 use crate::snapshot::SnapshotError;
 
+use self::recovery::Asking;
 use super::admin::{Admin, Answers, Awaited, Started, start};
 use super::join::{self, JoinPlan, JoinRequest};
 use super::mailbox::{
-    AdminCommand, Admission, JoinError, Mailbox, ReportRequest, Run, SnapshotProgress, ToApply,
-    ToNet, ToRaft,
+    AdminCommand, Admission, JoinError, Listed, Mailbox, ReportRequest, Run, SnapshotProgress,
+    ToApply, ToNet, ToRaft,
 };
 use super::member::{LogBudget, MemberState};
 use super::ready::{self, Obstacle, READY_STREAM, Readiness};
@@ -65,6 +66,8 @@ impl RaftSettings {
     }
 }
 
+mod recovery;
+
 pub struct RaftRole {
     live: Live,
     settings: RaftSettings,
@@ -77,6 +80,10 @@ pub struct RaftRole {
     shared: Arc<Shared>,
     /// While the node belongs to a cluster, or is about to.
     member: Option<MemberState>,
+    /// While the node looks for the others of its list, and after.
+    listed: Option<Listed>,
+    /// Who has asked to be admitted since there is no leader.
+    asking: Asking,
     now: Now,
     next_tick_ms: Millis,
     output: Output,
@@ -103,6 +110,8 @@ impl RaftRole {
             readiness: Readiness::default(),
             shared,
             member: None,
+            listed: None,
+            asking: Asking::default(),
             now,
             next_tick_ms: 0,
             output: Output::default(),
@@ -139,12 +148,8 @@ impl RaftRole {
     /// [`ToRaft::Joined`].
     pub fn join(&mut self, addresses: Vec<String>, plan: JoinPlan) {
         self.shared.set_state(NodeState::Joining);
-        let request = JoinRequest {
-            addresses,
-            plan,
-            // The nodes of a cluster have one password.
-            password: self.live.requirepass.clone(),
-        };
+        // The nodes of a cluster have one password.
+        let request = JoinRequest { addresses, plan, password: self.live.requirepass.clone() };
         join::start(request, Arc::clone(&self.shared), self.own_mailbox.clone());
     }
 
@@ -220,6 +225,7 @@ impl RaftRole {
         }
         self.give_up_stalled(ring);
         self.serve_if_caught_up();
+        self.watch_quorum();
     }
 
     fn drain_inbox(&mut self, ring: &mut Ring) -> bool {
@@ -239,8 +245,10 @@ impl RaftRole {
                     log::error!("a batch of stream {stream} (ticket {ticket}) without a cluster");
                 }
                 (ToRaft::Admin { client, protocol, command }, _) => {
-                    self.administer(Admin { client, protocol }, command);
+                    self.administer(ring, Admin { client, protocol }, command);
                 }
+                (ToRaft::Polled(listed), _) => self.polled(listed),
+                (ToRaft::Found { cluster, founders }, _) => self.found(cluster, &founders),
                 (ToRaft::Report(request), _) => self.report(request),
                 (ToRaft::Joined(result), _) => self.joined(result),
                 (ToRaft::SnapshotMaking { number, news }, Some(member)) => {
@@ -287,8 +295,10 @@ impl RaftRole {
                 LinkEvent::Refused { refusal, .. } => {
                     // Only a removal that is committed is told so.
                     let is_removed = refusal.kind == RefusalKind::Removed;
-                    let is_serving =
-                        matches!(self.shared.state(), NodeState::Up | NodeState::Joining);
+                    let is_serving = matches!(
+                        self.shared.state(),
+                        NodeState::Up | NodeState::QuorumLost | NodeState::Joining
+                    );
                     if is_removed && is_serving {
                         log::warn!("this node has been removed from its cluster");
                         self.shared.set_state(NodeState::Removed);
@@ -509,7 +519,8 @@ impl RaftRole {
         self.follow_membership(index, &configuration);
     }
 
-    fn administer(&mut self, admin: Admin, command: AdminCommand) {
+    fn administer(&mut self, ring: &mut Ring, admin: Admin, command: AdminCommand) {
+        self.note_asking(&command);
         match (command, &mut self.member) {
             (AdminCommand::ResetStats, _) => {
                 self.shared.clients.reset();
@@ -520,12 +531,16 @@ impl RaftRole {
                 let deadline_ms = self.now.monotonic_ms + timeout_ms;
                 self.readiness.await_ready(admin, deadline_ms, &self.answers);
             }
+            (AdminCommand::State, _) => self.tell_state(admin),
+            (AdminCommand::ForceRecover { cluster, last }, _) => {
+                self.force_recover(ring, admin, cluster, last);
+            }
             (AdminCommand::Init { .. } | AdminCommand::Join { .. }, Some(_)) => {
                 self.answers.error(admin, "ERR Already cluster member");
             }
             (AdminCommand::Init { cluster }, None) => {
-                if self.shared.state() == NodeState::Joining {
-                    return self.answers.error(admin, "ERR Already cluster member");
+                if let Some(refusal) = self.init_refusal() {
+                    return self.answers.error(admin, refusal);
                 }
                 if self.shared.observer {
                     return self.answers.error(admin, "ERR An observer cannot create a cluster");
@@ -541,10 +556,7 @@ impl RaftRole {
                 self.answers.await_join(admin);
                 self.join(addresses, JoinPlan::Once);
             }
-            (_, None) => {
-                let refusal = self.shared.state().refusal();
-                self.answers.error(admin, refusal.unwrap_or("NOCLUSTER No Raft Cluster"));
-            }
+            (_, None) => self.refuse_without_cluster(admin),
             (AdminCommand::Compact, Some(member)) => {
                 let applied = Index(self.shared.applied_index.load(Ordering::Acquire));
                 member.compact_through(applied);
@@ -574,7 +586,17 @@ impl RaftRole {
         }
     }
 
+    fn refuse_without_cluster(&self, admin: Admin) {
+        let refusal = self.shared.state().refusal();
+        self.answers.error(admin, refusal.unwrap_or("NOCLUSTER No Raft Cluster"));
+    }
+
     fn joined(&mut self, result: Result<Admission, JoinError>) {
+        if self.member.is_some() {
+            // An administrator was faster; the other cluster has a learner that never comes.
+            log::warn!("an admission comes too late: this node is in a cluster");
+            return;
+        }
         match result {
             Ok(admission) => {
                 let raft = Raft::join(self.settings.raft.clone(), admission.member, self.now);
@@ -627,7 +649,10 @@ impl RaftRole {
 
     fn report(&mut self, request: ReportRequest) {
         let report = match &self.member {
-            None => RaftReport::default(),
+            None => RaftReport {
+                waiting: self.listed.as_ref().map(|listed| listed.waiting.clone()),
+                ..RaftReport::default()
+            },
             Some(member) => RaftReport {
                 cluster: member.links.identity().cluster,
                 member: member.links.identity().member,
@@ -635,6 +660,8 @@ impl RaftRole {
                 links: member.links.report(),
                 counters: member.links.counters,
                 snapshots: member.snapshot_report(),
+                waiting: None,
+                lost_quorum: self.lost_quorum(),
             },
         };
         self.apply.send(ToApply::Report(request, Box::new(report)));

@@ -103,6 +103,11 @@ impl Incoming {
         Some((overtaken.from, overtaken.state.last_index))
     }
 
+    /// Nothing comes of the transfer.
+    pub fn abandon(&mut self) {
+        self.receiving = None;
+    }
+
     /// The link to `peer` broke. Whether a transfer ends with it.
     pub fn forget(&mut self, peer: MemberId) -> bool {
         let is_from = self.receiving.as_ref().is_some_and(|receiving| receiving.from == peer);

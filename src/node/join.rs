@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
-use crate::client::{Client, Reply};
+use crate::client::{Client, ClientError, Reply};
 use crate::net::resolve::resolve;
 use crate::raft::types::MemberId;
 
@@ -55,6 +55,45 @@ pub fn start(request: JoinRequest, shared: Arc<Shared>, raft: Mailbox<ToRaft>) {
         log::error!("cannot start a thread to join the cluster: {error}");
         raft.send(ToRaft::Joined(Err(JoinError::Unreachable)));
     }
+}
+
+/// Asks each address once, and the leader that it names.
+pub fn ask_once(request: JoinRequest, shared: Arc<Shared>) -> Result<Admission, JoinError> {
+    let attempt = Attempt { request, shared, told: String::new() };
+    let mut refusal = JoinError::Unreachable;
+    for address in &attempt.request.addresses {
+        match attempt.ask_and_follow(address) {
+            Some(Answer::Admitted(admission)) => return Ok(admission),
+            Some(Answer::No(reason) | Answer::Later(reason)) => {
+                refusal = JoinError::Refused(reason);
+            }
+            Some(Answer::SlotAlive(reason, _)) => {
+                // Without the time after it, which differs with each answer.
+                let who = reason.split("; ").next().unwrap_or_default();
+                refusal = JoinError::Refused(who.to_owned());
+            }
+            Some(Answer::Moved(_)) | None => {}
+        }
+    }
+    Err(refusal)
+}
+
+/// A connection to the first of the addresses that a name stands for which takes connections; the
+/// password is given, if there is one. `timeout` bounds each attempt, and each request later.
+pub fn connect(address: &str, password: &str, timeout: Duration) -> Option<Client> {
+    let unreachable = |error: &ClientError| log::debug!("cannot reach {address}: {error}");
+    let resolved = resolve(address);
+    if resolved.is_empty() {
+        log::warn!("{address} is not an address that can be resolved");
+    }
+    let mut client = resolved
+        .into_iter()
+        .find_map(|resolved| Client::connect(resolved, timeout).inspect_err(unreachable).ok())?;
+    if !password.is_empty() {
+        // Whoever needs none says so, and takes the requests that follow all the same.
+        client.call(&["AUTH", password]).inspect_err(unreachable).ok()?;
+    }
+    Some(client)
 }
 
 struct Attempt {
@@ -190,11 +229,7 @@ impl Attempt {
 
     /// `None` when the node cannot be talked to.
     fn ask(&self, address: &str) -> Option<Answer> {
-        let mut client = connect(address)?;
-        let password = &self.request.password;
-        if !password.is_empty() {
-            client.call(&["AUTH", password]).ok()?;
-        }
+        let mut client = connect(address, &self.request.password, TIMEOUT)?;
         let Shared { slot, client_address, peer_address, .. } = &*self.shared;
         let boot = format!("{:032x}", self.shared.boot);
         let mut words = vec![
@@ -218,19 +253,6 @@ impl Attempt {
             .ok()?;
         Some(understand(reply))
     }
-}
-
-/// Connects to the first of the addresses that a name stands for which takes connections.
-fn connect(address: &str) -> Option<Client> {
-    let resolved = resolve(address);
-    if resolved.is_empty() {
-        log::warn!("{address} is not an address that can be resolved");
-    }
-    resolved.into_iter().find_map(|resolved| {
-        Client::connect(resolved, TIMEOUT)
-            .inspect_err(|error| log::debug!("cannot reach {address} at {resolved}: {error}"))
-            .ok()
-    })
 }
 
 /// Refusals that end by themselves.

@@ -11,7 +11,7 @@ use crate::engine::batch::Batch;
 use crate::engine::reply::Protocol;
 use crate::net::ring::{Connection, Doorbell};
 use crate::raft::types::{Applicant, ClusterId, Index, MemberId, Millis, Payload, Stream, Ticket};
-use crate::raft::{Committed, GivenUp, ReadReady};
+use crate::raft::{Committed, FreshNode, GivenUp, LogId, ReadReady};
 use crate::snapshot::SnapshotError;
 
 use super::report::{EngineReport, RaftReport};
@@ -65,8 +65,23 @@ pub enum ToRaft {
     SnapshotRead { transfer: u64, result: Result<SnapshotProgress, SnapshotError> },
     /// The end of an attempt to join a cluster.
     Joined(Result<Admission, JoinError>),
+    /// The other listed nodes were asked.
+    Polled(Listed),
+    /// The listed nodes found this cluster.
+    Found { cluster: ClusterId, founders: Vec<FreshNode> },
     /// Leave in good order: hand leadership over, then stop.
     Stop,
+}
+
+/// What asking the other nodes of a list has brought so far.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Listed {
+    /// The fresh ones among them, and this one.
+    pub seen: Vec<FreshNode>,
+    /// Whether one of them is in a cluster.
+    pub sees_cluster: bool,
+    /// What keeps this node from a cluster, for the operator.
+    pub waiting: String,
 }
 
 /// What the raft role tells apply about a snapshot to be made; each has a number.
@@ -130,6 +145,10 @@ pub enum AdminCommand {
     Init { cluster: Option<ClusterId> },
     /// RAFT.CLUSTER JOIN address...
     Join { addresses: Vec<String> },
+    /// RAFT.CLUSTER STATE, as the nodes of a list ask each other.
+    State,
+    /// RAFT.CLUSTER FORCE-RECOVER cluster last-log-id ACCEPT-DATA-LOSS
+    ForceRecover { cluster: ClusterId, last: LogId },
     /// RAFT.NODE ADD as a joining process sends it.
     Admit(Applicant),
     /// RAFT.NODE REMOVE id

@@ -5,7 +5,7 @@ use crate::limits::LOG_TAIL_SHARE;
 use crate::net::frame::{SnapshotBody, SnapshotMessage};
 use crate::net::peer::Links;
 use crate::net::ring::Ring;
-use crate::raft::types::{Index, MemberId, Millis, Payload, Term};
+use crate::raft::types::{ClusterId, Index, MemberId, Millis, Payload, Term};
 use crate::raft::{ProgressState, Raft, RoleKind};
 
 use super::incoming::{Arrived, Incoming};
@@ -214,6 +214,17 @@ impl MemberState {
         let from = self.id();
         let message = SnapshotMessage { from, to, last_index, body: SnapshotBody::Refused };
         self.links.send_snapshot(ring, message);
+    }
+
+    /// Turns away from all peers: from here on this is a member of `cluster`, whose configuration
+    /// comes with the next output. Snapshots on their way end here.
+    pub fn leave_peers(&mut self, ring: &mut Ring, apply: &Mailbox<ToApply>, cluster: ClusterId) {
+        self.links.change_cluster(ring, cluster);
+        self.outgoing.forget_all();
+        if self.incoming.is_busy() {
+            self.incoming.abandon();
+            apply.send(ToApply::DropSnapshot);
+        }
     }
 
     pub fn snapshot_report(&self) -> SnapshotReport {

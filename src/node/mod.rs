@@ -11,6 +11,7 @@ pub mod join;
 pub mod mailbox;
 pub mod member;
 pub mod outgoing;
+pub mod peers;
 pub mod placement;
 pub mod preflight;
 pub mod ready;
@@ -273,6 +274,10 @@ fn assemble(number: usize, core: CorePlan, plan: Plan, mut ring: Ring, wiring: W
             Start::Join(addresses) => {
                 let addresses = addresses.iter().map(ToString::to_string).collect();
                 role.join(addresses, JoinPlan::UntilAdmitted);
+            }
+            Start::Listed { others, on_total_loss } => {
+                let others = others.iter().map(ToString::to_string).collect();
+                role.find_listed(others, on_total_loss);
             }
         }
         role

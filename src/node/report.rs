@@ -4,8 +4,8 @@ use crate::engine::command::{CommandId, spec};
 use crate::engine::keyspace::{DATABASE_COUNT, KeyspaceStats};
 use crate::engine::{CommandStats, Engine};
 use crate::net::peer::{LinkCounters, PeerReport};
-use crate::raft::Status;
-use crate::raft::types::{ClusterId, Index, MemberId, Term};
+use crate::raft::types::{Boot, ClusterId, Index, MemberId, Term};
+use crate::raft::{LogId, Status};
 
 /// What the raft role knows. Default: no cluster.
 #[derive(Clone, Debug, Default)]
@@ -16,6 +16,28 @@ pub struct RaftReport {
     pub links: Vec<PeerReport>,
     pub counters: LinkCounters,
     pub snapshots: SnapshotReport,
+    /// What the search for the listed nodes waits for.
+    pub waiting: Option<String>,
+    /// While the quorum is lost.
+    pub lost_quorum: Option<LostQuorum>,
+}
+
+/// What a survivor knows when its quorum is lost.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LostQuorum {
+    pub last: LogId,
+    pub slots: Vec<LostSlot>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LostSlot {
+    pub slot: String,
+    /// The voter of the slot.
+    pub known: Option<(MemberId, Boot)>,
+    /// The process of the slot that asks to be admitted.
+    pub asking: Option<Boot>,
+    /// Whether the voter was heard of lately.
+    pub is_heard: bool,
 }
 
 /// Snapshots since the start of the node.

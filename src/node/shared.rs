@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicU8, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
 
+use crate::raft::FreshNode;
 use crate::raft::types::Boot;
 
 pub struct Shared {
@@ -62,13 +63,15 @@ impl ClientCounters {
     }
 }
 
-/// RedisRaft's states of a node, and two of ours.
+/// RedisRaft's states of a node, and some of ours.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum NodeState {
     Uninitialized,
     /// Not admitted yet, or admitted and still catching up.
     Joining,
     Up,
+    /// A voter that hears neither a leader nor a majority: it waits for them, or for an operator.
+    QuorumLost,
     /// Its removal is committed: it serves nobody any more.
     Removed,
     /// Handing leadership over before it stops.
@@ -78,10 +81,11 @@ pub enum NodeState {
 }
 
 impl NodeState {
-    const ALL: [Self; 6] = [
+    const ALL: [Self; 7] = [
         Self::Uninitialized,
         Self::Joining,
         Self::Up,
+        Self::QuorumLost,
         Self::Removed,
         Self::Stopping,
         Self::Stopped,
@@ -93,6 +97,7 @@ impl NodeState {
             Self::Uninitialized => "uninitialized",
             Self::Joining => "joining",
             Self::Up => "up",
+            Self::QuorumLost => "quorum_lost",
             Self::Removed => "removed",
             Self::Stopping | Self::Stopped => "stopping",
         }
@@ -101,7 +106,8 @@ impl NodeState {
     /// Why no command on data is served, in RedisRaft's words; `None` when it is.
     pub fn refusal(self) -> Option<&'static str> {
         match self {
-            Self::Up | Self::Stopping | Self::Stopped => None,
+            // Without a quorum requests wait for it as without a leader, and are told the same.
+            Self::Up | Self::QuorumLost | Self::Stopping | Self::Stopped => None,
             Self::Uninitialized => Some("NOCLUSTER No Raft Cluster"),
             Self::Joining => Some("NOCLUSTER No Raft Cluster (joining now)"),
             Self::Removed => Some("NOCLUSTER No Raft Cluster (this node has been removed)"),
@@ -149,6 +155,16 @@ impl Shared {
 
     pub fn set_join_refusal(&self, reason: &str) {
         *self.join_refusal.lock().unwrap_or_else(PoisonError::into_inner) = reason.to_owned();
+    }
+
+    /// This process as other nodes of a list know it.
+    pub fn fresh_node(&self) -> FreshNode {
+        FreshNode {
+            slot: self.slot.clone(),
+            boot: self.boot,
+            client_address: self.client_address.clone(),
+            peer_address: self.peer_address.clone(),
+        }
     }
 
     pub fn state(&self) -> NodeState {

@@ -15,7 +15,7 @@ use super::role::Role;
 use super::types::{Applicant, Configuration, EntryBody, Index, Member, MemberId, Millis};
 
 /// Members of a configuration, so that it fits into any message.
-const MEMBERS_MAX: usize = 64;
+pub const MEMBERS_MAX: usize = 64;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Error)]
 pub enum MembershipError {

@@ -34,6 +34,10 @@
 //! campaigns only while a configuration of its log that may still count, the last committed one or
 //! a later one, names its own id as a voter, which no configuration from before its promotion can.
 //!
+//! Nodes that found a cluster together have the first ids, in a log that begins alike on all of
+//! them ([`Raft::found`]). A survivor that goes on by force ([`Raft::force_recover`]) keeps its id
+//! and its log under the id of a new cluster, which its caller binds all links to.
+//!
 //! # Who serves
 //! Voters and observers have clients; a process that joins, and a learner that is to become a
 //! voter, have none: what is submitted to one is given up at once, and a leader takes nothing from
@@ -55,6 +59,7 @@
 //!   appends only the next sequence number of each stream, which it knows from its log.
 #![forbid(unsafe_code)]
 
+mod bootstrap;
 mod election;
 mod log;
 mod membership;
@@ -64,6 +69,7 @@ mod output;
 mod progress;
 mod quorum;
 mod read;
+mod recovery;
 mod replication;
 mod rng;
 mod role;
@@ -87,12 +93,14 @@ use types::{
     Configuration, Entry, EntryBody, Index, Member, MemberId, Millis, Payload, Stream, Term, Ticket,
 };
 
+pub use bootstrap::{Answer, Decision, FreshNode, OnTotalLoss, decide, seen};
 pub use election::CampaignError;
-pub use membership::MembershipError;
+pub use membership::{MEMBERS_MAX, MembershipError};
 pub use origin::{GiveUpReason, GivenUp, Watermark};
 pub use output::{Committed, Output};
 pub use progress::ProgressState;
 pub use read::ReadReady;
+pub use recovery::{LogId, RecoverError};
 pub use role::RoleKind;
 pub use snapshot::SnapshotState;
 pub use status::{PeerStatus, Status};
@@ -140,6 +148,8 @@ pub struct Raft {
     leader_contact_ms: Millis,
     /// Since when no leader is known.
     leaderless_ms: Option<Millis>,
+    /// Who has said something since then, and when last.
+    heard_leaderless: Vec<(MemberId, Millis)>,
     log: Log,
     /// Invariant: within the log, never decreases.
     commit_index: Index,
@@ -205,6 +215,7 @@ impl Raft {
             election_deadline_ms: 0,
             leader_contact_ms: now.monotonic_ms,
             leaderless_ms: Some(now.monotonic_ms),
+            heard_leaderless: Vec::new(),
             log: Log::after_snapshot(Index::ZERO, Term(0), 0),
             commit_index: Index::ZERO,
             handed_out_index: Index::ZERO,
@@ -252,6 +263,9 @@ impl Raft {
             return;
         }
         self.dirty = true;
+        if self.leaderless_ms.is_some() {
+            self.note_heard(from);
+        }
         if term > self.term && !self.on_higher_term(from, term, &body) {
             return;
         }

@@ -47,7 +47,7 @@ impl Raft {
         index
     }
 
-    fn push(&mut self, entry: Entry) {
+    pub(super) fn push(&mut self, entry: Entry) {
         self.watermarks.note(&entry);
         let changed = match &entry.body {
             EntryBody::Configuration(configuration) => Some(Arc::clone(configuration)),

@@ -6,7 +6,7 @@ use rkyv::util::AlignedVec;
 
 use super::message::{Body, Message};
 use super::types::{
-    Applicant, Configuration, Entry, EntryBody, Index, Member, MemberId, Payload, Round, Term,
+    Applicant, Boot, Configuration, Entry, EntryBody, Index, Member, MemberId, Payload, Round, Term,
 };
 use super::{Config, Now, Output, Raft, SnapshotState};
 
@@ -32,6 +32,17 @@ pub(crate) fn payload(bytes: &[u8]) -> Payload {
     let mut buffer = AlignedVec::new();
     buffer.extend_from_slice(bytes);
     Payload::new(buffer)
+}
+
+/// A process that asks to be admitted to a slot, as a voter.
+pub(crate) fn applicant(slot: &str, boot: Boot) -> Applicant {
+    Applicant {
+        slot: slot.to_owned(),
+        boot,
+        client_address: String::new(),
+        peer_address: String::new(),
+        observer: false,
+    }
 }
 
 pub(crate) fn member(id: u64) -> Member {
@@ -304,13 +315,7 @@ impl Members {
         self.last_boot += 1;
         let boot = self.last_boot;
         for _ in 0..400 {
-            let applicant = Applicant {
-                slot: slot.to_owned(),
-                boot,
-                client_address: String::new(),
-                peer_address: String::new(),
-                observer,
-            };
+            let applicant = Applicant { observer, ..applicant(slot, boot) };
             if let Some(leader) = self.leader()
                 && let Ok(index) = leader.admit(applicant)
             {

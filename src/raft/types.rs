@@ -37,7 +37,8 @@ number! {
 number! {
     /// A member of the cluster: the log index of the committed entry that admitted it, so that no
     /// id ever recurs. 0 is "none yet"; the node that creates a cluster is member 1, whose own
-    /// admission is entry 1.
+    /// admission is entry 1, and `n` nodes that create it together are 1 to `n`, in a log that
+    /// begins with an entry for each.
     MemberId
 }
 number! {

@@ -20,6 +20,7 @@ mod membership;
 mod observer;
 mod process;
 mod protocol;
+mod recovery;
 mod replication;
 mod rolling;
 mod snapshot;

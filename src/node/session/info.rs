@@ -4,7 +4,7 @@
 use std::sync::atomic::Ordering::Relaxed;
 
 use super::cluster::{host_and_port, replicas};
-use super::{Arguments, NodeView, REDIS_VERSION, ReportUse, proc, run_id};
+use super::{Arguments, NodeView, REDIS_VERSION, ReportUse, proc, recovery, run_id};
 use crate::engine::CommandStats;
 use crate::node::ready;
 use crate::node::report::{DatabaseReport, EngineReport, RaftReport};
@@ -331,6 +331,7 @@ fn general(raft: &RaftReport, engine: &EngineReport, view: &NodeView<'_>) -> Fie
         ("join_refusal", &view.shared.join_refusal()),
     ]));
     all.extend(readiness(raft, engine));
+    all.extend(recovery::fields(raft));
     all
 }
 

@@ -13,6 +13,7 @@ mod connection;
 mod info;
 mod proc;
 mod raft;
+mod recovery;
 #[cfg(test)]
 mod tests;
 

@@ -10,9 +10,11 @@ use crate::engine::reply::Reply;
 use crate::glob::glob_match_nocase;
 use crate::node::mailbox::AdminCommand;
 use crate::node::report::{EngineReport, RaftReport};
-use crate::raft::types::{Applicant, Boot, ClusterId, MemberId, Millis};
+use crate::raft::LogId;
+use crate::raft::types::{Applicant, Boot, ClusterId, Index, MemberId, Millis, Term};
 
-/// RAFT.CLUSTER INIT `[id]` | JOIN address...
+/// RAFT.CLUSTER INIT `[id]` | JOIN address... | FORCE-RECOVER cluster last-log-id ACCEPT-DATA-LOSS,
+/// and STATE, which the nodes of a list ask each other.
 pub fn cluster(arguments: Arguments<'_, '_>) -> Result<Outcome, CommandError> {
     match arguments {
         [name] if is_word(name, "INIT") => Ok(admin(AdminCommand::Init { cluster: None })),
@@ -24,9 +26,36 @@ pub fn cluster(arguments: Arguments<'_, '_>) -> Result<Outcome, CommandError> {
             let addresses = addresses.iter().map(|address| parse_address(address));
             Ok(admin(AdminCommand::Join { addresses: addresses.collect::<Result<_, _>>()? }))
         }
-        [name, ..] if is_word(name, "INIT") || is_word(name, "JOIN") => Err(arity("raft.cluster")),
-        _ => Err(CommandError::text("RAFT.CLUSTER supports INIT / JOIN only")),
+        [name] if is_word(name, "STATE") => Ok(admin(AdminCommand::State)),
+        [name, cluster, last, rest @ ..] if is_word(name, "FORCE-RECOVER") && rest.len() < 2 => {
+            let cluster = parse_cluster_id(cluster)?;
+            let last = parse_log_id(last)?;
+            if !rest.iter().any(|word| is_word(word, "ACCEPT-DATA-LOSS")) {
+                return Err(LOSS_NOT_ACCEPTED);
+            }
+            Ok(admin(AdminCommand::ForceRecover { cluster, last }))
+        }
+        [name, ..]
+            if ["INIT", "JOIN", "STATE", "FORCE-RECOVER"].iter().any(|it| is_word(name, it)) =>
+        {
+            Err(arity("raft.cluster"))
+        }
+        _ => Err(CommandError::text("RAFT.CLUSTER supports INIT / JOIN / FORCE-RECOVER only")),
     }
+}
+
+const LOSS_NOT_ACCEPTED: CommandError = CommandError::text(
+    "ERR FORCE-RECOVER ends with ACCEPT-DATA-LOSS: what only the lost nodes have committed is gone",
+);
+
+/// `term:index`, as INFO raft shows it.
+fn parse_log_id(word: &[u8]) -> Result<LogId, CommandError> {
+    let parts = std::str::from_utf8(word).ok().and_then(|text| text.split_once(':'));
+    let number = |text: &str| parse_integer(text.as_bytes()).and_then(|n| u64::try_from(n).ok());
+    let id = parts.and_then(|(term, index)| {
+        Some(LogId { term: Term(number(term)?), index: Index(number(index)?) })
+    });
+    id.ok_or(CommandError::text("ERR a last log id has the form term:index"))
 }
 
 fn arity(name: &'static str) -> CommandError {

@@ -13,7 +13,7 @@ use crate::engine::command::Handler;
 use crate::net::peer::PeerReport;
 use crate::node::shared::NodeState;
 use crate::raft::types::{Configuration, Index, Member, MemberId, Term};
-use crate::raft::{PeerStatus, ProgressState, RoleKind, Status};
+use crate::raft::{LogId, PeerStatus, ProgressState, RoleKind, Status};
 
 const BOOT: Boot = 0x0123_4567_89ab_cdef_0123_4567_89ab_cdef;
 const RUN_ID: &str = "0123456789abcdef0123456789abcdef01234567";

@@ -4,24 +4,14 @@ mod observers;
 
 use crate::raft::message::Body;
 use crate::raft::testing::{
-    T, accepted, at, configuration, leader_of, message, pass, payload, sent_to, settled_leader,
-    tick_at, voter,
+    T, accepted, applicant, at, configuration, leader_of, message, pass, payload, sent_to,
+    settled_leader, tick_at, voter,
 };
 use crate::raft::types::{Applicant, Boot, Index, MemberId, Ticket};
 use crate::raft::{MembershipError, Raft};
 
 fn admit(raft: &mut Raft, slot: &str, boot: Boot) -> Result<Index, MembershipError> {
     raft.admit(applicant(slot, boot))
-}
-
-fn applicant(slot: &str, boot: Boot) -> Applicant {
-    Applicant {
-        slot: slot.to_owned(),
-        boot,
-        client_address: String::new(),
-        peer_address: String::new(),
-        observer: false,
-    }
 }
 
 fn three() -> Raft {

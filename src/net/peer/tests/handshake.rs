@@ -109,6 +109,21 @@ fn who_has_been_removed_is_told_so_and_who_comes_later_is_not() {
 }
 
 #[test]
+fn a_member_that_has_changed_its_cluster_is_deaf_to_the_former_one() {
+    let mut pair = Pair::up();
+    let peer = pair.acceptor.peers.iter().find(|peer| peer.id == MemberId(9)).unwrap();
+    let former = peer.link(Purpose::Consensus).open().unwrap();
+    // One message is read already, the other comes too late.
+    pair.acceptor.events.push(LinkEvent::Message(message(9, 1)));
+    pair.acceptor.change_cluster(&mut pair.ring, CLUSTER + 1);
+    let late = encode_message(CLUSTER, message(9, 1)).head;
+    pair.acceptor.on_received(&mut pair.ring, former, &late, 0);
+    pair.run(|pair| pair.refusals().count() > 0);
+    assert_eq!(pair.refusals().next().unwrap().kind, RefusalKind::Cluster);
+    assert!(!pair.has(1, is_message), "{:?}", pair.events);
+}
+
+#[test]
 fn the_dialler_checks_who_answers() {
     let other_boot = Identity { boot: 55, ..identity(1) };
     let mut pair = Pair::new(other_boot, identity(9), &[1, 9]);

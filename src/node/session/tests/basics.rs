@@ -376,6 +376,39 @@ fn shutdown_is_graceful_and_never_pretends_to_save() {
 }
 
 #[test]
+fn a_recovery_by_force_names_the_cluster_the_end_of_its_log_and_the_loss() {
+    let admin = |command: AdminCommand| format!("{:?}", Outcome::Wait(Wait::Admin(command)));
+    let id = "00112233445566778899aabbccddeeff";
+    let cluster = 0x0011_2233_4455_6677_8899_aabb_ccdd_eeff;
+    let last = LogId { term: Term(3), index: Index(17) };
+    let recover = format!("RAFT.CLUSTER FORCE-RECOVER {id}");
+    let not_accepted = "-ERR FORCE-RECOVER ends with ACCEPT-DATA-LOSS: what only the lost nodes \
+                        have committed is gone|";
+    let no_log_id = "-ERR a last log id has the form term:index|";
+    let arity = "-ERR wrong number of arguments for 'raft.cluster' command|";
+    Bench::new().check(&[
+        (
+            &format!("{recover} 3:17 accept-data-loss"),
+            &admin(AdminCommand::ForceRecover { cluster, last }),
+        ),
+        (&format!("{recover} 3:17"), not_accepted),
+        (&format!("{recover} 3:17 YES"), not_accepted),
+        (&format!("{recover} 3:17 ACCEPT-DATA-LOSS now"), arity),
+        (&recover, arity),
+        ("RAFT.CLUSTER FORCE-RECOVER", arity),
+        (&format!("{recover} 17 ACCEPT-DATA-LOSS"), no_log_id),
+        (&format!("{recover} 3:-17 ACCEPT-DATA-LOSS"), no_log_id),
+        (&format!("{recover} 3:1:7 ACCEPT-DATA-LOSS"), no_log_id),
+        (
+            "RAFT.CLUSTER FORCE-RECOVER abc 3:17 ACCEPT-DATA-LOSS",
+            "-ERR cluster id must be 32 characters|",
+        ),
+        ("RAFT.CLUSTER STATE", &admin(AdminCommand::State)),
+        ("RAFT.CLUSTER STATE all", arity),
+    ]);
+}
+
+#[test]
 fn administrators_commands_go_to_the_raft_role() {
     let admin = |command: AdminCommand| format!("{:?}", Outcome::Wait(Wait::Admin(command)));
     let applicant = |observer| Applicant {
@@ -406,7 +439,7 @@ fn administrators_commands_go_to_the_raft_role() {
         ),
         ("RAFT.CLUSTER JOIN a:1 b", "-ERR invalid node address|"),
         ("RAFT.CLUSTER JOIN", "-ERR wrong number of arguments for 'raft.cluster' command|"),
-        ("RAFT.CLUSTER LEAVE", "-RAFT.CLUSTER supports INIT / JOIN only|"),
+        ("RAFT.CLUSTER LEAVE", "-RAFT.CLUSTER supports INIT / JOIN / FORCE-RECOVER only|"),
         (
             &format!("{add} SLOT two BOOT {boot} PEER 10.0.0.2:15001"),
             &admin(AdminCommand::Admit(applicant(false))),

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::engine::CommandStats;
-use crate::node::report::DatabaseReport;
+use crate::node::report::{DatabaseReport, LostQuorum, LostSlot};
 
 const ID2: &str = "b0000000000000000000000000000000b0000000";
 const ID3: &str = "c0000000000000000000000000000000c0000000";
@@ -250,6 +250,48 @@ fn a_node_without_a_cluster_says_so() {
     assert_eq!(field(&info, "cluster_slots_assigned"), "0");
     let shards = bench.report("CLUSTER SHARDS", &raft, &engine());
     assert!(shards.starts_with("*1|*4|$5|slots|*0|$5|nodes|*1|*14|$2|id|$40|"), "{shards}");
+}
+
+#[test]
+fn a_survivor_of_a_lost_majority_shows_what_it_knows() {
+    let mut bench = Bench::new();
+    bench.shared.set_state(NodeState::QuorumLost);
+    let slot = |slot: &str, known, asking, is_heard| LostSlot {
+        slot: slot.to_owned(),
+        known,
+        asking,
+        is_heard,
+    };
+    let lost = LostQuorum {
+        last: LogId { term: Term(3), index: Index(17) },
+        slots: vec![
+            slot("one", Some((MemberId(1), BOOT)), None, true),
+            slot("two", Some((MemberId(2), 2)), Some(255), false),
+            slot("new", None, Some(10), false),
+        ],
+    };
+    let raft = RaftReport { lost_quorum: Some(lost), ..follower() };
+    let text = bench.report("INFO raft", &raft, &engine());
+    let zeros = "0".repeat(30);
+    for (name, expected) in [
+        ("raft_state", "quorum_lost".to_owned()),
+        ("raft_last_log_id", "3:17".to_owned()),
+        ("raft_slot1", format!("slot=one,id=1,boot={BOOT:032x},heard=yes,asking_boot=-")),
+        ("raft_slot2", format!("slot=two,id=2,boot={zeros}02,heard=no,asking_boot={zeros}ff")),
+        ("raft_slot3", format!("slot=new,id=-,boot=-,heard=no,asking_boot={zeros}0a")),
+    ] {
+        assert_eq!(field(&text, name), expected, "{name}");
+    }
+}
+
+#[test]
+fn a_listed_node_shows_what_it_waits_for() {
+    let mut bench = Bench::new();
+    bench.shared.set_state(NodeState::Joining);
+    let waiting = Some("no answer from 10.0.0.2:5001".to_owned());
+    let text =
+        bench.report("INFO raft", &RaftReport { waiting, ..RaftReport::default() }, &engine());
+    assert_eq!(field(&text, "raft_waiting_for"), "no answer from 10.0.0.2:5001");
 }
 
 #[test]
