@@ -465,6 +465,8 @@ fn administrators_commands_go_to_the_raft_role() {
         ("RAFT.NODE MOVE 1", "-ERR RAFT.NODE supports ADD / REMOVE only|"),
         ("RAFT.DEBUG COMPACT", &admin(AdminCommand::Compact)),
         ("RAFT.DEBUG compact 1", &admin(AdminCommand::Compact)),
+        ("RAFT.DEBUG digest", &admin(AdminCommand::Digest)),
+        ("RAFT.DEBUG DIGEST x", "-ERR wrong number of arguments for 'raft.debug' command|"),
         ("RAFT.DEBUG COMPACT x", "-ERR invalid compact async value|"),
         ("RAFT.DEBUG COMPACT 0 1", "-ERR wrong number of arguments for 'raft.debug' command|"),
         ("RAFT.DEBUG EXEC", "-ERR invalid debug subcommand|"),
