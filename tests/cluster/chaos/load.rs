@@ -20,6 +20,8 @@ pub struct Host {
     /// Even while the node serves and will go on doing so; odd from just before it is killed until
     /// its successor serves.
     life: AtomicU64,
+    /// Pipelines that its clients have had whole answers to.
+    answered: AtomicU64,
 }
 
 fn is_disturbed(life: u64) -> bool {
@@ -28,7 +30,7 @@ fn is_disturbed(life: u64) -> bool {
 
 impl Host {
     pub fn new(port: u16) -> Self {
-        Self { port, life: AtomicU64::new(0) }
+        Self { port, life: AtomicU64::new(0), answered: AtomicU64::new(0) }
     }
 
     /// From here on its clients put up with anything.
@@ -57,6 +59,8 @@ pub struct Pace {
 
 /// What all clients of a run share.
 pub struct Load {
+    /// The name of the shared counter, and what the names of all other keys begin with.
+    name: String,
     pub hosts: Vec<Host>,
     stop: AtomicBool,
     /// The largest value of the shared counter that some client has been told of.
@@ -65,8 +69,9 @@ pub struct Load {
 }
 
 impl Load {
-    pub fn new(ports: impl IntoIterator<Item = u16>) -> Self {
+    pub fn new(name: &str, ports: impl IntoIterator<Item = u16>) -> Self {
         Self {
+            name: name.to_owned(),
             hosts: ports.into_iter().map(Host::new).collect(),
             stop: AtomicBool::new(false),
             told: AtomicI64::new(0),
@@ -80,6 +85,42 @@ impl Load {
         assert!(failures.is_empty(), "clients failed:\n{}", failures.join("\n"));
     }
 
+    /// Waits until each of `hosts` has answered so many more pipelines.
+    pub fn wait_for_answers(&self, hosts: &[usize], more: u64) {
+        let answered = |host: &usize| self.hosts[*host].answered.load(Ordering::SeqCst);
+        let before: Vec<u64> = hosts.iter().map(answered).collect();
+        wait::until_true("clients go on", wait::LONG, || {
+            self.check();
+            hosts.iter().zip(&before).all(|(host, before)| answered(host) >= before + more)
+        });
+    }
+
+    /// Checks what the node at `port` holds against all accounts.
+    pub fn verify(&self, accounts: &[Account], port: u16) {
+        let mut client = Client::connect(port);
+        let mut get = |keys: &[&String]| {
+            let commands: Vec<String> = keys.iter().map(|key| format!("GET {key}")).collect();
+            client.pipeline(&commands).unwrap()
+        };
+        for account in accounts {
+            if let Some((name, last, open)) = &account.counter {
+                let value: i64 = get(&[name])[0].text().parse().unwrap();
+                let fits = (*last..=*last + *open).contains(&value);
+                assert!(fits, "{name} is {value} at {port}: counted {last}, of {open} unknown");
+            }
+            let keys: Vec<&String> = account.set.keys().collect();
+            for keys in keys.chunks(500) {
+                for (key, value) in keys.iter().zip(get(keys)) {
+                    let wanted = Value::bulk(&account.set[*key]);
+                    let other = account.unknown.get(*key).map(|other| Value::bulk(other));
+                    let fits = value == wanted || other.is_some_and(|other| other == value);
+                    assert!(fits, "{key} is {value:?} at {port}");
+                }
+            }
+        }
+        verify_shared(accounts, &get(&[&self.name])[0], port);
+    }
+
     /// Ends the clients when it is dropped, by a failed test too.
     pub fn stop_guard(&self) -> StopGuard<'_> {
         StopGuard(&self.stop)
@@ -91,7 +132,7 @@ impl Load {
         scope: &'scope Scope<'scope, '_>,
     ) -> Vec<ScopedJoinHandle<'scope, Account>> {
         let hosts = 0..self.hosts.len();
-        let kinds = [Kind::Counter, Kind::Setter, Kind::Ballast];
+        let kinds = [Kind::Counter, Kind::Setter, Kind::Ballast, Kind::Reader];
         hosts
             .flat_map(|host| kinds.map(|kind| self.start(scope, host, kind, kind.pace())))
             .collect()
@@ -108,7 +149,7 @@ impl Load {
             let mut worker = Worker {
                 load: self,
                 host,
-                name: format!("{kind:?}{host}").to_lowercase(),
+                name: format!("{}:{kind:?}{host}", self.name).to_lowercase(),
                 link: None,
                 account: Account::default(),
             };
@@ -136,6 +177,8 @@ pub enum Kind {
     Setter,
     /// Sets a few large values again and again, so that the log is compacted all the time.
     Ballast,
+    /// Reads the counter that all share, and writes nothing.
+    Reader,
 }
 
 impl Kind {
@@ -145,6 +188,7 @@ impl Kind {
             Kind::Counter => (1, 10),
             Kind::Setter => (4, 25),
             Kind::Ballast => (2, 80),
+            Kind::Reader => (2, 20),
         };
         Pace { width, rest: Duration::from_millis(rest) }
     }
@@ -195,6 +239,9 @@ impl Worker<'_> {
                 Kind::Counter => self.count_commands(pace.width),
                 Kind::Setter => self.set_commands(round, pace.width),
                 Kind::Ballast => self.ballast_commands(round, pace.width),
+                Kind::Reader => {
+                    vec![["GET".to_owned(), self.load.name.clone()].to_vec(); pace.width]
+                }
             };
             let told = self.load.told.load(Ordering::SeqCst);
             if let Some(answers) = self.ask(&commands)? {
@@ -211,7 +258,7 @@ impl Worker<'_> {
     fn count_commands(&mut self, width: usize) -> Vec<Vec<String>> {
         let own = ["INCR".to_owned(), self.name.clone()].to_vec();
         let mut commands = vec![own; width];
-        commands.push(["INCR".to_owned(), SHARED.to_owned()].to_vec());
+        commands.push(["INCR".to_owned(), self.load.name.clone()].to_vec());
         self.account.counter.get_or_insert((self.name.clone(), 0, 0));
         commands
     }
@@ -293,6 +340,9 @@ impl Worker<'_> {
             };
             answers.push(answer);
         }
+        if broken.is_none() && !refused {
+            host.answered.fetch_add(1, Ordering::SeqCst);
+        }
         if let Some(error) = broken {
             if !was_disturbed() {
                 return Err(format!("a live node lost a connection: {error}"));
@@ -309,7 +359,7 @@ impl Worker<'_> {
         let [name, key, rest @ ..] = command else { unreachable!("a command has a key") };
         match (name.as_str(), answer) {
             (_, Answer::Refused) => {}
-            ("INCR", answer) if key == SHARED => match answer {
+            ("INCR", answer) if *key == self.load.name => match answer {
                 Answer::Reply(Value::Integer(value)) if value > told => {
                     self.account.shared.push(value);
                     self.load.told.fetch_max(value, Ordering::SeqCst);
@@ -348,6 +398,13 @@ impl Worker<'_> {
                 }
             }
             ("GET", Answer::Unknown) => {}
+            ("GET", Answer::Reply(value)) if *key == self.load.name => {
+                let read = if value == Value::Null { Ok(0) } else { value.text().parse() };
+                if !read.as_ref().is_ok_and(|read| *read >= told) {
+                    return Err(format!("GET {key} answered {value:?} after {told} was known"));
+                }
+                self.load.told.fetch_max(read.unwrap_or(told), Ordering::SeqCst);
+            }
             ("GET", Answer::Reply(value)) => {
                 if value != Value::bulk(&self.account.set[key]) {
                     return Err(format!("{key} was set and is {value:?}"));
@@ -360,8 +417,6 @@ impl Worker<'_> {
     }
 }
 
-const SHARED: &str = "shared";
-
 /// Before a node that does not serve is asked again.
 const RETRY: Duration = Duration::from_millis(20);
 
@@ -373,32 +428,6 @@ fn error_of_the_disturbed(text: &str) -> Answer {
     }
 }
 
-/// Checks what the node at `port` holds against all accounts.
-pub fn verify(accounts: &[Account], port: u16) {
-    let mut client = Client::connect(port);
-    let mut get = |keys: &[&String]| {
-        let commands: Vec<String> = keys.iter().map(|key| format!("GET {key}")).collect();
-        client.pipeline(&commands).unwrap()
-    };
-    for account in accounts {
-        if let Some((name, last, open)) = &account.counter {
-            let value: i64 = get(&[name])[0].text().parse().unwrap();
-            let fits = (*last..=*last + *open).contains(&value);
-            assert!(fits, "{name} is {value} at {port}: counted {last}, of {open} unknown");
-        }
-        let keys: Vec<&String> = account.set.keys().collect();
-        for keys in keys.chunks(500) {
-            for (key, value) in keys.iter().zip(get(keys)) {
-                let wanted = Value::bulk(&account.set[*key]);
-                let other = account.unknown.get(*key).map(|other| Value::bulk(other));
-                let fits = value == wanted || other.is_some_and(|other| other == value);
-                assert!(fits, "{key} is {value:?} at {port}");
-            }
-        }
-    }
-    verify_shared(accounts, &get(&[&SHARED.to_owned()])[0], port);
-}
-
 fn verify_shared(accounts: &[Account], value: &Value, port: u16) {
     let told: Vec<i64> = accounts.iter().flat_map(|account| account.shared.clone()).collect();
     let distinct: HashSet<i64> = told.iter().copied().collect();
@@ -407,7 +436,7 @@ fn verify_shared(accounts: &[Account], value: &Value, port: u16) {
     let least = told.len() as i64;
     let value: i64 = value.text().parse().unwrap();
     let fits = (least..=least + unknown).contains(&value);
-    assert!(fits, "{SHARED} is {value} at {port}: {least} answered, {unknown} unknown");
+    assert!(fits, "the counter is {value} at {port}: {least} answered, {unknown} unknown");
 }
 
 /// How many keys were set for good, for the account of the test itself.

@@ -2,19 +2,20 @@
 //! same command line, never more than a minority at a time: nothing acknowledged is lost, nothing
 //! is done twice, and clients of the nodes that live see no error.
 //!
-//! `MAYFLY_CHAOS_KILLS=100 cargo test --test cluster chaos -- --nocapture` does 100 kills over three
-//! nodes and 50 over five, half of them in each layout, and tells each as it goes; without the
-//! variable it is a fifth of that. `MAYFLY_CHAOS_SEED` chooses others: the seed decides what is
+//! `MAYFLY_CHAOS_KILLS=100 cargo test --test cluster chaos -- --nocapture` does 100 kills over
+//! three nodes and 50 over five, half of them in each layout, and tells each as it goes; without
+//! the variable it is a fifth of that. `MAYFLY_CHAOS_SEED` chooses others: the seed decides what is
 //! done to whom, the machine how it falls out.
 
 mod load;
 mod random;
+mod respawn;
 mod swarm;
 
 use std::thread;
 use std::time::Duration;
 
-use crate::client::Value;
+use crate::client::{Client, Value};
 use crate::cluster::{Layout, on_both_layouts};
 use crate::process::is_stand_in;
 use crate::wait;
@@ -22,12 +23,10 @@ use load::{Account, Kind, Load, Pace};
 use random::Random;
 use swarm::{Blow, Swarm};
 
-pub use load::verify;
-
 on_both_layouts!(
     three_nodes_lose_nothing_to_random_kills,
     five_nodes_lose_nothing_to_random_kills_two_at_once_among_them,
-    a_node_rejoins_under_full_load,
+    nodes_rejoin_under_full_load,
 );
 
 /// A log far smaller than the data, which is compacted every second or two, and time enough for an
@@ -57,8 +56,8 @@ fn run(count: u16, layout: Layout, kills: usize) {
     let seed = variable("MAYFLY_CHAOS_SEED", 1) as u64;
     println!("chaos: MAYFLY_CHAOS_SEED={seed} MAYFLY_CHAOS_KILLS={kills} {count} {layout:?}");
     let mut swarm = Swarm::start(count, layout, OPTIONS);
-    prefill(&swarm);
-    let load = Load::new(swarm.ports());
+    prefill(swarm.ports()[0]);
+    let load = Load::new("run", swarm.ports());
     let accounts: Vec<Account> = thread::scope(|scope| {
         let guard = load.stop_guard();
         let clients = load.start_all(scope);
@@ -69,23 +68,29 @@ fn run(count: u16, layout: Layout, kills: usize) {
         clients.into_iter().map(|client| client.join().unwrap()).collect()
     });
     load.check();
-    let (counted, keys) = (load::counted(&accounts), load::keys(&accounts));
-    println!("chaos: {counted} increments and {keys} keys are looked for on every node");
     swarm.settle(&load);
-    for port in swarm.ports() {
-        verify(&accounts, port);
-        check_prefill(&swarm, port);
-    }
-    swarm.check_digests();
+    check(&load, &accounts);
     swarm.stop();
+}
+
+/// Every node holds what the clients were told, and the same.
+fn check(load: &Load, accounts: &[Account]) {
+    let (counted, keys) = (load::counted(accounts), load::keys(accounts));
+    println!("chaos: {counted} increments and {keys} keys are looked for on every node");
+    let ports: Vec<u16> = load.hosts.iter().map(|host| host.port).collect();
+    for port in &ports {
+        load.verify(accounts, *port);
+        check_prefill(*port);
+    }
+    swarm::check_digests(&ports);
 }
 
 const PREFILLED: usize = 20_000;
 
 /// Many keys that nobody touches again: what is wrong with them, a snapshot has done.
-fn prefill(swarm: &Swarm) {
+fn prefill(port: u16) {
     let set = |number: usize| format!("SET {} {:.<100}", prefilled(number), number);
-    let mut client = swarm.cluster.client(0);
+    let mut client = Client::connect(port);
     for first in (0..PREFILLED).step_by(1000) {
         let commands: Vec<String> = (first..first + 1000).map(set).collect();
         assert!(client.pipeline(&commands).unwrap().iter().all(|reply| *reply == Value::ok()));
@@ -96,9 +101,8 @@ fn prefilled(number: usize) -> String {
     format!("prefilled:{number}")
 }
 
-fn check_prefill(swarm: &Swarm, port: u16) {
-    let node = swarm.cluster.nodes.iter().find(|node| node.port == port).unwrap();
-    let mut client = node.client();
+fn check_prefill(port: u16) {
+    let mut client = Client::connect(port);
     for first in (0..PREFILLED).step_by(1000) {
         let numbers = first..first + 1000;
         let commands: Vec<String> =
@@ -155,12 +159,14 @@ const LATER: [Step; 6] = [
 impl Chaos<'_> {
     fn run(&mut self, kills: usize) {
         self.swarm.settle(self.load);
+        let all: Vec<usize> = (0..self.swarm.len()).collect();
         let mut first = FIRST.into_iter();
         while self.done < kills {
             let step = first.next().unwrap_or_else(|| self.random.pick(&LATER));
             println!("chaos: {} of {kills} done, next: {step:?}", self.done);
             self.step(step);
             self.swarm.settle(self.load);
+            self.load.wait_for_answers(&all, 5);
         }
     }
 
@@ -240,37 +246,42 @@ impl Chaos<'_> {
     }
 }
 
-/// Clients of the two others work as hard as they can while a follower is killed and comes back.
-fn a_node_rejoins_under_full_load(layout: Layout) {
-    const PIPELINE: Pace = Pace { width: 64, rest: Duration::ZERO };
-    const LARGE: Pace = Pace { width: 16, rest: Duration::from_millis(5) };
+fn nodes_rejoin_under_full_load(layout: Layout) {
     if is_stand_in() {
         return;
     }
     let mut swarm = Swarm::start(3, layout, OPTIONS);
-    prefill(&swarm);
-    let load = Load::new(swarm.ports());
+    prefill(swarm.ports()[0]);
+    let follower = swarm.cluster.followers()[0];
+    rejoin_under_full_load(&mut swarm, follower, "follower");
     let leader = swarm.leader();
-    let victim = swarm.cluster.followers()[0];
+    rejoin_under_full_load(&mut swarm, leader, "leader");
+    swarm.stop();
+}
+
+/// Clients of the two others work as hard as they can while a node is killed and comes back.
+fn rejoin_under_full_load(swarm: &mut Swarm, victim: usize, name: &str) {
+    const PIPELINE: Pace = Pace { width: 64, rest: Duration::ZERO };
+    const LARGE: Pace = Pace { width: 16, rest: Duration::from_millis(5) };
+    const ROUNDS: u64 = 300;
+    let load = Load::new(name, swarm.ports());
+    let survivors: Vec<usize> = (0..3).filter(|node| *node != victim).collect();
     let accounts: Vec<Account> = thread::scope(|scope| {
         let guard = load.stop_guard();
-        let clients = (0..3).filter(|node| *node != victim).flat_map(|node| {
+        let clients = survivors.iter().flat_map(|node| {
             [(Kind::Counter, PIPELINE), (Kind::Ballast, LARGE)]
-                .map(|(kind, pace)| load.start(scope, node, kind, pace))
+                .map(|(kind, pace)| load.start(scope, *node, kind, pace))
         });
         let clients: Vec<_> = clients.collect();
+        load.wait_for_answers(&survivors, ROUNDS);
         swarm.strike(&load, victim, Blow::Kill);
+        load.wait_for_answers(&survivors, ROUNDS);
         swarm.restart(victim);
         swarm.settle(&load);
+        load.wait_for_answers(&survivors, ROUNDS);
         drop(guard);
         clients.into_iter().map(|client| client.join().unwrap()).collect()
     });
     load.check();
-    println!("chaos: {} pipelines, leader was {leader}", load::counted(&accounts));
-    for port in swarm.ports() {
-        verify(&accounts, port);
-        check_prefill(&swarm, port);
-    }
-    swarm.check_digests();
-    swarm.stop();
+    check(&load, &accounts);
 }

@@ -31,8 +31,6 @@ pub enum Blow {
 pub struct Swarm {
     pub cluster: Cluster,
     options: String,
-    /// What has been done, for the report of a failure.
-    pub history: Vec<String>,
 }
 
 /// The fields of INFO raft.
@@ -77,11 +75,49 @@ impl Info {
     }
 }
 
+/// Waits for `condition`, and fails at once when a client has.
+fn wait(load: &Load, what: &str, mut condition: impl FnMut() -> bool) {
+    wait::until_true(what, PATIENCE, || {
+        load.check();
+        let holds = condition();
+        if !holds {
+            wait::rest(LOOK);
+        }
+        holds
+    });
+}
+
+/// Waits until every node is a voter that has caught up, and none is on its way in or out. Then
+/// clients may expect everything of every node again.
+pub fn settle(load: &Load) {
+    let count = load.hosts.len();
+    wait(load, "a settled cluster", || {
+        let infos: Vec<_> = load.hosts.iter().map(|host| Info::of(host.port)).collect();
+        infos.iter().all(|info| info.as_ref().is_some_and(|info| info.is_settled(count)))
+            && infos.iter().flatten().any(|info| info.leads() && info.is_followed(count))
+    });
+    load.hosts.iter().for_each(|host| host.settle());
+}
+
+/// Waits until all nodes have applied the same, and it has led to the same data.
+///
+/// Precondition: there are no clients.
+pub fn check_digests(ports: &[u16]) {
+    let mut clients: Vec<Client> = ports.iter().map(|port| Client::connect(*port)).collect();
+    wait::until_true("equal digests and sizes", PATIENCE, || {
+        let commands = ["RAFT.DEBUG DIGEST".to_owned(), "DBSIZE".to_owned()];
+        let states = clients.iter_mut().map(|client| client.pipeline(&commands).unwrap());
+        let states: Vec<_> = states.collect();
+        wait::rest(LOOK);
+        states.iter().all(|state| *state == states[0])
+    });
+}
+
 impl Swarm {
     pub fn start(count: u16, layout: Layout, options: &str) -> Self {
         let cluster = Cluster::start_many(count, layout, options);
         let options = format!("{} {options}", layout.option());
-        Self { cluster, options, history: Vec::new() }
+        Self { cluster, options }
     }
 
     pub fn len(&self) -> usize {
@@ -92,37 +128,9 @@ impl Swarm {
         self.cluster.nodes.iter().map(|node| node.port).collect()
     }
 
-    fn infos(&self) -> Vec<Option<Info>> {
-        self.ports().into_iter().map(Info::of).collect()
-    }
-
-    fn note(&mut self, text: String) {
-        println!("chaos: {text}");
-        self.history.push(text);
-    }
-
-    /// Waits for `condition`, and fails at once when a client has.
-    fn wait(&self, load: &Load, what: &str, mut condition: impl FnMut(&Self) -> bool) {
-        wait::until_true(what, PATIENCE, || {
-            load.check();
-            let holds = condition(self);
-            if !holds {
-                wait::rest(LOOK);
-            }
-            holds
-        });
-    }
-
-    /// Waits until every node is a voter that has caught up, and none is on its way in or out. Then
-    /// clients may expect everything of every node again.
+    /// See [`settle`].
     pub fn settle(&self, load: &Load) {
-        self.wait(load, "a settled cluster", |swarm| {
-            let infos = swarm.infos();
-            let is_settled = |info: &Info| info.is_settled(swarm.len());
-            infos.iter().all(|info| info.as_ref().is_some_and(is_settled))
-                && infos.iter().flatten().any(|it| it.leads() && it.is_followed(swarm.len()))
-        });
-        load.hosts.iter().for_each(|host| host.settle());
+        settle(load);
     }
 
     /// Position of the leader.
@@ -131,7 +139,7 @@ impl Swarm {
     }
 
     pub fn strike(&mut self, load: &Load, victim: usize, blow: Blow) {
-        self.note(format!("{blow:?} node {victim} at {}", self.cluster.nodes[victim].port));
+        println!("chaos: {blow:?} node {victim} at {}", self.cluster.nodes[victim].port);
         if blow != Blow::StandStill {
             load.hosts[victim].disturb();
         }
@@ -153,14 +161,15 @@ impl Swarm {
 
     /// The same command line again.
     pub fn restart(&mut self, position: usize) {
-        self.note(format!("start node {position}"));
+        println!("chaos: start node {position}");
         self.cluster.restart(position, &self.options.clone());
     }
 
     /// Waits until a restarted node is a member beside its predecessor, or already in its place.
     pub fn wait_until_admitted(&self, load: &Load, position: usize) {
-        self.wait(load, "a restarted node is admitted", |swarm| {
-            let id = Info::of(swarm.ports()[position]).map(|info| info.get("node_id").to_owned());
+        let port = self.cluster.nodes[position].port;
+        wait(load, "a restarted node is admitted", || {
+            let id = Info::of(port).map(|info| info.get("node_id").to_owned());
             id.is_some_and(|id| id.parse::<u64>().is_ok_and(|id| id > 0))
         });
     }
@@ -168,20 +177,7 @@ impl Swarm {
     /// Hands leadership on, whatever else goes on; it may fail for what else goes on.
     pub fn move_leadership(&mut self, leader: usize) {
         let reply = self.cluster.client(leader).call("RAFT.TRANSFER_LEADER").text();
-        self.note(format!("node {leader} is asked to hand leadership on: {reply}"));
-    }
-
-    /// Waits until all nodes have applied the same, and checks that it has led to the same data.
-    /// Precondition: there are no clients.
-    pub fn check_digests(&self) {
-        let mut clients: Vec<Client> = self.cluster.nodes.iter().map(|it| it.client()).collect();
-        wait::until_true("equal digests and sizes", PATIENCE, || {
-            let commands = ["RAFT.DEBUG DIGEST".to_owned(), "DBSIZE".to_owned()];
-            let states = clients.iter_mut().map(|client| client.pipeline(&commands).unwrap());
-            let states: Vec<_> = states.collect();
-            wait::rest(LOOK);
-            states.iter().all(|state| *state == states[0])
-        });
+        println!("chaos: node {leader} is asked to hand leadership on: {reply}");
     }
 
     /// Stops every node, and checks that each ends by itself and properly.
