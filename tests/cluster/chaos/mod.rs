@@ -131,28 +131,32 @@ enum Step {
     Minority,
     /// A node that dies again soon after its start: while it loads, or while it is swapped in.
     Twice,
+    /// A node that stands still on its way back.
+    Stall,
     /// The leader goes while another node is on its way back.
     LeaderDuringSwap,
 }
 
 /// Each at least once, however few the kills; then whatever comes.
-const FIRST: [Step; 8] = [
+const FIRST: [Step; 9] = [
     Step::Leader(Blow::Kill),
     Step::Twice,
     Step::Minority,
     Step::LeaderDuringSwap,
     Step::Leader(Blow::StandStill),
     Step::Leader(Blow::Terminate),
+    Step::Stall,
     Step::Follower(Blow::Terminate),
     Step::Follower(Blow::Kill),
 ];
 
-const LATER: [Step; 6] = [
+const LATER: [Step; 7] = [
     Step::Any,
     Step::Any,
     Step::Leader(Blow::Kill),
     Step::Minority,
     Step::Twice,
+    Step::Stall,
     Step::LeaderDuringSwap,
 ];
 
@@ -184,7 +188,8 @@ impl Chaos<'_> {
                 self.strike_and_restart(victim, blow);
             }
             Step::Minority => self.strike_minority(),
-            Step::Twice => self.strike_twice(),
+            Step::Twice => self.strike_twice(Blow::Kill),
+            Step::Stall => self.strike_twice(Blow::StandStill),
             Step::LeaderDuringSwap => self.strike_leader_during_swap(leader),
         }
     }
@@ -220,7 +225,7 @@ impl Chaos<'_> {
         victims.into_iter().for_each(|victim| self.swarm.restart(victim));
     }
 
-    fn strike_twice(&mut self) {
+    fn strike_twice(&mut self, again: Blow) {
         let victim = self.random.below(self.swarm.len());
         self.strike_and_restart(victim, Blow::Kill);
         // Before it is admitted, while it gets its snapshot, or while it is promoted.
@@ -228,7 +233,7 @@ impl Chaos<'_> {
             self.swarm.wait_until_admitted(self.load, victim);
         }
         wait::rest(Duration::from_millis(self.random.below(60) as u64));
-        self.strike_and_restart(victim, Blow::Kill);
+        self.strike_and_restart(victim, again);
     }
 
     /// Two nodes are away then, so with three the leader only hands leadership on.
