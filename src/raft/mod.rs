@@ -56,6 +56,7 @@
 #![forbid(unsafe_code)]
 
 mod election;
+mod flow;
 mod log;
 mod membership;
 pub mod message;
@@ -76,6 +77,7 @@ pub mod types;
 
 use std::sync::Arc;
 
+use flow::Flow;
 use log::Log;
 use message::{Body, Message};
 use origin::{Origin, Watermarks};
@@ -153,6 +155,7 @@ pub struct Raft {
     watermarks: Watermarks,
     origin: Origin,
     own_reads: OwnReads,
+    flow: Flow,
     transfer: Option<Transfer>,
     /// What this follower has yet to acknowledge to the leader of this term.
     unacknowledged: Option<replication::Acknowledgement>,
@@ -213,6 +216,7 @@ impl Raft {
             watermarks: Watermarks::default(),
             origin: Origin::default(),
             own_reads: OwnReads::default(),
+            flow: Flow::default(),
             transfer: None,
             unacknowledged: None,
             expected_owed: Vec::new(),
