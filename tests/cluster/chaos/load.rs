@@ -81,7 +81,7 @@ impl Load {
 
     /// Fails the test if a client has seen what it must not see.
     pub fn check(&self) {
-        let failures = self.failures.lock().unwrap();
+        let failures = self.failures.lock().unwrap().clone();
         assert!(failures.is_empty(), "clients failed:\n{}", failures.join("\n"));
     }
 
