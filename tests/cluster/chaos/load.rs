@@ -20,6 +20,9 @@ pub struct Host {
     /// Even while the node serves and will go on doing so; odd from just before it is killed until
     /// its successor serves.
     life: AtomicU64,
+    /// Whether the node stands still, or did so a short while ago. It lives, but what it had under
+    /// way may be done without it and come back to it in a snapshot, which does not tell replies.
+    is_strained: AtomicBool,
     /// Pipelines that its clients have had whole answers to.
     answered: AtomicU64,
 }
@@ -30,7 +33,12 @@ fn is_disturbed(life: u64) -> bool {
 
 impl Host {
     pub fn new(port: u16) -> Self {
-        Self { port, life: AtomicU64::new(0), answered: AtomicU64::new(0) }
+        Self {
+            port,
+            life: AtomicU64::new(0),
+            is_strained: AtomicBool::new(false),
+            answered: AtomicU64::new(0),
+        }
     }
 
     /// From here on its clients put up with anything.
@@ -38,8 +46,18 @@ impl Host {
         self.life.fetch_or(1, Ordering::SeqCst);
     }
 
+    /// From here on its clients put up with not being told what became of a command.
+    pub fn strain(&self) {
+        self.is_strained.store(true, Ordering::SeqCst);
+    }
+
+    fn is_strained(&self) -> bool {
+        self.is_strained.load(Ordering::SeqCst)
+    }
+
     /// From here on its clients put up with nothing.
     pub fn settle(&self) {
+        self.is_strained.store(false, Ordering::SeqCst);
         if is_disturbed(self.life()) {
             self.life.fetch_add(1, Ordering::SeqCst);
         }
@@ -298,6 +316,8 @@ impl Worker<'_> {
         let host = &self.load.hosts[self.host];
         let life = host.life();
         let was_disturbed = || is_disturbed(life) || host.life() != life;
+        let began_strained = host.is_strained();
+        let was_strained = || began_strained || host.is_strained();
         if self.link.as_ref().is_none_or(|link| link.life != life) {
             self.link = match Client::try_connect(host.port) {
                 Ok(client) => Some(Link { client, life }),
@@ -324,6 +344,11 @@ impl Worker<'_> {
                     Ok(Value::Error(text)) if was_disturbed() => {
                         refused = true;
                         error_of_the_disturbed(&text)
+                    }
+                    Ok(Value::Error(text))
+                        if was_strained() && text.starts_with(UNKNOWN_OUTCOME) =>
+                    {
+                        Answer::Unknown
                     }
                     Ok(Value::Error(text)) => {
                         return Err(format!(
@@ -419,6 +444,10 @@ impl Worker<'_> {
 
 /// Before a node that does not serve is asked again.
 const RETRY: Duration = Duration::from_millis(20);
+
+/// What a node says that cannot tell whether a command was, or will be, executed, and to reads that
+/// shared a pass with such a command.
+const UNKNOWN_OUTCOME: &str = "TIMEOUT ";
 
 /// What an error means that a stopping or a starting node gives.
 fn error_of_the_disturbed(text: &str) -> Answer {

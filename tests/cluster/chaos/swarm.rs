@@ -145,8 +145,9 @@ impl Swarm {
 
     pub fn strike(&mut self, load: &Load, victim: usize, blow: Blow) {
         println!("chaos: {blow:?} node {victim} at {}", self.cluster.nodes[victim].port);
-        if blow != Blow::StandStill {
-            load.hosts[victim].disturb();
+        match blow {
+            Blow::Kill | Blow::Terminate => load.hosts[victim].disturb(),
+            Blow::StandStill => load.hosts[victim].strain(),
         }
         let node = &mut self.cluster.nodes[victim];
         match blow {
