@@ -9,6 +9,7 @@ use std::net::{Ipv4Addr, TcpListener, UdpSocket};
 use std::process::{Child, ChildStdout, Command, Output, Stdio};
 use std::sync::Mutex;
 
+#[allow(dead_code, reason = "what only the other tests need of it")]
 #[path = "cluster/wait.rs"]
 mod wait;
 

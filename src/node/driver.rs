@@ -423,6 +423,7 @@ impl RaftRole {
         let Some(member) = &mut self.member else { return };
         let applied = Index(self.shared.applied_index.load(Ordering::Acquire));
         member.compact(self.settings.log_budget, applied);
+        member.bound_lag(self.settings.log_budget);
     }
 
     /// Has a snapshot made if one is wanted, sends what windows take, and lets apply make as much

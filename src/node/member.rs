@@ -41,6 +41,8 @@ pub struct MemberState {
     pub snapshot_end: (Index, Term),
     /// The log is not looked at again before it has more.
     compact_above: LogBudget,
+    /// Bytes of the log when it was last measured how far a voter may be behind.
+    lag_measured_at: usize,
 }
 
 impl MemberState {
@@ -56,6 +58,7 @@ impl MemberState {
             incoming: Incoming::default(),
             snapshot_end: (Index::ZERO, Term(0)),
             compact_above: LogBudget { bytes: 0, entries: 0 },
+            lag_measured_at: 0,
         }
     }
 
@@ -123,6 +126,20 @@ impl MemberState {
         let last = self.raft.first_index().0 - 1 + self.raft.log_entries();
         let by_entries = Index(last.saturating_sub(tail.entries));
         self.raft.index_before_tail(tail.bytes).max(by_entries)
+    }
+
+    /// Has clients wait, should this node lead, for a voter that lacks half as much of the log as
+    /// compaction leaves: it needs no snapshot then, nor does it after a change of the leader.
+    ///
+    /// The log is walked over each time it has grown by a part of that, not for every entry.
+    pub fn bound_lag(&mut self, budget: LogBudget) {
+        let lag_max = budget.bytes / (2 * LOG_TAIL_SHARE);
+        let bytes = self.raft.log_bytes();
+        if bytes.abs_diff(self.lag_measured_at) < lag_max / 4 {
+            return;
+        }
+        self.lag_measured_at = bytes;
+        self.raft.hold_below(self.raft.index_before_tail(lag_max));
     }
 
     /// Drops all of the log that is applied and that nobody on his way with a snapshot needs.

@@ -61,6 +61,7 @@
 
 mod bootstrap;
 mod election;
+mod flow;
 mod log;
 mod membership;
 pub mod message;
@@ -82,6 +83,7 @@ pub mod types;
 
 use std::sync::Arc;
 
+use flow::Flow;
 use log::Log;
 use message::{Body, Message};
 use origin::{Origin, Watermarks};
@@ -163,6 +165,7 @@ pub struct Raft {
     watermarks: Watermarks,
     origin: Origin,
     own_reads: OwnReads,
+    flow: Flow,
     transfer: Option<Transfer>,
     /// What this follower has yet to acknowledge to the leader of this term.
     unacknowledged: Option<replication::Acknowledgement>,
@@ -224,6 +227,7 @@ impl Raft {
             watermarks: Watermarks::default(),
             origin: Origin::default(),
             own_reads: OwnReads::default(),
+            flow: Flow::default(),
             transfer: None,
             unacknowledged: None,
             expected_owed: Vec::new(),

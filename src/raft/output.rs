@@ -71,6 +71,7 @@ impl Raft {
         if !mem::take(&mut self.dirty) {
             return;
         }
+        self.release_held();
         self.pump_origin();
         // A single voter commits the end of a joint configuration as soon as it has begun it.
         while self.advance_commit() {

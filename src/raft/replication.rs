@@ -216,9 +216,9 @@ impl Raft {
         if !self.accepts_proposals() || !self.configuration().may_serve(from) {
             return;
         }
-        let last = self.watermarks.get(from, stream);
+        let last = self.last_taken(from, stream);
         if seq == last.next() && seq.0 < NUMBER_MAX {
-            self.append(EntryBody::Batch { origin: from, stream, seq, payload });
+            self.take_batch(from, stream, seq, payload);
         } else if seq > last && !self.expected_owed.contains(&(from, stream)) {
             self.expected_owed.push((from, stream));
         }
@@ -229,7 +229,7 @@ impl Raft {
             if self.configuration().member(origin).is_none() {
                 continue;
             }
-            let expected = self.watermarks.get(origin, stream).next();
+            let expected = self.last_taken(origin, stream).next();
             self.send(origin, Body::ForwardExpected { stream, expected });
         }
     }
@@ -240,7 +240,7 @@ impl Raft {
         // The watermarks of who is no member any more are forgotten, so a leader that has removed
         // itself no longer knows which of its batches are in the log.
         let appends = self.accepts_proposals() && self.configuration().member(self.id).is_some();
-        if leader_id == self.id && !appends {
+        if leader_id == self.id && (!appends || self.is_held()) {
             return;
         }
         let window_bytes = self.config.inflight_bytes_max;

@@ -108,6 +108,7 @@ impl Raft {
             return;
         }
         self.expected_owed.clear();
+        self.flow.forget_held();
         // What was sent to a former leader may be lost with it; the log keeps out what is not.
         self.origin.rewind();
         self.own_reads.ask_again();

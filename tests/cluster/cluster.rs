@@ -1,4 +1,4 @@
-//! A cluster of three processes that a test can kill one by one.
+//! A cluster of processes, three for most tests, that a test can kill one by one.
 
 use std::process::ExitStatus;
 use std::sync::MutexGuard;
@@ -125,13 +125,18 @@ impl Cluster {
 
     /// Starts three nodes with further options, and waits until all are voters and know a leader.
     pub fn start_with(layout: Layout, options: &str) -> Self {
+        Self::start_many(NODES, layout, options)
+    }
+
+    /// Like [`Cluster::start_with`], for any number of nodes.
+    pub fn start_many(count: u16, layout: Layout, options: &str) -> Self {
         let turn = one_at_a_time();
         if is_stand_in() {
             return Self::start_stand_in(turn);
         }
-        let first = free_ports(NODES);
+        let first = free_ports(count);
         let options = format!("{} {options}", layout.option());
-        let nodes = (first..first + NODES)
+        let nodes = (first..first + count)
             .map(|port| {
                 let role = match port == first {
                     true => "--init".to_owned(),
@@ -147,29 +152,24 @@ impl Cluster {
 
     /// Waits until all nodes are voters and know a leader.
     pub fn wait_until_complete(&mut self) {
-        wait::until_true("three voters that know a leader", LONG, || self.is_complete());
+        wait::until_true("all voters that know a leader", LONG, || self.is_complete());
     }
 
-    /// Starts a fresh process in the place of one that was killed; it joins through any other.
+    /// Starts a fresh process in the place of one that has ended; it joins through any other.
     pub fn restart(&mut self, position: usize, options: &str) {
-        self.restart_through(position, (position + 1) % self.nodes.len(), options);
+        let others = (0..self.nodes.len()).filter(|other| *other != position);
+        self.restart_through(position, &others.collect::<Vec<_>>(), options);
     }
 
-    /// The same, joining through the node at `through`.
-    pub fn restart_through(&mut self, position: usize, through: usize, options: &str) {
-        let other = self.nodes[through].port;
+    /// The same, joining through the nodes at `through`.
+    pub fn restart_through(&mut self, position: usize, through: &[usize], options: &str) {
+        let address = |other: &usize| format!("127.0.0.1:{}", self.nodes[*other].port);
+        let others: Vec<String> = through.iter().map(address).collect();
         let port = self.nodes[position].port;
         // The kernel takes an io_uring and the sockets it holds down shortly after the process.
         wait::until_true("free ports", LONG, || is_free(port));
-        let process = start_node(port, &format!("--join 127.0.0.1:{other} {options}"));
+        let process = start_node(port, &format!("--join {} {options}", others.join(",")));
         self.nodes[position].process = Some(process);
-    }
-
-    /// Starts one more node, which joins through the first.
-    pub fn add(&mut self, options: &str) {
-        let (first, port) = (self.nodes[0].port, free_ports(1));
-        let process = start_node(port, &format!("--join 127.0.0.1:{first} {options}"));
-        self.nodes.push(Node { port, process: Some(process) });
     }
 
     fn start_stand_in(turn: MutexGuard<'static, ()>) -> Self {
@@ -186,8 +186,9 @@ impl Cluster {
         for node in &mut self.nodes {
             assert!(node.is_running(), "a node ended while the cluster formed");
         }
+        let count = self.nodes.len().to_string();
         let complete = self.nodes.iter().all(|node| {
-            let voters = node.info("raft_num_voting_nodes") == Some(NODES.to_string());
+            let voters = node.info("raft_num_voting_nodes").as_ref() == Some(&count);
             voters && node.info("raft_leader_id").is_some_and(|id| id != "-1" && id != "0")
         });
         complete && self.try_leader().is_some()

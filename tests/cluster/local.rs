@@ -10,15 +10,15 @@ use crate::process::{Process, binary, free_ports, is_alive, is_stand_in, one_at_
 use crate::wait::{self, LONG};
 
 /// A cluster under its supervisor.
-struct Local {
+pub struct Local {
     supervisor: Process,
     /// Process id of each node by port, as printed.
     pids: HashMap<u16, u32>,
-    ports: Vec<u16>,
+    pub ports: Vec<u16>,
     lines: Receiver<String>,
 }
 
-fn start(nodes: u16, options: &str) -> Local {
+pub fn start(nodes: u16, options: &str) -> Local {
     let first = free_ports(nodes);
     let arguments = format!("local --nodes {nodes} --port {first} {options}");
     let (supervisor, lines) = Process::start_with_lines(&binary(), arguments.trim());
@@ -37,6 +37,23 @@ fn start(nodes: u16, options: &str) -> Local {
 }
 
 impl Local {
+    /// Waits for the line that tells of a new process in the place of one that has ended.
+    pub fn wait_for_respawn(&mut self) {
+        let line = self.lines.recv_timeout(LONG).expect("a line for a new process");
+        let words: Vec<&str> = line.split(' ').collect();
+        let ["node", _, "pid", pid, "port", port, "respawned"] = words[..] else {
+            panic!("{line}")
+        };
+        self.pids.insert(port.parse().unwrap(), pid.parse().unwrap());
+    }
+
+    /// Stops the cluster, and checks that it ends properly and whole.
+    pub fn stop(mut self) {
+        self.supervisor.signal(Signal::TERM);
+        assert!(self.supervisor.wait("the supervisor ends").success());
+        self.check_all_gone();
+    }
+
     fn check_all_gone(&self) {
         for pid in self.pids.values() {
             wait::until_true("the end of a node", LONG, || !is_alive(*pid));
@@ -147,7 +164,7 @@ fn a_node_that_dies_is_replaced_when_asked_for() {
     assert_ne!(client.info("raft_node_id"), Some(old_id), "no member comes back");
 }
 
-fn kill_node(local: &Local, port: u16) {
+pub fn kill_node(local: &Local, port: u16) {
     let pid = i32::try_from(local.pids[&port]).unwrap();
     let pid = rustix::process::Pid::from_raw(pid).unwrap();
     rustix::process::kill_process(pid, Signal::KILL).unwrap();

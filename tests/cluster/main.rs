@@ -11,6 +11,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod addresses;
+mod chaos;
 mod client;
 mod cluster;
 mod limits;

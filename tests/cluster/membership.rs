@@ -107,7 +107,7 @@ fn a_cluster_shrinks_to_one_voter_and_grows_again(layout: Layout) {
     assert_eq!(admin.call("RAFT.WAIT_READY 5000"), Value::ok());
     cluster.nodes[followers[1]].kill();
     for position in followers {
-        cluster.restart_through(position, leader, layout.option());
+        cluster.restart_through(position, &[leader], layout.option());
     }
     cluster.wait_until_complete();
     for node in &cluster.nodes {

@@ -20,6 +20,12 @@ pub fn until<T>(what: &str, limit: Duration, mut condition: impl FnMut() -> Opti
     }
 }
 
+/// For those whose pace is part of the test: a client between two requests, a node that stands
+/// still for a while. Never in the hope that something has happened by then.
+pub fn rest(time: Duration) {
+    thread::sleep(time);
+}
+
 /// Like [`until`], for a plain condition.
 pub fn until_true(what: &str, limit: Duration, mut condition: impl FnMut() -> bool) {
     until(what, limit, || condition().then_some(()));
