@@ -172,6 +172,13 @@ impl Cluster {
         self.nodes[position].process = Some(process);
     }
 
+    /// Starts one more node, which joins through the first.
+    pub fn add(&mut self, options: &str) {
+        let (first, port) = (self.nodes[0].port, free_ports(1));
+        let process = start_node(port, &format!("--join 127.0.0.1:{first} {options}"));
+        self.nodes.push(Node { port, process: Some(process) });
+    }
+
     fn start_stand_in(turn: MutexGuard<'static, ()>) -> Self {
         let port = free_ports(1);
         let arguments = format!("--port {port} --bind 127.0.0.1 --daemonize no --save ''");
