@@ -75,8 +75,8 @@ fn every_section_has_its_fields_in_order() {
             "raft_version raft_dbid raft_node_id raft_state raft_role raft_is_voting \
              raft_voted_for raft_leader_id raft_current_term raft_num_nodes \
              raft_num_voting_nodes raft_node1 raft_node2 raft_node3 raft_leader_addr \
-             raft_quorum_ok raft_is_joint raft_is_caught_up raft_voters_connected raft_is_ready \
-             raft_is_observer raft_join_refusal \
+             raft_quorum_ok raft_is_joint raft_is_observer raft_join_refusal \
+             raft_is_caught_up raft_voters_connected raft_is_ready \
              raft_log_entries raft_current_index \
              raft_commit_index raft_last_applied_index raft_cache_memory_size \
              raft_cache_entries raft_snapshot_last_idx raft_snapshot_last_term \
