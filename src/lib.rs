@@ -102,6 +102,17 @@
 //! **Batch archive.** Instead of one column per field, the shape of a batch is one column of 32-bit
 //! words: command and database, count, lengths. It is walked once, front to back, and a batch of
 //! single commands stays in one cache line per few commands.
+//!
+//! **Snapshots.** What a change displaces while a snapshot is made is the entry of one key, not a
+//! segment of the table: writes to random keys touch every segment within a second or so, which
+//! would write the whole data out at once, and keep it. A walk in hash order tells by the version
+//! of an entry, the index of its last change, whether that is as it was
+//! (`engine::keyspace::walk`).
+//!
+//! **Slow followers.** A quorum could run away from a voter until that needs a snapshot; the
+//! batches of its own clients that the snapshot covers would then be of unknown outcome though
+//! nobody had failed. So a leader holds batches back while a voter that answers lacks an eighth of
+//! the log's budget (`raft::flow`).
 
 pub mod client;
 pub mod config;

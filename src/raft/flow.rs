@@ -3,8 +3,8 @@
 //! A quorum alone could run away from the others for as long as clients write. A voter that is left
 //! behind further than the log reaches needs a snapshot, and its own clients never learn what
 //! became of the commands that the snapshot stands for. So batches wait here, in the order in which
-//! they came, while a voter that answers lacks too much. One that does not answer, or that gets a
-//! snapshot already, holds up nobody.
+//! they came, while a voter that answers lacks too much. One that does not answer, whose link is
+//! broken, or that gets a snapshot already, holds up nobody.
 
 use std::collections::VecDeque;
 
@@ -54,7 +54,7 @@ impl Raft {
         };
         leader.peers.iter().any(|peer| {
             peer.match_index < self.flow.hold_below
-                && peer.state != ProgressState::Snapshot
+                && peer.state == ProgressState::Replicate
                 && answers_since(peer)
                 && self.configuration().is_voter(peer.id)
         })

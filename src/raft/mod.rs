@@ -326,6 +326,8 @@ impl Raft {
     pub fn peer_unreachable(&mut self, id: MemberId) {
         if let Some(peer) = self.peer_mut(id) {
             peer.unreachable();
+            // It may be the one that batches waited for.
+            self.dirty = true;
         }
         if let Role::Leader(leader) = &mut self.role
             && leader.rounds.is_waiting()

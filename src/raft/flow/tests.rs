@@ -69,6 +69,16 @@ fn a_voter_that_does_not_answer_holds_up_nobody() {
 }
 
 #[test]
+fn a_voter_whose_link_is_broken_holds_up_nobody() {
+    let mut raft = held();
+    pass(&mut raft, message(2, 1, 2, forward(2)));
+    assert_eq!(last_index(&raft), 12);
+    raft.peer_unreachable(MemberId(3));
+    raft.take_output();
+    assert_eq!(last_index(&raft), 13);
+}
+
+#[test]
 fn learners_hold_up_nobody() {
     let mut raft = settled_leader(configuration(&[1, 2], &[], &[3]), &[2]);
     pass(&mut raft, message(3, 1, 2, accepted(5, 0)));
