@@ -377,7 +377,6 @@ fn shutdown_is_graceful_and_never_pretends_to_save() {
 
 #[test]
 fn a_recovery_by_force_names_the_cluster_the_end_of_its_log_and_the_loss() {
-    let admin = |command: AdminCommand| format!("{:?}", Outcome::Wait(Wait::Admin(command)));
     let id = "00112233445566778899aabbccddeeff";
     let cluster = 0x0011_2233_4455_6677_8899_aabb_ccdd_eeff;
     let last = LogId { term: Term(3), index: Index(17) };
@@ -408,19 +407,14 @@ fn a_recovery_by_force_names_the_cluster_the_end_of_its_log_and_the_loss() {
     ]);
 }
 
+/// The outcome of a command for the raft role.
+fn admin(command: AdminCommand) -> String {
+    format!("{:?}", Outcome::Wait(Wait::Admin(command)))
+}
+
 #[test]
-fn administrators_commands_go_to_the_raft_role() {
-    let admin = |command: AdminCommand| format!("{:?}", Outcome::Wait(Wait::Admin(command)));
-    let applicant = |observer| Applicant {
-        slot: "two".to_owned(),
-        boot: 42,
-        client_address: "10.0.0.2:5001".to_owned(),
-        peer_address: "10.0.0.2:15001".to_owned(),
-        observer,
-    };
+fn clusters_are_created_and_joined_by_the_raft_role() {
     let id = "00112233445566778899aabbccddeeff";
-    let add = "RAFT.NODE ADD 0 10.0.0.2:5001";
-    let boot = "0000000000000000000000000000002a";
     Bench::new().check(&[
         ("RAFT.CLUSTER INIT", &admin(AdminCommand::Init { cluster: None })),
         (
@@ -440,6 +434,21 @@ fn administrators_commands_go_to_the_raft_role() {
         ("RAFT.CLUSTER JOIN a:1 b", "-ERR invalid node address|"),
         ("RAFT.CLUSTER JOIN", "-ERR wrong number of arguments for 'raft.cluster' command|"),
         ("RAFT.CLUSTER LEAVE", "-RAFT.CLUSTER supports INIT / JOIN / FORCE-RECOVER only|"),
+    ]);
+}
+
+#[test]
+fn nodes_are_added_and_removed_by_the_raft_role() {
+    let applicant = |observer| Applicant {
+        slot: "two".to_owned(),
+        boot: 42,
+        client_address: "10.0.0.2:5001".to_owned(),
+        peer_address: "10.0.0.2:15001".to_owned(),
+        observer,
+    };
+    let add = "RAFT.NODE ADD 0 10.0.0.2:5001";
+    let boot = "0000000000000000000000000000002a";
+    Bench::new().check(&[
         (
             &format!("{add} SLOT two BOOT {boot} PEER 10.0.0.2:15001"),
             &admin(AdminCommand::Admit(applicant(false))),
@@ -463,6 +472,12 @@ fn administrators_commands_go_to_the_raft_role() {
         ("RAFT.NODE REMOVE -1", "-ERR invalid node id|"),
         ("RAFT.NODE REMOVE 1 2", "-ERR wrong number of arguments for 'raft.node' command|"),
         ("RAFT.NODE MOVE 1", "-ERR RAFT.NODE supports ADD / REMOVE only|"),
+    ]);
+}
+
+#[test]
+fn other_administration_goes_to_the_raft_role() {
+    Bench::new().check(&[
         ("RAFT.DEBUG COMPACT", &admin(AdminCommand::Compact)),
         ("RAFT.DEBUG compact 1", &admin(AdminCommand::Compact)),
         ("RAFT.DEBUG digest", &admin(AdminCommand::Digest)),
