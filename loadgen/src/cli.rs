@@ -37,7 +37,9 @@ Examples:
   mayfly-loadgen -p 6379 -t set --rate 5k --duration 20s --event 't=5s exec:kill -STOP $PID'
       what a stalled server is like
   mayfly-loadgen -r 10000 -n 10000 lpush mylist __rand_int__
-      a command of your own";
+      a command of your own
+  mayfly-loadgen failover
+      start a cluster, load it, kill its leader, draw the picture";
 
 /// Loads a server that speaks the Redis protocol, and measures what its users see.
 ///

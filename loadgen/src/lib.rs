@@ -18,6 +18,7 @@
 //! - [`environment`], [`server`]: where it was measured, and what makes it doubtful.
 //! - [`report`]: text, CSV, JSON, HdrHistogram's files, the page.
 //! - [`cli`], [`suite`], [`workloads`], [`load`], [`bench`]: from the command line to a load.
+//!   [`failover`] is the one for a cluster of its own ([`cluster`]).
 //!
 //! # Invariants
 //!
@@ -29,8 +30,10 @@
 
 pub mod bench;
 pub mod cli;
+pub mod cluster;
 pub mod collect;
 pub mod environment;
+pub mod failover;
 pub mod keys;
 pub mod load;
 pub mod outage;
