@@ -1,6 +1,6 @@
 //! The command line: redis-benchmark's options under their names, and those that it has not.
 
-use std::net::{SocketAddr, ToSocketAddrs};
+use std::net::{SocketAddr, TcpStream, ToSocketAddrs};
 use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
@@ -16,6 +16,9 @@ const PORT_DEFAULT: u16 = 6379;
 
 /// Requests of a run that is bounded by nothing else.
 const REQUESTS_DEFAULT: u64 = 100_000;
+
+/// How long each address of a name is tried.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// `__rand_int__` has so many digits.
 const KEYS_MAX: u64 = 1_000_000_000_000;
@@ -324,9 +327,15 @@ impl BenchOptions {
 fn resolve(host: &str, port: u16) -> Result<SocketAddr, OptionError> {
     let bad = || OptionError::Host(host.to_owned());
     // Without a port: a name, or an IPv6 address, which has colons too.
-    let plain = (host, port).to_socket_addrs().ok().and_then(|mut found| found.next());
-    let found = plain.or_else(|| host.to_socket_addrs().ok().and_then(|mut found| found.next()));
-    found.ok_or_else(bad)
+    let found: Vec<SocketAddr> = match (host, port).to_socket_addrs() {
+        Ok(found) => found.collect(),
+        Err(_) => host.to_socket_addrs().map_err(|_| bad())?.collect(),
+    };
+    // A name may have addresses that its server does not listen on.
+    let answers = |address: &&SocketAddr| {
+        found.len() == 1 || TcpStream::connect_timeout(address, CONNECT_TIMEOUT).is_ok()
+    };
+    found.iter().find(answers).or(found.first()).copied().ok_or_else(bad)
 }
 
 #[cfg(test)]
@@ -365,6 +374,13 @@ mod tests {
         let found: Vec<String> = found.iter().map(ToString::to_string).collect();
         assert_eq!(found, ["127.0.0.1:5002", "[::1]:5001", "[::1]:5003", "127.0.0.2:5001"]);
         assert!(options("-h nowhere.invalid").addresses().is_err());
+    }
+
+    #[test]
+    fn a_name_is_the_address_that_answers() {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        assert_eq!(resolve("localhost", address.port()).unwrap(), address);
     }
 
     #[test]
