@@ -75,7 +75,7 @@ const LAYERS: [(&str, &[&str]); 5] = [
 ];
 
 /// Where the process speaks to its terminal.
-const PRINTS: [&str; 3] = ["src/main.rs", "src/local", "bench/"];
+const PRINTS: [&str; 4] = ["src/main.rs", "src/local", "bench/", "loadgen/"];
 
 /// The one place of the tests that may wait by the clock: the polling helper.
 const SLEEPS: [&str; 1] = ["tests/cluster/wait.rs"];

@@ -1,0 +1,375 @@
+//! `mayfly-loadgen` without a subcommand: one test after another, each reported as it ends.
+
+use std::fs::File;
+use std::io::{self, BufWriter, Read, Write};
+use std::net::SocketAddr;
+use std::path::Path;
+use std::process::Command;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use crate::cli::{BenchOptions, Files, OptionError, ShellEvent};
+use crate::environment::Environment;
+use crate::keys::Distribution;
+use crate::load::{Connections, Greeting, Keys, Load, Pace, Work};
+use crate::outage::MarkKind;
+use crate::report::hlog::HistogramLog;
+use crate::report::html::{self, Head};
+use crate::report::{Outcome, Run, csv, hgrm, json, part_path, text};
+use crate::run::{self, Event, Marks, RunError};
+use crate::server::{self, Login, ServerError};
+use crate::suite::{self, Test, UnknownTest};
+use crate::template::Placeholders;
+use crate::verify;
+use crate::workloads::{self, Share};
+
+#[derive(Debug, thiserror::Error)]
+pub enum BenchError {
+    #[error(transparent)]
+    Option(#[from] OptionError),
+    #[error(transparent)]
+    Test(#[from] UnknownTest),
+    #[error(transparent)]
+    Server(#[from] ServerError),
+    #[error(transparent)]
+    Run(#[from] RunError),
+    #[error("cannot read standard input: {0}")]
+    Stdin(#[source] io::Error),
+    #[error("cannot write {path}: {source}")]
+    Write { path: String, source: io::Error },
+    #[error("the server lost, doubled or did not see what it had acknowledged")]
+    Faults,
+    #[error("no request succeeded")]
+    NoSuccess,
+}
+
+/// How much is told while a run goes on, and at its end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Form {
+    Full,
+    Quiet,
+    Csv,
+}
+
+pub fn run(options: &BenchOptions) -> Result<(), BenchError> {
+    options.check()?;
+    let keys = match options.random {
+        Some(_) => Placeholders::Patched,
+        None => Placeholders::Literal,
+    };
+    let tests = tests(options, keys)?;
+    let addresses = options.addresses()?;
+    let servers = addresses
+        .iter()
+        .map(|address| server::ask(*address, &options.login()))
+        .collect::<Result<Vec<_>, _>>()?;
+    run::listen_for_interrupts()?;
+    let environment = Environment::look(servers);
+    let form = match (options.csv, options.quiet) {
+        (true, _) => Form::Csv,
+        (false, true) => Form::Quiet,
+        (false, false) => Form::Full,
+    };
+    let mut log = Log::open(options.files.hlog.as_deref(), &environment)?;
+    if form == Form::Csv {
+        print(csv::HEADER);
+    }
+    if options.fill && !fill(options, &addresses)? {
+        return Ok(());
+    }
+    let mut outcomes = Vec::new();
+    for (title, work) in tests {
+        let load = Arc::new(load(options, &addresses, work));
+        let events = options.events.iter().cloned().map(shell_event).collect();
+        let telling = if form == Form::Full { Telling::Live } else { Telling::Silent };
+        let login = options.login();
+        let outcome = measure(&title, load, events, &environment, &mut log, telling, &login)?;
+        match form {
+            Form::Full => print(&text::Full(&outcome).to_string()),
+            Form::Quiet => print(&text::quiet(&outcome)),
+            Form::Csv => print(&csv::row(&outcome)),
+        }
+        if form != Form::Full {
+            tell_doubts(&outcome);
+        }
+        let was_interrupted = outcome.measured.was_interrupted;
+        outcomes.push(outcome);
+        if was_interrupted {
+            break;
+        }
+    }
+    if form == Form::Full {
+        print(&text::environment(&environment));
+    }
+    log.finish()?;
+    let lead = addresses.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+    let head = Head { title: "Load report", lead: &lead };
+    write_files(&options.files, &Run { environment: &environment, outcomes: &outcomes }, &head)?;
+    if outcomes.iter().any(|outcome| outcome.verified.is_some_and(|found| found.has_faults())) {
+        return Err(BenchError::Faults);
+    }
+    if outcomes.iter().all(|outcome| outcome.measured.totals.ok == 0) {
+        return Err(BenchError::NoSuccess);
+    }
+    Ok(())
+}
+
+/// The tests: what each is called, and what it sends.
+fn tests(options: &BenchOptions, keys: Placeholders) -> Result<Vec<(String, Work)>, BenchError> {
+    if options.verify {
+        return Ok(vec![("INCR and GET of a counter per connection".to_owned(), counters())]);
+    }
+    let values = values(options);
+    let shares = shares(options);
+    if !shares.is_empty() {
+        let parts: Vec<String> =
+            shares.iter().map(|share| format!("{}:{}", share.weight, share.command)).collect();
+        let title = options.preset.map_or_else(|| parts.join(" "), |preset| preset.name.to_owned());
+        return Ok(vec![(title, Work::Mix(workloads::workload(&shares, &values, keys)))]);
+    }
+    let mut last = None;
+    if options.stdin {
+        let mut bytes = Vec::new();
+        io::stdin().read_to_end(&mut bytes).map_err(BenchError::Stdin)?;
+        last = Some(bytes);
+    }
+    // The same tests once for each length of values.
+    let variants = values
+        .iter()
+        .map(|value| match options.command.is_empty() {
+            true => suite::select(options.tests.as_deref(), value, keys),
+            false => Ok(vec![suite::custom(&options.command, value, last.clone(), keys)]),
+        })
+        .collect::<Result<Vec<Vec<Test>>, _>>()?;
+    let work = |number: usize| {
+        let templates = variants.iter().map(|tests| tests[number].template(keys));
+        Work::Mix(workloads::of_variants(templates, options.pipeline))
+    };
+    Ok(variants[0].iter().enumerate().map(|(n, test)| (test.title.clone(), work(n))).collect())
+}
+
+/// One value of each length.
+fn values(options: &BenchOptions) -> Vec<Vec<u8>> {
+    options.data_bytes.all().into_iter().map(suite::data).collect()
+}
+
+/// The parts of a mix, if it is to be one.
+fn shares(options: &BenchOptions) -> Vec<Share> {
+    options.preset.map_or_else(|| options.mix.clone(), |preset| preset.shares())
+}
+
+/// Writes every key once. Returns whether the user wants the rest.
+fn fill(options: &BenchOptions, addresses: &[SocketAddr]) -> Result<bool, BenchError> {
+    let workload = workloads::fill(options.preset.as_ref(), &values(options));
+    let mut load = load(options, addresses, Work::Mix(workload));
+    load.keys.distribution = Distribution::Sequential;
+    load.requests = Some(load.keys.count);
+    (load.duration, load.warmup, load.pace) = (None, Duration::ZERO, Pace::AnswerDriven);
+    let filled = run::run(&Arc::new(load), Vec::new(), |_| ())?;
+    let (ok, errors) = (filled.totals.ok, filled.totals.errors.total());
+    eprintln!("filled: {ok} keys in {:.2} s, {errors} errors", filled.seconds());
+    Ok(!filled.was_interrupted)
+}
+
+/// Counters that no other run has.
+pub fn counters() -> Work {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    let prefix = format!("loadgen:{}:{}", std::process::id(), since.as_micros());
+    Work::Counters { prefix, reads: 50 }
+}
+
+fn load(options: &BenchOptions, addresses: &[SocketAddr], work: Work) -> Load {
+    let mut commands = options.login().commands();
+    if options.resp3 {
+        // Behind AUTH, as some servers want it, and before SELECT or after it alike.
+        commands.push(vec!["HELLO".to_owned(), "3".to_owned()]);
+    }
+    let encoded = commands.iter().map(|words| suite::encode(words));
+    let greeting = Greeting { bytes: encoded.flatten().collect(), replies: commands.len() as u32 };
+    let pace = match options.rate {
+        Some(per_second) => Pace::Rate { per_second, arrival: options.arrival },
+        None => Pace::AnswerDriven,
+    };
+    Load {
+        servers: addresses.to_vec(),
+        clients: options.clients,
+        threads: options.threads,
+        pipeline: options.pipeline,
+        connections: match options.keep_alive {
+            0 => Connections::Renewed,
+            _ => Connections::Kept,
+        },
+        greeting,
+        work,
+        keys: Keys {
+            distribution: match options.random {
+                Some(_) => options
+                    .key_distribution
+                    .or(options.preset.map(|preset| preset.distribution))
+                    .unwrap_or(Distribution::Uniform),
+                None => Distribution::Uniform,
+            },
+            count: options.random.unwrap_or(1),
+        },
+        pace,
+        requests: options.requests(),
+        duration: options.duration,
+        warmup: options.warmup,
+        payload: options.data_bytes.to_string(),
+        bucket: options.bucket,
+        seed: options.seed,
+    }
+}
+
+/// Whether each second of a run is told as it passes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Telling {
+    Live,
+    Silent,
+}
+
+/// Runs a load and says all there is to say of it.
+pub fn measure(
+    title: &str,
+    load: Arc<Load>,
+    events: Vec<Event>,
+    environment: &Environment,
+    log: &mut Log,
+    telling: Telling,
+    login: &Login,
+) -> Result<Outcome, BenchError> {
+    let before = environment.server_time();
+    log.begin_test(&load);
+    let mut measured = run::run(&load, events, |interval| {
+        if telling == Telling::Live {
+            eprintln!("{}", text::live(interval));
+        }
+        log.write(title, interval);
+    })?;
+    let cost = environment.cost(&measured, &before);
+    let warnings = environment.warnings(&load, &measured);
+    let persistence = environment.servers().first().and_then(|server| server.persistence.clone());
+    let verified = matches!(load.work, Work::Counters { .. }).then(|| {
+        let finishes = &mut measured.totals.finishes;
+        let counters = finishes.iter_mut().flat_map(|finish| std::mem::take(&mut finish.counters));
+        verify::settle(&load.servers, login, counters.collect())
+    });
+    Ok(Outcome { title: title.to_owned(), load, measured, cost, warnings, persistence, verified })
+}
+
+fn shell_event(event: ShellEvent) -> Event {
+    let act = move |marks: &Marks| {
+        marks.add(MarkKind::Fault, event.command.clone());
+        match Command::new("sh").args(["-c", &event.command]).status() {
+            Ok(status) if status.success() => {}
+            Ok(status) => eprintln!("mayfly-loadgen: event '{}': {status}", event.command),
+            Err(error) => eprintln!("mayfly-loadgen: event '{}': {error}", event.command),
+        }
+    };
+    Event { at: event.at, act: Box::new(act) }
+}
+
+fn tell_doubts(outcome: &Outcome) {
+    if let Some(error) = json::first_error(outcome) {
+        eprintln!("Error from server: {error}");
+    }
+    if let Some(verified) = &outcome.verified {
+        eprintln!("{}", text::verified(verified));
+    }
+    for warning in &outcome.warnings {
+        eprintln!("WARNING: {warning}");
+    }
+}
+
+/// Prints a text and a line end. A reader that has gone away ends the program as it does others.
+pub fn print(text: &str) {
+    let mut out = io::stdout().lock();
+    if writeln!(out, "{text}").and_then(|()| out.flush()).is_err() {
+        std::process::exit(1);
+    }
+}
+
+/// The interval log, if there is to be one.
+pub struct Log {
+    log: Option<HistogramLog<BufWriter<File>>>,
+    path: String,
+    failure: Option<io::Error>,
+}
+
+impl Log {
+    pub fn open(path: Option<&Path>, environment: &Environment) -> Result<Self, BenchError> {
+        let Some(path) = path else {
+            return Ok(Self { log: None, path: String::new(), failure: None });
+        };
+        let comments: Vec<String> = environment
+            .facts
+            .iter()
+            .map(|(name, value)| format!(" {name}: {}", value.replace('\n', " ")))
+            .collect();
+        let file = File::create(path).map(BufWriter::new);
+        let log = file.and_then(|file| HistogramLog::new(file, &comments)).map_err(failed(path))?;
+        Ok(Self { log: Some(log), path: path.display().to_string(), failure: None })
+    }
+
+    fn begin_test(&mut self, load: &Load) {
+        if let Some(log) = &mut self.log {
+            log.begin_test(load.warmup);
+        }
+    }
+
+    fn write(&mut self, title: &str, interval: &crate::collect::Interval) {
+        if let Some(log) = &mut self.log
+            && self.failure.is_none()
+        {
+            self.failure = log.write(title, interval).err();
+        }
+    }
+
+    pub fn finish(self) -> Result<(), BenchError> {
+        let Some(log) = self.log else { return Ok(()) };
+        let finished = match self.failure {
+            Some(error) => Err(error),
+            None => log.finish(),
+        };
+        finished.map_err(|source| BenchError::Write { path: self.path, source })
+    }
+}
+
+/// Writes what was asked for beside the terminal.
+pub fn write_files(files: &Files, run: &Run<'_>, head: &Head<'_>) -> Result<(), BenchError> {
+    if let Some(path) = &files.hgrm {
+        for outcome in run.outcomes {
+            let path = match run.outcomes {
+                [_] => path.clone(),
+                _ => part_path(path, &outcome.title),
+            };
+            let latencies = &outcome.measured.totals.latencies;
+            write_file(&path, |out| hgrm::write(out, &latencies.response))?;
+            if let Some(service) = &latencies.service {
+                write_file(&part_path(&path, "service"), |out| hgrm::write(out, service))?;
+            }
+        }
+    }
+    if let Some(path) = &files.json {
+        write_file(path, |out| writeln!(out, "{:#}", json::value(run)))?;
+    }
+    if let Some(path) = &files.html {
+        write_file(path, |out| out.write_all(html::page(run, head).as_bytes()))?;
+    }
+    Ok(())
+}
+
+fn write_file(
+    path: &Path,
+    write: impl FnOnce(&mut BufWriter<File>) -> io::Result<()>,
+) -> Result<(), BenchError> {
+    let written = File::create(path).map(BufWriter::new).and_then(|mut out| {
+        write(&mut out)?;
+        out.flush()
+    });
+    written.map_err(failed(path))
+}
+
+fn failed(path: &Path) -> impl FnOnce(io::Error) -> BenchError {
+    move |source| BenchError::Write { path: path.display().to_string(), source }
+}
