@@ -99,7 +99,7 @@ const _: () = assert!(2 * SNAPSHOT_PIECE_BYTES <= SNAPSHOT_WINDOW_BYTES);
 
 /// The part of its time, as a divisor, that apply writes a snapshot while its core never runs out
 /// of other work: what clients lose by it stays well below a third.
-pub const SNAPSHOT_TIME_SHARE: u32 = 5;
+pub const SNAPSHOT_TIME_SHARE: u32 = 10;
 
 /// Bytes of former values that may be held for a snapshot that has yet to write them, beside
 /// [`SNAPSHOT_DISPLACED_SHARE`]; over that, it is given up and begun anew later. With the window
@@ -114,6 +114,10 @@ pub const SNAPSHOT_STALL_MS: u64 = 10_000;
 
 /// The part of the budget of the log that compaction leaves, as a divisor.
 pub const LOG_TAIL_SHARE: usize = 4;
+
+/// Entries of the log that compaction drops in one pass at most: half a millisecond, where each has
+/// an allocation of its own.
+pub const LOG_DROP_ENTRIES: u64 = 8192;
 
 /// Input buffers over this are given back when they are empty.
 pub const CLIENT_INPUT_KEPT_BYTES: usize = 64 << 10;

@@ -1,7 +1,7 @@
 //! A node's membership in its cluster: consensus and the links, and what they need of each other
 //! beyond single messages: snapshots on their way, and a log that stays within its budget.
 
-use crate::limits::LOG_TAIL_SHARE;
+use crate::limits::{LOG_DROP_ENTRIES, LOG_TAIL_SHARE};
 use crate::net::frame::{SnapshotBody, SnapshotMessage};
 use crate::net::peer::Links;
 use crate::net::ring::Ring;
@@ -25,6 +25,14 @@ impl LogBudget {
         let (bytes, entries) = (self.bytes.max(other.bytes), self.entries.max(other.entries));
         Self { bytes, entries }
     }
+
+    /// What compaction leaves.
+    fn share(self) -> Self {
+        Self {
+            bytes: self.bytes / LOG_TAIL_SHARE,
+            entries: self.entries.div_ceil(LOG_TAIL_SHARE as u64),
+        }
+    }
 }
 
 pub struct MemberState {
@@ -41,6 +49,8 @@ pub struct MemberState {
     pub snapshot_end: (Index, Term),
     /// The log is not looked at again before it has more.
     compact_above: LogBudget,
+    /// Up to here the log is being dropped, a part in each pass.
+    dropping_through: Index,
     /// Bytes of the log when it was last measured how far a voter may be behind.
     lag_measured_at: usize,
 }
@@ -58,6 +68,7 @@ impl MemberState {
             incoming: Incoming::default(),
             snapshot_end: (Index::ZERO, Term(0)),
             compact_above: LogBudget { bytes: 0, entries: 0 },
+            dropping_through: Index::ZERO,
             lag_measured_at: 0,
         }
     }
@@ -74,6 +85,9 @@ impl MemberState {
     /// or as much as the snapshot itself takes: with less, a member that loads slower than clients
     /// write would never arrive.
     pub fn compact(&mut self, budget: LogBudget, applied: Index) {
+        if self.raft.first_index() <= self.dropping_through {
+            return self.drop_some(budget);
+        }
         let bound = budget.max(self.compact_above);
         if self.raft.log_bytes() <= bound.bytes && self.raft.log_entries() <= bound.entries {
             return;
@@ -82,10 +96,7 @@ impl MemberState {
             return;
         }
         let LogBudget { bytes, entries } = budget;
-        let share = LogBudget {
-            bytes: bytes / LOG_TAIL_SHARE,
-            entries: entries.div_ceil(LOG_TAIL_SHARE as u64),
-        };
+        let share = budget.share();
         let tail = self.index_before_tail(share);
         // At least one share goes, so that the log is not walked over for every entry.
         let rest = LogBudget { bytes: bytes - share.bytes, entries: entries - share.entries };
@@ -106,7 +117,15 @@ impl MemberState {
                 }
             }
         }
-        self.raft.compact(through);
+        self.dropping_through = through;
+        self.drop_some(budget);
+    }
+
+    /// Drops a part of what is to go: to free a log of many small entries at once would be a pause.
+    fn drop_some(&mut self, budget: LogBudget) {
+        let part = Index(self.raft.first_index().0 - 1 + LOG_DROP_ENTRIES);
+        self.raft.compact(self.dropping_through.min(part));
+        let share = budget.share();
         self.compact_above = LogBudget {
             bytes: self.raft.log_bytes() + share.bytes / 2,
             entries: self.raft.log_entries().saturating_add(share.entries / 2),
@@ -142,11 +161,16 @@ impl MemberState {
         self.raft.hold_below(self.raft.index_before_tail(lag_max));
     }
 
-    /// Drops all of the log that is applied and that nobody on his way with a snapshot needs.
+    /// Drops all of the log that is applied and that nobody needs who follows it, or who is on his
+    /// way with a snapshot.
     pub fn compact_through(&mut self, applied: Index) {
         if self.outgoing.is_beginning() {
             return;
         }
+        let status = self.raft.status();
+        let following = status.peers.iter().filter(|it| it.state == ProgressState::Replicate);
+        let received = following.map(|peer| peer.match_index).min();
+        let applied = received.map_or(applied, |index| index.min(applied));
         let pin = self.outgoing.pin(&self.raft, applied);
         self.raft.compact(pin.map_or(applied, |pin| pin.after.min(applied)));
     }
@@ -253,5 +277,68 @@ impl MemberState {
             last_index,
             last_term,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::net::peer::Identity;
+    use crate::raft::types::{Member, Ticket};
+    use crate::raft::{Config, Now};
+
+    /// The only voter of a cluster, whose log has `count` small batches, all handed out.
+    fn member_with(count: u64) -> MemberState {
+        let config = Config {
+            election_timeout_ms: 100,
+            heartbeat_interval_ms: 20,
+            append_bytes_max: 1 << 20,
+            inflight_messages_max: 8,
+            inflight_bytes_max: 1 << 20,
+            no_leader_timeout_ms: 500,
+            seed: 1,
+        };
+        let own = Member {
+            id: MemberId(1),
+            slot: "a".to_owned(),
+            boot: 1,
+            client_address: String::new(),
+            peer_address: String::new(),
+            observer: false,
+        };
+        let identity = Identity {
+            cluster: 1,
+            member: MemberId(1),
+            slot: "a".to_owned(),
+            boot: 1,
+            peer_address: String::new(),
+        };
+        let mut raft = Raft::bootstrap(config, own, Now { monotonic_ms: 0, unix_ms: 0 });
+        raft.take_output();
+        for ticket in 1..=count {
+            raft.submit(0, Ticket(ticket), Payload::empty());
+            raft.take_output();
+        }
+        MemberState::new(raft, Links::new(identity, 100))
+    }
+
+    #[test]
+    fn a_long_log_is_dropped_a_part_in_each_pass() {
+        let mut member = member_with(3 * LOG_DROP_ENTRIES);
+        let applied = member.raft.commit_index();
+        let budget = LogBudget { bytes: usize::MAX / 4, entries: 8 };
+        let mut passes = 0;
+        loop {
+            let before = member.raft.log_entries();
+            member.compact(budget, applied);
+            let dropped = before - member.raft.log_entries();
+            assert!(dropped <= LOG_DROP_ENTRIES);
+            if dropped == 0 {
+                break;
+            }
+            passes += 1;
+        }
+        assert!(passes > 2, "{passes}");
+        assert_eq!(member.raft.log_entries(), 2, "a quarter of the budget stays");
     }
 }
