@@ -24,7 +24,7 @@ use crate::raft::types::{Entry, EntryBody, Index, Millis, Payload, Stream, Ticke
 use crate::raft::{Committed, GiveUpReason, GivenUp, ReadReady};
 use crate::snapshot::{Loaded, ReadProgress, Reader};
 
-use self::background::{DigestRequest, Digesting};
+use self::background::{DigestRequest, Digesting, Pace};
 use self::making::Making;
 use super::mailbox::{
     ClientHandle, Mailbox, Pending, Replies, ReportRequest, Run, Segment, SnapshotProgress, Source,
@@ -49,8 +49,8 @@ pub struct ApplyRole {
     /// The digest that is being taken, only while no snapshot is being made, and who waits for one.
     digesting: Option<Digesting>,
     digests_wanted: VecDeque<DigestRequest>,
-    /// When the next piece of these may take time from other work.
-    next_piece_at: Instant,
+    /// When a piece of these is due.
+    pace: Pace,
     /// The snapshot that this node is being sent.
     loading: Loading,
     /// Replies of entries that other nodes answer: overwritten, never sent.
@@ -98,7 +98,7 @@ impl ApplyRole {
             making: None,
             digesting: None,
             digests_wanted: VecDeque::new(),
-            next_piece_at: Instant::now(),
+            pace: Pace::new(),
             loading: Loading::None,
             discarded: Reply::default(),
             shared,
@@ -108,6 +108,7 @@ impl ApplyRole {
     /// Does what has arrived; returns whether there was anything.
     pub fn turn(&mut self) -> bool {
         let mut worked = false;
+        let began = self.has_background_work().then(Instant::now);
         while let Ok(message) = self.inbox.try_recv() {
             worked = true;
             match message {
@@ -133,6 +134,9 @@ impl ApplyRole {
             self.publish();
             self.bound_making();
             self.bound_digesting();
+        }
+        if let Some(began) = began {
+            self.pace.note(began, Instant::now());
         }
         worked | self.work_if_due()
     }
