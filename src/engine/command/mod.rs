@@ -3,6 +3,7 @@
 //! Each family module ends in its table of [`CommandSpec`]s; [`table`] joins them. The table is the
 //! single source for dispatch, argument counts, key positions, COMMAND and COMMAND DOCS.
 
+mod bitmap;
 mod cluster;
 mod collection;
 mod connection;

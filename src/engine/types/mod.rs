@@ -1,6 +1,7 @@
 //! Data structures that know neither keys nor RESP. Each keeps an order that is a function of the
 //! operations alone, so that random picks and scans are the same on every node.
 
+pub mod bitmap;
 pub mod hash;
 pub mod list;
 pub mod packed;

@@ -58,6 +58,8 @@ fn categories_are_those_of_redis() {
         ("object help", "@keyspace @slow"),
         ("shutdown", "@admin @slow @dangerous"),
         ("rename", "@keyspace @write @slow"),
+        ("bitfield_ro", "@read @bitmap @fast"),
+        ("bitop", "@write @bitmap @slow"),
     ];
     for (line, expected) in cases {
         let words = words(line);
@@ -71,12 +73,13 @@ fn categories_are_those_of_redis() {
 
 #[test]
 fn keys_are_found_in_command_lines() {
-    let cases: [(&str, &[usize]); 7] = [
+    let cases: [(&str, &[usize]); 8] = [
         ("get k", &[1]),
         ("mset a 1 b 2", &[1, 3]),
         ("del a b c", &[1, 2, 3]),
         ("rename a b", &[1, 2]),
         ("object encoding k", &[2]),
+        ("bitop and d a b", &[2, 3, 4]),
         ("ping", &[]),
         ("keys *", &[]),
     ];
