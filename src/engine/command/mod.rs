@@ -9,6 +9,7 @@ mod collection;
 mod connection;
 mod describe;
 mod hash;
+mod hyperloglog;
 mod key;
 mod list;
 mod options;

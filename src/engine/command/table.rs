@@ -7,7 +7,8 @@ use rapidhash::v3::rapidhash_v3;
 
 use super::{CommandId, CommandSpec};
 use super::{
-    bitmap, cluster, connection, hash, key, list, raft, server, set, sorted_set, stream, string,
+    bitmap, cluster, connection, hash, hyperloglog, key, list, raft, server, set, sorted_set,
+    stream, string,
 };
 use crate::engine::error::CommandError;
 
@@ -17,6 +18,7 @@ static FAMILIES: &[&[CommandSpec]] = &[
     cluster::COMMANDS,
     connection::COMMANDS,
     hash::COMMANDS,
+    hyperloglog::COMMANDS,
     key::COMMANDS,
     list::COMMANDS,
     raft::COMMANDS,

@@ -60,6 +60,8 @@ fn categories_are_those_of_redis() {
         ("rename", "@keyspace @write @slow"),
         ("bitfield_ro", "@read @bitmap @fast"),
         ("bitop", "@write @bitmap @slow"),
+        ("pfadd", "@write @hyperloglog @fast"),
+        ("pfcount", "@read @hyperloglog @slow"),
     ];
     for (line, expected) in cases {
         let words = words(line);
