@@ -8,6 +8,7 @@ mod cluster;
 mod collection;
 mod connection;
 mod describe;
+mod geo;
 mod hash;
 mod hyperloglog;
 mod key;

@@ -7,7 +7,7 @@ use rapidhash::v3::rapidhash_v3;
 
 use super::{CommandId, CommandSpec};
 use super::{
-    bitmap, cluster, connection, hash, hyperloglog, key, list, raft, server, set, sorted_set,
+    bitmap, cluster, connection, geo, hash, hyperloglog, key, list, raft, server, set, sorted_set,
     stream, string,
 };
 use crate::engine::error::CommandError;
@@ -17,6 +17,7 @@ static FAMILIES: &[&[CommandSpec]] = &[
     bitmap::COMMANDS,
     cluster::COMMANDS,
     connection::COMMANDS,
+    geo::COMMANDS,
     hash::COMMANDS,
     hyperloglog::COMMANDS,
     key::COMMANDS,

@@ -2,6 +2,7 @@
 //! operations alone, so that random picks and scans are the same on every node.
 
 pub mod bitmap;
+pub mod geo;
 pub mod hash;
 pub mod hyperloglog;
 pub mod list;
