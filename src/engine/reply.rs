@@ -133,12 +133,17 @@ impl Reply {
     pub fn double(&mut self, value: f64) {
         let mut text = Vec::with_capacity(24);
         format_double(&mut text, value);
+        self.double_text(&text);
+    }
+
+    /// A double in digits of its own. Precondition: `text` is a number.
+    pub fn double_text(&mut self, text: &[u8]) {
         if self.is_resp3() {
             self.buffer.push(b',');
-            self.buffer.extend_from_slice(&text);
+            self.buffer.extend_from_slice(text);
             self.buffer.extend_from_slice(b"\r\n");
         } else {
-            self.bulk(&text);
+            self.bulk(text);
         }
     }
 

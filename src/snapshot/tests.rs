@@ -63,7 +63,7 @@ fn random_write(engine: &mut Engine, random: &mut Random) {
         _ => format!("item{}", random.below(60)),
     };
     let number = random.below(400);
-    let line = match random.below(28) {
+    let line = match random.below(33) {
         0 => format!("SET s{key} {item}"),
         1 => format!("SET s{key} {number} PX {}", 1 + random.below(50)),
         2 => format!("APPEND s{key} {item}"),
@@ -85,8 +85,13 @@ fn random_write(engine: &mut Engine, random: &mut Random) {
         22 => format!("XTRIM x{key} MAXLEN {number}"),
         23 => format!("XDEL x{key} {}-0", random.below(300)),
         24 => format!("PEXPIRE h{key} {}", random.below(90)),
-        25 => format!("DEL {}{key}", ["s", "l", "m", "h", "z", "x"][random.below(6)]),
+        25 => format!("DEL {}{key}", ["s", "l", "m", "h", "z", "x", "p"][random.below(7)]),
         26 => format!("RAFT.WRITE {item}"),
+        27 => format!("SETBIT s{key} {number} 1"),
+        28 => format!("BITOP NOT s{key} s{}", random.below(3)),
+        29 => format!("PFADD p{key} {item} {number}"),
+        30 => format!("PFMERGE p{key} p{}", random.below(3)),
+        31 => format!("GEOADD z{key} {} {} {item}", number % 180, number % 85),
         _ => format!("PERSIST h{key}"),
     };
     run_line(engine, random.below(3) as u8, &line);
@@ -101,11 +106,12 @@ fn probe(engine: &mut Engine) -> Vec<Vec<u8>> {
         ask("RANDOMKEY".to_owned());
         ask("DBSIZE".to_owned());
         for key in 0..3 {
-            for name in ["s", "l", "m", "i", "h", "z", "x"] {
+            for name in ["s", "l", "m", "i", "h", "z", "x", "p"] {
                 ask(format!("OBJECT ENCODING {name}{key}"));
                 ask(format!("PTTL {name}{key}"));
             }
             ask(format!("GET s{key}"));
+            ask(format!("GET p{key}"));
             ask(format!("LRANGE l{key} 0 -1"));
             ask(format!("SSCAN m{key} 0 COUNT 3"));
             ask(format!("SRANDMEMBER m{key} 4"));

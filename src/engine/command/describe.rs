@@ -1,5 +1,6 @@
 //! What COMMAND tells of a command beyond its row in the table.
 
+use super::options::is_word;
 use super::{CommandSpec, Flags, Handler, NodeCommand};
 use crate::engine::number::parse_integer;
 
@@ -20,6 +21,8 @@ pub fn keys_of(spec: &CommandSpec, argv: &[&[u8]]) -> Vec<usize> {
             }
             positions
         }
+        "georadius" => ranged_and_stored(spec, argv, 6),
+        "georadiusbymember" => ranged_and_stored(spec, argv, 5),
         "xread" | "xreadgroup" => after_streams(argv),
         _ => ranged(spec, argv),
     }
@@ -39,6 +42,18 @@ fn ranged(spec: &CommandSpec, argv: &[&[u8]]) -> Vec<usize> {
         .step_by(keys.step as usize)
         .map(|position| position as usize)
         .collect()
+}
+
+/// Keys where the table says, and those that the options STORE and STOREDIST name behind
+/// `options_at` words.
+fn ranged_and_stored(spec: &CommandSpec, argv: &[&[u8]], options_at: usize) -> Vec<usize> {
+    let mut positions = ranged(spec, argv);
+    for option in ["STORE", "STOREDIST"] {
+        let words = argv.iter().enumerate().skip(options_at);
+        let found = words.map(|(at, word)| (at + 1, word)).find(|(_, word)| is_word(word, option));
+        positions.extend(found.map(|(at, _)| at).filter(|&at| at < argv.len()));
+    }
+    positions
 }
 
 /// The keys behind their number, which is at `count_at`.

@@ -3,11 +3,14 @@
 //! Each family module ends in its table of [`CommandSpec`]s; [`table`] joins them. The table is the
 //! single source for dispatch, argument counts, key positions, COMMAND and COMMAND DOCS.
 
+mod bitmap;
 mod cluster;
 mod collection;
 mod connection;
 mod describe;
+mod geo;
 mod hash;
+mod hyperloglog;
 mod key;
 mod list;
 mod options;

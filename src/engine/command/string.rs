@@ -11,7 +11,7 @@ use crate::engine::types::string::{Digits, StringValue};
 use crate::engine::value::{Kind, Value};
 
 /// The longest value, as Redis's proto-max-bulk-len has it by default.
-const VALUE_LEN_MAX: usize = 512 << 20;
+pub(super) const VALUE_LEN_MAX: usize = 512 << 20;
 
 const TOO_LONG: CommandError =
     CommandError::text("ERR string exceeds maximum allowed size (proto-max-bulk-len)");

@@ -6,14 +6,20 @@ use std::sync::LazyLock;
 use rapidhash::v3::rapidhash_v3;
 
 use super::{CommandId, CommandSpec};
-use super::{cluster, connection, hash, key, list, raft, server, set, sorted_set, stream, string};
+use super::{
+    bitmap, cluster, connection, geo, hash, hyperloglog, key, list, raft, server, set, sorted_set,
+    stream, string,
+};
 use crate::engine::error::CommandError;
 
 /// The tables of the families. Their order does not matter: ids follow the names.
 static FAMILIES: &[&[CommandSpec]] = &[
+    bitmap::COMMANDS,
     cluster::COMMANDS,
     connection::COMMANDS,
+    geo::COMMANDS,
     hash::COMMANDS,
+    hyperloglog::COMMANDS,
     key::COMMANDS,
     list::COMMANDS,
     raft::COMMANDS,

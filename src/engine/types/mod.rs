@@ -1,7 +1,10 @@
 //! Data structures that know neither keys nor RESP. Each keeps an order that is a function of the
 //! operations alone, so that random picks and scans are the same on every node.
 
+pub mod bitmap;
+pub mod geo;
 pub mod hash;
+pub mod hyperloglog;
 pub mod list;
 pub mod packed;
 pub mod set;

@@ -53,6 +53,11 @@ impl StringValue {
         }
     }
 
+    /// A value as if the bytes had been made by changes in place.
+    pub fn from_vec(bytes: Vec<u8>) -> Self {
+        Self(Repr::Growing(Box::new(bytes)))
+    }
+
     pub fn from_integer(integer: i64) -> Self {
         Self(Repr::Integer(integer))
     }
@@ -104,20 +109,26 @@ impl StringValue {
 
     /// Puts `tail` at the end; returns the new length.
     pub fn append(&mut self, tail: &[u8]) -> usize {
-        let bytes = self.growing();
+        let bytes = self.bytes_mut();
         bytes.extend_from_slice(tail);
         bytes.len()
     }
 
     /// Puts `patch` at `offset`, after zeros if the value is shorter; returns the new length.
     pub fn set_range(&mut self, offset: usize, patch: &[u8]) -> usize {
-        let bytes = self.growing();
         let end = offset + patch.len();
-        if bytes.len() < end {
-            bytes.resize(end, 0);
-        }
+        let bytes = self.extend_to(end);
         bytes[offset..end].copy_from_slice(patch);
         bytes.len()
+    }
+
+    /// The bytes to be changed in place, with zeros behind them if they are fewer than `len`.
+    pub fn extend_to(&mut self, len: usize) -> &mut [u8] {
+        let bytes = self.bytes_mut();
+        if bytes.len() < len {
+            bytes.resize(len, 0);
+        }
+        bytes
     }
 
     /// Redis's name for the form of the value, as OBJECT ENCODING tells it.
@@ -153,7 +164,8 @@ impl StringValue {
         }
     }
 
-    fn growing(&mut self) -> &mut Vec<u8> {
+    /// The bytes to be changed in place.
+    pub fn bytes_mut(&mut self) -> &mut Vec<u8> {
         if !matches!(self.0, Repr::Growing(_)) {
             let old = std::mem::replace(&mut self.0, Repr::Integer(0));
             let bytes = match old {

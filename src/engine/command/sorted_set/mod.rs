@@ -17,18 +17,19 @@ use crate::engine::error::CommandError;
 use crate::engine::number::float;
 use crate::engine::types::sorted_set::SortedSet;
 
+pub use range::store;
 pub use table::COMMANDS;
 
 const NOT_A_NUMBER: CommandError = CommandError::text("ERR resulting score is not a number (NaN)");
 
 /// The options of ZADD.
 #[derive(Clone, Copy, Debug, Default)]
-struct AddOptions {
-    absent_only: bool,
-    present_only: bool,
+pub struct AddOptions {
+    pub absent_only: bool,
+    pub present_only: bool,
     greater_only: bool,
     less_only: bool,
-    count_changes: bool,
+    pub count_changes: bool,
     increment: bool,
 }
 
@@ -61,6 +62,17 @@ fn add(
         .chunks_exact(2)
         .map(|pair| float(pair[0]))
         .collect::<Result<SmallVec<[f64; 4]>, _>>()?;
+    let members = pairs.chunks_exact(2).map(|pair| pair[1]);
+    add_scored(context, key, options, members.zip(scores))
+}
+
+/// Adds members whose scores are known. Precondition: there is at least one.
+pub fn add_scored<'a>(
+    context: &mut Context<'_>,
+    key: &[u8],
+    options: AddOptions,
+    mut members: impl Iterator<Item = (&'a [u8], f64)>,
+) -> Result<(), CommandError> {
     let set = if options.present_only {
         context.keyspace.change::<SortedSet>(context.database, key)?
     } else {
@@ -75,7 +87,8 @@ fn add(
         return Ok(());
     };
     if options.increment {
-        match options.apply(set, pairs[1], scores[0])? {
+        let (member, score) = members.next().expect("invariant: there is a member");
+        match options.apply(set, member, score)? {
             Added::New(score) | Added::Changed(score) | Added::Same(score) => {
                 context.reply.double(score);
             }
@@ -84,8 +97,8 @@ fn add(
         return Ok(());
     }
     let (mut new, mut changed) = (0, 0);
-    for (pair, score) in pairs.chunks_exact(2).zip(scores) {
-        match options.apply(set, pair[1], score)? {
+    for (member, score) in members {
+        match options.apply(set, member, score)? {
             Added::New(_) => new += 1,
             Added::Changed(_) => changed += 1,
             Added::Same(_) | Added::Refused => {}

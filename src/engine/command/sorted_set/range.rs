@@ -274,7 +274,7 @@ pub(super) fn zrangestore(
 }
 
 /// Puts a result in the place of whatever `target` held, and answers its length.
-pub(super) fn store(context: &mut Context<'_>, target: &[u8], set: SortedSet) {
+pub fn store(context: &mut Context<'_>, target: &[u8], set: SortedSet) {
     context.reply.count(set.len());
     if set.is_empty() {
         context.keyspace.remove(context.database, target);

@@ -58,6 +58,11 @@ fn categories_are_those_of_redis() {
         ("object help", "@keyspace @slow"),
         ("shutdown", "@admin @slow @dangerous"),
         ("rename", "@keyspace @write @slow"),
+        ("bitfield_ro", "@read @bitmap @fast"),
+        ("bitop", "@write @bitmap @slow"),
+        ("pfadd", "@write @hyperloglog @fast"),
+        ("pfcount", "@read @hyperloglog @slow"),
+        ("geosearch", "@read @geo @slow"),
     ];
     for (line, expected) in cases {
         let words = words(line);
@@ -71,12 +76,16 @@ fn categories_are_those_of_redis() {
 
 #[test]
 fn keys_are_found_in_command_lines() {
-    let cases: [(&str, &[usize]); 7] = [
+    let cases: [(&str, &[usize]); 11] = [
         ("get k", &[1]),
         ("mset a 1 b 2", &[1, 3]),
         ("del a b c", &[1, 2, 3]),
         ("rename a b", &[1, 2]),
         ("object encoding k", &[2]),
+        ("bitop and d a b", &[2, 3, 4]),
+        ("georadius k 1 2 3 m", &[1]),
+        ("georadius k 1 2 3 m count 2 store d", &[1, 9]),
+        ("georadiusbymember k store 3 m storedist d storedist", &[1, 6]),
         ("ping", &[]),
         ("keys *", &[]),
     ];
