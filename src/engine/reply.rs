@@ -170,6 +170,13 @@ impl Reply {
         header.array(len);
         self.buffer.splice(deferred.0..deferred.0, header.buffer);
     }
+
+    /// The same with the header of a map of `pairs`.
+    pub fn fill_map(&mut self, deferred: Deferred, pairs: usize) {
+        let mut header = Reply::new(self.protocol);
+        header.map(pairs);
+        self.buffer.splice(deferred.0..deferred.0, header.buffer);
+    }
 }
 
 /// A place in a reply, see [`Reply::defer`].

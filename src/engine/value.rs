@@ -4,7 +4,7 @@ use std::hash::{Hash, Hasher};
 
 use super::error::CommandError;
 use super::types::sorted_set::SortedSet;
-use super::types::stream::{Stream, StreamId};
+use super::types::stream::Stream;
 use super::types::string::StringValue;
 use super::types::{hash::Hash as HashValue, list::List, set::Set};
 
@@ -95,15 +95,7 @@ impl Hash for Value {
                 let entries = sorted_set.entries();
                 entries.for_each(|(member, score)| (member, score.to_bits()).hash(state));
             }
-            Self::Stream(stream) => hash_stream(stream, state),
+            Self::Stream(stream) => stream.hash(state),
         }
-    }
-}
-
-fn hash_stream<H: Hasher>(stream: &Stream, state: &mut H) {
-    (stream.len(), stream.last_id(), stream.entries_added(), stream.max_deleted_id()).hash(state);
-    for entry in stream.range(StreamId::MIN, StreamId::MAX) {
-        (entry.id, entry.field_count()).hash(state);
-        entry.fields().for_each(|field| field.hash(state));
     }
 }

@@ -10,7 +10,11 @@
 //! items        how many follow
 //! per item     string, list, set: its length; hash: the lengths of field and value;
 //!              sorted set: the length of the member, the bits of the score (2);
-//!              stream: the id (4), the number of fields and values, the length of each
+//!              stream: what it is, then
+//!                entry: the id (4), the number of fields and values, the length of each
+//!                group: the length of the name, the last id (4), the entries read (2)
+//!                consumer of that group: the length of the name, when seen (2) and active (2)
+//!                pending for that consumer: the id (4), when delivered (2), how often (2)
 //! ```
 //!
 //! Numbers of 64 bits are two words, the low one first. The items of a string are its pieces.
@@ -36,7 +40,7 @@ pub const CHUNK_BYTES: usize = 128 << 10;
 const CHUNK_HEADER_BYTES: usize = 256;
 
 /// Version of the format. A reader takes no other.
-pub(super) const FORMAT: u32 = 2;
+pub(super) const FORMAT: u32 = 3;
 
 /// The place of the chunk of consensus in the sequence; the engine's follow.
 const CONSENSUS_SEQUENCE: u64 = 0;
@@ -111,6 +115,25 @@ pub(super) struct Consensus {
 pub(super) const FIRST: u8 = 1;
 /// More items of the key follow in the next record.
 pub(super) const GOES_ON: u8 = 2;
+
+/// What an item of a stream is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum StreamItem {
+    Entry = 0,
+    Group = 1,
+    Consumer = 2,
+    Pending = 3,
+}
+
+impl StreamItem {
+    pub fn from_word(word: u32) -> Option<Self> {
+        let all = [Self::Entry, Self::Group, Self::Consumer, Self::Pending];
+        all.into_iter().find(|item| *item as u32 == word)
+    }
+}
+
+/// Stands for a count or a time of a stream that is not known.
+pub(super) const UNKNOWN: u64 = u64::MAX;
 
 /// The type of a value with its encoding, as the head of a record has it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

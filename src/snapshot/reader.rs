@@ -9,14 +9,14 @@ use crate::engine::types::hash::Hash;
 use crate::engine::types::list::{End, List};
 use crate::engine::types::set::Set;
 use crate::engine::types::sorted_set::SortedSet;
-use crate::engine::types::stream::{ENTRY_BYTES_MAX, Stream, StreamId};
+use crate::engine::types::stream::{Delivery, ENTRY_BYTES_MAX, Group, Name, Stream, StreamId};
 use crate::engine::types::string::StringValue;
 use crate::engine::value::Value;
 use crate::raft::types::{Index, Millis};
 
 use super::format::{
     ArchivedContent, ArchivedRecords, ENGINE_SEQUENCE, FIRST, GOES_ON, Head, Kind, SnapshotError,
-    access,
+    StreamItem, UNKNOWN, access,
 };
 
 /// What a whole snapshot amounts to.
@@ -71,13 +71,17 @@ enum Partial {
     Set(Set),
     Hash(Hash),
     SortedSet(SortedSet),
-    Stream(Stream, Counters),
+    Stream(Box<PartialStream>),
 }
 
-struct Counters {
+struct PartialStream {
+    stream: Stream,
     last_id: StreamId,
     entries_added: u64,
     max_deleted_id: StreamId,
+    /// The group that is being read, with its name and the consumer that is.
+    group: Option<(SmallBytes, Group)>,
+    consumer: Option<Name>,
 }
 
 impl Default for Reader {
@@ -212,14 +216,14 @@ impl Partial {
             Kind::Set(encoding) => Self::Set(Set::with_encoding(encoding)),
             Kind::Hash(encoding) => Self::Hash(Hash::with_encoding(encoding)),
             Kind::SortedSet(encoding) => Self::SortedSet(SortedSet::with_encoding(encoding)),
-            Kind::Stream => {
-                let counters = Counters {
-                    last_id: words.id()?,
-                    entries_added: words.number()?,
-                    max_deleted_id: words.id()?,
-                };
-                Self::Stream(Stream::default(), counters)
-            }
+            Kind::Stream => Self::Stream(Box::new(PartialStream {
+                stream: Stream::default(),
+                last_id: words.id()?,
+                entries_added: words.number()?,
+                max_deleted_id: words.id()?,
+                group: None,
+                consumer: None,
+            })),
         })
     }
 
@@ -243,17 +247,7 @@ impl Partial {
                 let score = f64::from_bits(words.number()?);
                 !score.is_nan() && sorted_set.insert(member, score).is_none()
             }
-            Self::Stream(stream, _) => {
-                let id = words.id()?;
-                let count = words.word()?;
-                let fields = (0..count).map(|_| words.bytes()).collect::<Result<Vec<_>, _>>()?;
-                let bytes: usize = fields.iter().map(|field| field.len()).sum();
-                let fits = id > stream.last_id() && bytes <= ENTRY_BYTES_MAX;
-                if fits {
-                    stream.append(id, &fields);
-                }
-                fits
-            }
+            Self::Stream(stream) => stream.read_item(words)?,
         };
         if is_new { Ok(()) } else { Err(SnapshotError::Value) }
     }
@@ -280,14 +274,79 @@ impl Partial {
                     !sorted_set.is_empty() && kind == Kind::SortedSet(sorted_set.encoding());
                 (Value::SortedSet(Box::new(sorted_set)), is_sound)
             }
-            Self::Stream(mut stream, counters) => {
-                let Counters { last_id, entries_added, max_deleted_id } = counters;
-                let is_sound = stream.set_counters(last_id, entries_added, max_deleted_id);
+            Self::Stream(stream) => {
+                let (stream, is_sound) = stream.end();
                 (Value::Stream(Box::new(stream)), is_sound)
             }
         };
         if is_sound { Ok(value) } else { Err(SnapshotError::Value) }
     }
+}
+
+impl PartialStream {
+    /// Tells whether the item is one that a stream may have there.
+    fn read_item(&mut self, words: &mut Words<'_>) -> Result<bool, SnapshotError> {
+        match StreamItem::from_word(words.word()?).ok_or(SnapshotError::Value)? {
+            StreamItem::Entry => {
+                let id = words.id()?;
+                let count = words.word()?;
+                let fields = (0..count).map(|_| words.bytes()).collect::<Result<Vec<_>, _>>()?;
+                let bytes: usize = fields.iter().map(|field| field.len()).sum();
+                let log = &mut self.stream.log;
+                let fits = id > log.last_id() && bytes <= ENTRY_BYTES_MAX;
+                if fits {
+                    log.append(id, &fields);
+                }
+                Ok(fits)
+            }
+            StreamItem::Group => {
+                let is_new = self.end_group();
+                let name = words.bytes()?;
+                let last_id = words.id()?;
+                let group = Group::new(last_id, known(words.number()?));
+                self.group = Some((SmallBytes::new(name), group));
+                Ok(is_new)
+            }
+            StreamItem::Consumer => {
+                let name = words.bytes()?;
+                let (seen_ms, active_ms) = (words.number()?, known(words.number()?));
+                let group = self.group.as_mut().map(|(_, group)| group);
+                self.consumer =
+                    group.and_then(|group| group.add_consumer(name, seen_ms, active_ms));
+                Ok(self.consumer.is_some())
+            }
+            StreamItem::Pending => {
+                let (id, at_ms, count) = (words.id()?, words.number()?, words.number()?);
+                let (Some((_, group)), Some(consumer)) = (&mut self.group, &self.consumer) else {
+                    return Ok(false);
+                };
+                let is_new = group.delivery(id).is_none();
+                group.deliver(id, Delivery { consumer: Name::clone(consumer), at_ms, count });
+                Ok(is_new)
+            }
+        }
+    }
+
+    /// False when the stream has a group of this name already.
+    fn end_group(&mut self) -> bool {
+        self.consumer = None;
+        match self.group.take() {
+            Some((name, group)) => self.stream.groups.insert(name, group).is_none(),
+            None => true,
+        }
+    }
+
+    /// The stream, and whether it can be one.
+    fn end(mut self) -> (Stream, bool) {
+        let is_sound = self.end_group();
+        let Self { mut stream, last_id, entries_added, max_deleted_id, .. } = self;
+        let is_set = stream.log.set_counters(last_id, entries_added, max_deleted_id);
+        (stream, is_sound && is_set)
+    }
+}
+
+fn known(number: u64) -> Option<u64> {
+    (number != UNKNOWN).then_some(number)
 }
 
 fn string_of(kind: Kind, bytes: &[u8]) -> Value {

@@ -63,7 +63,7 @@ fn random_write(engine: &mut Engine, random: &mut Random) {
         _ => format!("item{}", random.below(60)),
     };
     let number = random.below(400);
-    let line = match random.below(33) {
+    let line = match random.below(39) {
         0 => format!("SET s{key} {item}"),
         1 => format!("SET s{key} {number} PX {}", 1 + random.below(50)),
         2 => format!("APPEND s{key} {item}"),
@@ -92,6 +92,19 @@ fn random_write(engine: &mut Engine, random: &mut Random) {
         29 => format!("PFADD p{key} {item} {number}"),
         30 => format!("PFMERGE p{key} p{}", random.below(3)),
         31 => format!("GEOADD z{key} {} {} {item}", number % 180, number % 85),
+        32 => format!("XGROUP CREATE x{key} g{} {number} MKSTREAM ENTRIESREAD 3", number % 3),
+        33 | 34 => {
+            let consumer = &item[..item.len().min(40)];
+            format!(
+                "XREADGROUP GROUP g{} {consumer} COUNT {} STREAMS x{key} >",
+                number % 3,
+                1 + key
+            )
+        }
+        35 => format!("XAUTOCLAIM x{key} g{} {item} 0 {} COUNT 3", number % 3, number / 2),
+        36 => format!("XACK x{key} g{} {} {number}", number % 3, number / 2),
+        37 if number < 40 => format!("XGROUP DELCONSUMER x{key} g{} {item}", number % 3),
+        37 => format!("XCLAIM x{key} g{} late 0 {number} FORCE", number % 3),
         _ => format!("PERSIST h{key}"),
     };
     run_line(engine, random.below(3) as u8, &line);
@@ -122,7 +135,15 @@ fn probe(engine: &mut Engine) -> Vec<Vec<u8>> {
             ask(format!("ZRANGE z{key} 0 -1 WITHSCORES"));
             ask(format!("ZRANDMEMBER z{key} -5"));
             ask(format!("XRANGE x{key} - +"));
+            ask(format!("XINFO GROUPS x{key}"));
+            for group in 0..3 {
+                ask(format!("XINFO CONSUMERS x{key} g{group}"));
+                ask(format!("XPENDING x{key} g{group} - + 1000"));
+            }
             ask(format!("XADD x{key} * a b"));
+            ask(format!("XREADGROUP GROUP g1 late STREAMS x{key} >"));
+            ask(format!("XREADGROUP GROUP g1 late COUNT 5 STREAMS x{key} 0"));
+            ask(format!("XINFO STREAM x{key} FULL"));
         }
     }
     seen
@@ -188,7 +209,15 @@ fn large_values_span_chunks_of_bounded_size() {
         run(&mut engine, 0, &[b"HSET", b"hash", n, item]);
         run(&mut engine, 0, &[b"ZADD", b"zset", n, item]);
         run(&mut engine, 0, &[b"XADD", b"stream", b"*", n, item]);
+        run(&mut engine, 0, &[b"XADD", b"small", b"*", b"f", b""]);
     }
+    run_line(&mut engine, 0, "XGROUP CREATE small many 0");
+    run_line(&mut engine, 0, "XGROUP CREATE small few 0");
+    for _ in 0..1000 {
+        run_line(&mut engine, 0, "XREADGROUP GROUP many one COUNT 1 STREAMS small >");
+        run_line(&mut engine, 0, "XREADGROUP GROUP many other COUNT 1 STREAMS small >");
+    }
+    run_line(&mut engine, 0, "XREADGROUP GROUP few one COUNT 1 STREAMS small >");
     let chunks = write(&mut engine, Index(1));
     assert!(chunks.len() > 40);
     assert!(chunks.iter().all(|chunk| chunk.len() < CHUNK_BYTES + (1 << 10) * 2 + CHUNK_BYTES));
@@ -217,6 +246,10 @@ fn one_of_each() -> Engine {
         "HSET h f v",
         "ZADD z 1 a 2 b",
         "XADD x 1-1 f v",
+        "XADD x 1-2 f v",
+        "XGROUP CREATE x g 0 ENTRIESREAD 0",
+        "XREADGROUP GROUP g c COUNT 1 STREAMS x >",
+        "XGROUP CREATECONSUMER x g d",
         "RAFT.WRITE r",
     ] {
         run_line(&mut engine, 0, line);

@@ -5,13 +5,14 @@ use std::ops::ControlFlow;
 
 use crate::engine::Engine;
 use crate::engine::keyspace::{DATABASE_COUNT, Entry, WalkProgress};
-use crate::engine::types::stream::{Stream, StreamId};
+use crate::engine::types::stream::{Consumer, Group, Stream, StreamId, StreamLog};
 use crate::engine::types::string::Digits;
 use crate::engine::value::Value;
 use crate::raft::types::{Index, Payload};
 
 use super::format::{
-    CHUNK_BYTES, Content, ENGINE_SEQUENCE, EngineHead, FIRST, GOES_ON, Head, Kind, Records, archive,
+    CHUNK_BYTES, Content, ENGINE_SEQUENCE, EngineHead, FIRST, GOES_ON, Head, Kind, Records,
+    StreamItem, UNKNOWN, archive,
 };
 
 /// The chunks that follow the chunk of consensus: the state of `engine` after `applied_index`.
@@ -159,7 +160,7 @@ impl<'e> Pen<'_, 'e> {
             writer.number(entry.deadline_ms);
             writer.number(entry.version);
             if let Value::Stream(stream) = &entry.value {
-                writer.write_counters(stream);
+                writer.write_counters(&stream.log);
             }
         });
         match &entry.value {
@@ -188,7 +189,7 @@ impl<'e> Pen<'_, 'e> {
                 self.bytes(member);
                 self.number(score.to_bits());
             }),
-            Value::Stream(stream) => self.write_stream_entries(stream),
+            Value::Stream(stream) => self.write_stream(stream),
         }
         self.end(0);
         if self.output.is_full() {
@@ -196,19 +197,48 @@ impl<'e> Pen<'_, 'e> {
         }
     }
 
-    fn write_counters(&mut self, stream: &Stream) {
-        self.id(stream.last_id());
-        self.number(stream.entries_added());
-        self.id(stream.max_deleted_id());
+    fn write_counters(&mut self, log: &StreamLog) {
+        self.id(log.last_id());
+        self.number(log.entries_added());
+        self.id(log.max_deleted_id());
     }
 
-    fn write_stream_entries(&mut self, stream: &Stream) {
-        for entry in stream.range(StreamId::MIN, StreamId::MAX) {
-            self.begin_item();
+    /// The entries, then each group, with each consumer before what is pending for it.
+    fn write_stream(&mut self, stream: &Stream) {
+        for entry in stream.log.range(StreamId::MIN, StreamId::MAX) {
+            self.begin_stream_item(StreamItem::Entry);
             self.id(entry.id);
             self.word(entry.field_count());
             entry.fields().for_each(|field| self.bytes(field));
         }
+        for (name, group) in &stream.groups {
+            self.begin_stream_item(StreamItem::Group);
+            self.bytes(name);
+            self.id(group.last_id());
+            self.number(group.entries_read().unwrap_or(UNKNOWN));
+            for (name, consumer) in group.consumers() {
+                self.write_consumer(group, name, consumer);
+            }
+        }
+    }
+
+    fn write_consumer(&mut self, group: &Group, name: &[u8], consumer: &Consumer) {
+        self.begin_stream_item(StreamItem::Consumer);
+        self.bytes(name);
+        self.number(consumer.seen_ms);
+        self.number(consumer.active_ms.unwrap_or(UNKNOWN));
+        for id in consumer.pending(StreamId::MIN..=StreamId::MAX) {
+            let delivery = group.delivery(id).expect("invariant: the group has it too");
+            self.begin_stream_item(StreamItem::Pending);
+            self.id(id);
+            self.number(delivery.at_ms);
+            self.number(delivery.count);
+        }
+    }
+
+    fn begin_stream_item(&mut self, item: StreamItem) {
+        self.begin_item();
+        self.output.records.shape.push((item as u32).into());
     }
 
     fn begin(&mut self, head: Head, key: &'e [u8], write_rest: impl FnOnce(&mut Self)) {

@@ -23,7 +23,9 @@ pub fn keys_of(spec: &CommandSpec, argv: &[&[u8]]) -> Vec<usize> {
         }
         "georadius" => ranged_and_stored(spec, argv, 6),
         "georadiusbymember" => ranged_and_stored(spec, argv, 5),
-        "xread" | "xreadgroup" => after_streams(argv),
+        "xread" => after_streams(argv, 1),
+        // Before that come the word GROUP and two names, which may be any words.
+        "xreadgroup" => after_streams(argv, 4),
         _ => ranged(spec, argv),
     }
 }
@@ -67,10 +69,14 @@ fn counted(argv: &[&[u8]], count_at: usize) -> Vec<usize> {
     }
 }
 
-/// Behind the word STREAMS come keys, then as many ids.
-fn after_streams(argv: &[&[u8]]) -> Vec<usize> {
-    match argv.iter().position(|word| word.eq_ignore_ascii_case(b"STREAMS")) {
-        Some(at) => (at + 1..at + 1 + (argv.len() - at - 1) / 2).collect(),
+/// Behind the word STREAMS, looked for from `start` on, come keys, then as many ids.
+fn after_streams(argv: &[&[u8]], start: usize) -> Vec<usize> {
+    let mut rest = argv.iter().skip(start);
+    match rest.position(|word| word.eq_ignore_ascii_case(b"STREAMS")) {
+        Some(at) => {
+            let first = start + at + 1;
+            (first..first + (argv.len() - first) / 2).collect()
+        }
         None => Vec::new(),
     }
 }

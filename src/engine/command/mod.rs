@@ -202,6 +202,13 @@ impl CommandSpec {
         self.flags.contains(Flags::WRITE)
     }
 
+    /// Whether a command line that begins with this command, and goes on with `next`, may change
+    /// anything: of a container that depends on the subcommand.
+    pub fn writes(&self, next: Option<&&[u8]>) -> bool {
+        let subcommand = || next.and_then(|name| self.subcommand(name));
+        self.is_write() || subcommand().is_some_and(Self::is_write)
+    }
+
     /// Whether `argc` words, the name among them, are as many as the command takes.
     pub fn accepts(&self, argc: usize) -> bool {
         let wanted = usize::from(self.arity.unsigned_abs());

@@ -87,7 +87,8 @@ impl NetRole {
         match spec.handler {
             Handler::Engine(_) => {
                 let Session { database, protocol, .. } = client.session;
-                let source = if spec.is_write() { Source::Entry } else { Source::Reads };
+                let is_write = spec.writes(words.get(1));
+                let source = if is_write { Source::Entry } else { Source::Reads };
                 let batch = match source {
                     Source::Entry => &mut self.gathering.writes,
                     _ => &mut self.gathering.pending.reads,

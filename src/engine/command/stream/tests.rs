@@ -1,5 +1,10 @@
 //! Replies to command lines, as redis-server gives them, and the ids that the clock makes.
 
+mod claim;
+mod groups;
+mod info;
+mod read;
+
 use crate::engine::reply::Protocol;
 use crate::engine::testing::{
     START_MS, advance, check, check_all, check3, engine, run_line, run_words,

@@ -63,6 +63,13 @@ fn categories_are_those_of_redis() {
         ("pfadd", "@write @hyperloglog @fast"),
         ("pfcount", "@read @hyperloglog @slow"),
         ("geosearch", "@read @geo @slow"),
+        ("xgroup", "@slow"),
+        ("xgroup create", "@write @stream @slow"),
+        ("xgroup help", "@stream @slow"),
+        ("xinfo groups", "@read @stream @slow"),
+        ("xread", "@read @stream @slow @blocking"),
+        ("xreadgroup", "@write @stream @slow @blocking"),
+        ("xack", "@write @stream @fast"),
     ];
     for (line, expected) in cases {
         let words = words(line);
@@ -76,7 +83,7 @@ fn categories_are_those_of_redis() {
 
 #[test]
 fn keys_are_found_in_command_lines() {
-    let cases: [(&str, &[usize]); 11] = [
+    let cases: [(&str, &[usize]); 18] = [
         ("get k", &[1]),
         ("mset a 1 b 2", &[1, 3]),
         ("del a b c", &[1, 2, 3]),
@@ -88,6 +95,13 @@ fn keys_are_found_in_command_lines() {
         ("georadiusbymember k store 3 m storedist d storedist", &[1, 6]),
         ("ping", &[]),
         ("keys *", &[]),
+        ("xgroup create s g 0", &[2]),
+        ("xinfo stream s", &[2]),
+        ("xread count 1 streams a b 0 0", &[4, 5]),
+        ("xread streams a", &[]),
+        ("xread block 0 streams", &[]),
+        ("xreadgroup group streams c streams a >", &[5]),
+        ("xreadgroup group g streams noack STREAMS a b > >", &[6, 7]),
     ];
     for (line, expected) in cases {
         let words = words(line);
@@ -112,4 +126,21 @@ fn subcommands_are_resolved_and_their_arguments_counted() {
     let arity = "ERR wrong number of arguments for 'config|get' command";
     assert_eq!(resolved("config get"), arity);
     assert_eq!(resolved("config foo"), "ERR unknown subcommand 'foo'. Try CONFIG HELP.");
+}
+
+/// What is not told here to be a write would not be replicated.
+#[test]
+fn a_subcommand_tells_whether_a_command_line_writes() {
+    let writes = |line: &str| {
+        let words = words(line);
+        spec(lookup(words[0]).unwrap()).writes(words.get(1))
+    };
+    for line in ["set k v", "set", "xgroup create s g 0", "XGROUP Destroy", "xreadgroup"] {
+        assert!(writes(line), "{line}");
+    }
+    let reads =
+        ["get k", "get", "xgroup", "xgroup help", "xgroup foo", "xinfo stream", "object", "xread"];
+    for line in reads {
+        assert!(!writes(line), "{line}");
+    }
 }

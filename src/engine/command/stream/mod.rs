@@ -1,17 +1,27 @@
-//! The commands of streams.
+//! The commands of streams. Here are those of the entries themselves.
 //!
 //! Time comes from the context: the id `*` is the leader's clock as of the log entry, and never at
-//! or below the last id, so the same id on every node.
+//! or below the last id, so the same id on every node; so are the times of deliveries.
 
-use super::{CommandSpec, Context, Docs, Flags, Keys};
+mod claim;
+mod group;
+mod info;
+mod read;
+mod table;
+#[cfg(test)]
+mod tests;
+
+use super::Context;
+use super::options::is_word;
 use crate::engine::error::CommandError;
 use crate::engine::number::integer;
 use crate::engine::reply::Reply;
-use crate::engine::types::stream::{ENTRY_BYTES_MAX, Entry, Stream, StreamId};
+use crate::engine::types::stream::{ENTRY_BYTES_MAX, Entry, Stream, StreamId, StreamLog};
 use crate::raft::types::Millis;
 
-#[cfg(test)]
-mod tests;
+pub(super) use table::COMMANDS;
+
+type Result<T = ()> = std::result::Result<T, CommandError>;
 
 const INVALID_ID: CommandError =
     CommandError::text("ERR Invalid stream ID specified as stream command argument");
@@ -36,7 +46,9 @@ enum Threshold {
     MinId(StreamId),
 }
 
-/// How far to trim. With `~` Redis may keep more entries than asked; here trimming is always exact.
+/// How far to trim. With `~` Redis may keep more entries than asked, up to a block's end, and stops
+/// after 10,000 of them; here trimming is always exact, and stops at LIMIT alone, because where
+/// blocks end depends on what was deleted and loaded before, which is not the same on every node.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Trim {
     threshold: Threshold,
@@ -55,10 +67,7 @@ struct Options {
 
 impl Options {
     /// Reads the option at the head of `words`; `None` when there is none.
-    fn take<'a, 'b>(
-        &mut self,
-        words: &'a [&'b [u8]],
-    ) -> Result<Option<&'a [&'b [u8]]>, CommandError> {
+    fn take<'a, 'b>(&mut self, words: &'a [&'b [u8]]) -> Result<Option<&'a [&'b [u8]]>> {
         let Some((word, rest)) = words.split_first() else { return Ok(None) };
         match (word.to_ascii_lowercase().as_slice(), rest) {
             (option @ (b"maxlen" | b"minid"), [_, ..]) => {
@@ -92,7 +101,7 @@ impl Options {
         }
     }
 
-    fn trim(&self) -> Result<Option<Trim>, CommandError> {
+    fn trim(&self) -> Result<Option<Trim>> {
         let Some(threshold) = self.threshold else {
             return match self.limit {
                 Some(_) => Err(CommandError::text(
@@ -115,7 +124,7 @@ impl Options {
 }
 
 impl Trim {
-    fn apply(self, stream: &mut Stream) -> usize {
+    fn apply(self, stream: &mut StreamLog) -> usize {
         match self.threshold {
             Threshold::Length(len) => stream.trim_to_len(len, self.limit),
             Threshold::MinId(id) => stream.trim_before(id, self.limit),
@@ -124,7 +133,7 @@ impl Trim {
 }
 
 impl NewId {
-    fn parse(word: &[u8]) -> Result<Self, CommandError> {
+    fn parse(word: &[u8]) -> Result<Self> {
         if word == b"*" {
             return Ok(Self::Clock);
         }
@@ -134,7 +143,7 @@ impl NewId {
         }
     }
 
-    fn resolve(self, stream: &Stream, now_ms: Millis) -> Result<StreamId, CommandError> {
+    fn resolve(self, stream: &StreamLog, now_ms: Millis) -> Result<StreamId> {
         let last = stream.last_id();
         if last == StreamId::MAX {
             return Err(CommandError::text(
@@ -155,13 +164,13 @@ impl NewId {
     }
 }
 
-fn max_len(word: &[u8]) -> Result<usize, CommandError> {
+fn max_len(word: &[u8]) -> Result<usize> {
     usize::try_from(integer(word)?)
         .map_err(|_| CommandError::text("ERR The MAXLEN argument must be >= 0."))
 }
 
 /// An id in full, or its milliseconds alone with `seq` for the rest.
-fn parse_id(word: &[u8], seq: u64) -> Result<StreamId, CommandError> {
+fn parse_id(word: &[u8], seq: u64) -> Result<StreamId> {
     let mut parts = word.splitn(2, |&byte| byte == b'-');
     let ms = parts.next().and_then(parse_number).ok_or(INVALID_ID)?;
     let seq = match parts.next() {
@@ -176,7 +185,7 @@ fn parse_number(word: &[u8]) -> Option<u64> {
     std::str::from_utf8(word).ok()?.parse().ok()
 }
 
-fn parse_start(word: &[u8]) -> Result<StreamId, CommandError> {
+fn parse_start(word: &[u8]) -> Result<StreamId> {
     match word {
         b"-" => Ok(StreamId::MIN),
         b"+" => Ok(StreamId::MAX),
@@ -187,7 +196,7 @@ fn parse_start(word: &[u8]) -> Result<StreamId, CommandError> {
     }
 }
 
-fn parse_end(word: &[u8]) -> Result<StreamId, CommandError> {
+fn parse_end(word: &[u8]) -> Result<StreamId> {
     match word {
         b"-" => Ok(StreamId::MIN),
         b"+" => Ok(StreamId::MAX),
@@ -211,6 +220,39 @@ fn write_id(reply: &mut Reply, id: StreamId) {
     reply.bulk(&text[..len]);
 }
 
+/// The error of a key or group that is not there. What follows the names tells who says so.
+fn no_group(key: &[u8], group: &[u8], rest: &str) -> CommandError {
+    let (key, group) = (String::from_utf8_lossy(key), String::from_utf8_lossy(group));
+    let text = format!("NOGROUP No such key '{key}' or consumer group '{group}'{rest}");
+    CommandError::Text(text.into())
+}
+
+/// The error of subcommands that want a group of a stream that is there.
+fn no_such_group(key: &[u8], group: &[u8]) -> CommandError {
+    let (key, group) = (String::from_utf8_lossy(key), String::from_utf8_lossy(group));
+    let text = format!("NOGROUP No such consumer group '{group}' for key name '{key}'");
+    CommandError::Text(text.into())
+}
+
+/// A subcommand that has too many words, or others than it knows.
+fn unknown_options(container: &str, subcommand: &str) -> CommandError {
+    let text = format!(
+        "ERR unknown subcommand or wrong number of arguments for '{subcommand}'. Try {container} \
+         HELP."
+    );
+    CommandError::Text(text.into())
+}
+
+fn write_help(reply: &mut Reply, lines: &[&str]) {
+    reply.array(lines.len());
+    lines.iter().for_each(|line| reply.simple(line));
+}
+
+/// How long ago that was: no time at all for what is not past.
+fn millis_since(at_ms: Millis, now_ms: Millis) -> i64 {
+    i64::try_from(now_ms.saturating_sub(at_ms)).unwrap_or(i64::MAX)
+}
+
 fn write_entry(reply: &mut Reply, entry: &Entry<'_>) {
     reply.array(2);
     write_id(reply, entry.id);
@@ -220,7 +262,7 @@ fn write_entry(reply: &mut Reply, entry: &Entry<'_>) {
     }
 }
 
-fn xadd(context: &mut Context<'_>, arguments: &[&[u8]]) -> Result<(), CommandError> {
+fn xadd(context: &mut Context<'_>, arguments: &[&[u8]]) -> Result {
     let key = arguments[0];
     let mut options = Options::default();
     let mut words = &arguments[1..];
@@ -245,6 +287,9 @@ fn xadd(context: &mut Context<'_>, arguments: &[&[u8]]) -> Result<(), CommandErr
     if id == NewId::Exact(StreamId::MIN) {
         return Err(CommandError::text("ERR The ID specified in XADD must be greater than 0-0"));
     }
+    if fields.iter().map(|field| field.len()).sum::<usize>() > ENTRY_BYTES_MAX {
+        return Err(CommandError::text("ERR Elements are too large to be stored"));
+    }
     let stream = if options.existing_only {
         context.keyspace.change::<Stream>(context.database, key)?
     } else {
@@ -254,19 +299,16 @@ fn xadd(context: &mut Context<'_>, arguments: &[&[u8]]) -> Result<(), CommandErr
         context.reply.null();
         return Ok(());
     };
-    let id = id.resolve(stream, context.now_ms)?;
-    if fields.iter().map(|field| field.len()).sum::<usize>() > ENTRY_BYTES_MAX {
-        return Err(CommandError::text("ERR Elements are too large to be stored"));
-    }
-    stream.append(id, fields);
+    let id = id.resolve(&stream.log, context.now_ms)?;
+    stream.log.append(id, fields);
     if let Some(trim) = trim {
-        trim.apply(stream);
+        trim.apply(&mut stream.log);
     }
     write_id(context.reply, id);
     Ok(())
 }
 
-fn xtrim(context: &mut Context<'_>, arguments: &[&[u8]]) -> Result<(), CommandError> {
+fn xtrim(context: &mut Context<'_>, arguments: &[&[u8]]) -> Result {
     let mut options = Options::default();
     let mut words = &arguments[1..];
     while !words.is_empty() {
@@ -277,51 +319,98 @@ fn xtrim(context: &mut Context<'_>, arguments: &[&[u8]]) -> Result<(), CommandEr
     ))?;
     // A stream without entries stays: its last id must not be given again.
     let stream = context.keyspace.change::<Stream>(context.database, arguments[0])?;
-    context.reply.count(stream.map_or(0, |stream| trim.apply(stream)));
+    context.reply.count(stream.map_or(0, |stream| trim.apply(&mut stream.log)));
     Ok(())
 }
 
-fn xdel(context: &mut Context<'_>, arguments: &[&[u8]]) -> Result<(), CommandError> {
+fn xdel(context: &mut Context<'_>, arguments: &[&[u8]]) -> Result {
     let (key, words) = (arguments[0], &arguments[1..]);
     let Some(stream) = context.keyspace.change::<Stream>(context.database, key)? else {
         context.reply.integer(0);
         return Ok(());
     };
-    let ids = words.iter().map(|word| parse_id(word, 0)).collect::<Result<Vec<StreamId>, _>>()?;
-    context.reply.count(ids.into_iter().filter(|&id| stream.remove(id)).count());
+    let ids = words.iter().map(|word| parse_id(word, 0)).collect::<Result<Vec<StreamId>>>()?;
+    context.reply.count(ids.into_iter().filter(|&id| stream.log.remove(id)).count());
     Ok(())
 }
 
-fn xlen(context: &mut Context<'_>, arguments: &[&[u8]]) -> Result<(), CommandError> {
+fn xsetid(context: &mut Context<'_>, arguments: &[&[u8]]) -> Result {
+    let id = parse_id(arguments[1], 0)?;
+    let (mut added, mut deleted) = (None, StreamId::MIN);
+    for option in arguments[2..].chunks(2) {
+        match option {
+            [name, value] if is_word(name, "ENTRIESADDED") => {
+                let value = u64::try_from(integer(value)?);
+                added = Some(
+                    value.map_err(|_| CommandError::text("ERR entries_added must be positive"))?,
+                );
+            }
+            [name, value] if is_word(name, "MAXDELETEDID") => {
+                deleted = parse_id(value, 0)?;
+                if id < deleted {
+                    return Err(CommandError::text(
+                        "ERR The ID specified in XSETID is smaller than the provided \
+                         max_deleted_entry_id",
+                    ));
+                }
+            }
+            _ => return Err(CommandError::Syntax),
+        }
+    }
+    let stream = context.keyspace.change::<Stream>(context.database, arguments[0])?;
+    let log = &mut stream.ok_or(CommandError::NoSuchKey)?.log;
+    if id < log.max_deleted_id() {
+        return Err(CommandError::text(
+            "ERR The ID specified in XSETID is smaller than current max_deleted_entry_id",
+        ));
+    }
+    if log.last_entry_id().is_some_and(|last| id < last) {
+        return Err(CommandError::text(
+            "ERR The ID specified in XSETID is smaller than the target stream top item",
+        ));
+    }
+    if added.is_some_and(|added| added < log.len() as u64) {
+        return Err(CommandError::text(
+            "ERR The entries_added specified in XSETID is smaller than the target stream length",
+        ));
+    }
+    let deleted = if deleted == StreamId::MIN { log.max_deleted_id() } else { deleted };
+    let is_set = log.set_counters(id, added.unwrap_or(log.entries_added()), deleted);
+    assert!(is_set, "the id was compared with the last entry");
+    context.reply.ok();
+    Ok(())
+}
+
+fn xlen(context: &mut Context<'_>, arguments: &[&[u8]]) -> Result {
     let stream = context.keyspace.read::<Stream>(context.database, arguments[0])?;
-    context.reply.count(stream.map_or(0, Stream::len));
+    context.reply.count(stream.map_or(0, |stream| stream.log.len()));
     Ok(())
 }
 
-fn xrange(context: &mut Context<'_>, arguments: &[&[u8]]) -> Result<(), CommandError> {
+fn xrange(context: &mut Context<'_>, arguments: &[&[u8]]) -> Result {
     let (start, end) = (parse_start(arguments[1])?, parse_end(arguments[2])?);
     let count = count_option(&arguments[3..])?;
     let Some(stream) = context.keyspace.read::<Stream>(context.database, arguments[0])? else {
         context.reply.array(0);
         return Ok(());
     };
-    write_entries(context.reply, stream.range(start, end), count);
+    write_entries(context.reply, stream.log.range(start, end), count);
     Ok(())
 }
 
-fn xrevrange(context: &mut Context<'_>, arguments: &[&[u8]]) -> Result<(), CommandError> {
+fn xrevrange(context: &mut Context<'_>, arguments: &[&[u8]]) -> Result {
     let (end, start) = (parse_end(arguments[1])?, parse_start(arguments[2])?);
     let count = count_option(&arguments[3..])?;
     let Some(stream) = context.keyspace.read::<Stream>(context.database, arguments[0])? else {
         context.reply.array(0);
         return Ok(());
     };
-    write_entries(context.reply, stream.range(start, end).rev(), count);
+    write_entries(context.reply, stream.log.range(start, end).rev(), count);
     Ok(())
 }
 
 /// COUNT, of which anything below 1 means none at all.
-fn count_option(words: &[&[u8]]) -> Result<usize, CommandError> {
+fn count_option(words: &[&[u8]]) -> Result<usize> {
     let mut count = usize::MAX;
     let mut pairs = words.chunks_exact(2);
     for pair in &mut pairs {
@@ -346,33 +435,3 @@ fn write_entries<'a>(reply: &mut Reply, entries: impl Iterator<Item = Entry<'a>>
     }
     reply.fill_array(header, written);
 }
-
-const READ_FAST: Flags = Flags::READONLY.union(Flags::FAST);
-const WRITE_FAST: Flags = Flags::WRITE.union(Flags::FAST);
-const GROW_FAST: Flags = WRITE_FAST.union(Flags::DENYOOM);
-
-const fn docs(since: &'static str, complexity: &'static str, summary: &'static str) -> Docs {
-    Docs::new("stream", since, complexity, summary)
-}
-
-const APPEND: &str = "O(1) to append, O(N) with N the number of entries trimmed.";
-const PER_ENTRY: &str = "O(1) for each entry.";
-const PER_READ: &str = "O(N) with N the number of entries given.";
-const PER_TRIMMED: &str = "O(N) with N the number of entries dropped.";
-
-#[rustfmt::skip]
-pub static COMMANDS: &[CommandSpec] = &[
-    CommandSpec::engine("xadd", -5, GROW_FAST, Keys::FIRST, xadd,
-        docs("5.0.0", APPEND, "Appends an entry to a stream.")),
-    CommandSpec::engine("xdel", -3, WRITE_FAST, Keys::FIRST, xdel,
-        docs("5.0.0", PER_ENTRY, "Deletes entries by their ids.")),
-    CommandSpec::engine("xlen", 2, READ_FAST, Keys::FIRST, xlen,
-        docs("5.0.0", "O(1)", "Tells how many entries a stream has.")),
-    CommandSpec::engine("xrange", -4, Flags::READONLY, Keys::FIRST, xrange,
-        docs("5.0.0", PER_READ, "Gives the entries between two ids.")),
-    CommandSpec::engine("xrevrange", -4, Flags::READONLY, Keys::FIRST, xrevrange,
-        docs("5.0.0", PER_READ,
-            "Gives the entries between two ids, from the last to the first.")),
-    CommandSpec::engine("xtrim", -4, Flags::WRITE, Keys::FIRST, xtrim,
-        docs("5.0.0", PER_TRIMMED, "Drops entries from the start of a stream.")),
-];

@@ -1,20 +1,19 @@
-//! A stream: entries of fields, in order of their ids, appended at the end and mostly trimmed at
-//! the front.
+//! The entries of a stream, in order of their ids, appended at the end and mostly trimmed at the
+//! front.
 //!
-//! It knows no keys and no RESP. Entries lie packed in blocks of about [`BLOCK_BYTES`]; a block
-//! lists the ids and ends of its entries, so that a search is two bisections. An entry's content is
-//! opaque here except for [`Entry::fields`]. State that refers to entries by id (such as consumer
-//! groups) can stand beside the blocks: ids never move and are never used again. Invariants: no
-//! block is without live entries; ids rise strictly, and none exceeds `last_id`.
+//! Entries lie packed in blocks of about [`BLOCK_BYTES`]; a block lists the ids and ends of its
+//! entries, so that a search is two bisections. An entry's content is opaque here except for
+//! [`Entry::fields`]. Invariants: no block is without live entries; ids rise strictly, and none
+//! exceeds `last_id`.
 
 #[cfg(test)]
 mod tests;
 
 use std::collections::VecDeque;
 use std::fmt;
+use std::hash::{Hash, Hasher};
 
-use crate::engine::error::CommandError;
-use crate::engine::value::{Kind, Value};
+use super::StreamId;
 
 /// A block takes no more entries once it holds this many bytes: as `stream-node-max-bytes` of
 /// Redis, a page.
@@ -30,41 +29,8 @@ const ENTRY_OVERHEAD_BYTES: usize = 20;
 /// too.
 pub const ENTRY_BYTES_MAX: usize = 1 << 30;
 
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct StreamId {
-    pub ms: u64,
-    pub seq: u64,
-}
-
-impl StreamId {
-    pub const MIN: Self = Self { ms: 0, seq: 0 };
-    pub const MAX: Self = Self { ms: u64::MAX, seq: u64::MAX };
-
-    /// The id that follows directly.
-    pub fn next(self) -> Option<Self> {
-        match self.seq.checked_add(1) {
-            Some(seq) => Some(Self { seq, ..self }),
-            None => self.ms.checked_add(1).map(|ms| Self { ms, seq: 0 }),
-        }
-    }
-
-    /// The id that precedes directly.
-    pub fn previous(self) -> Option<Self> {
-        match self.seq.checked_sub(1) {
-            Some(seq) => Some(Self { seq, ..self }),
-            None => self.ms.checked_sub(1).map(|ms| Self { ms, seq: u64::MAX }),
-        }
-    }
-}
-
-impl fmt::Display for StreamId {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(formatter, "{}-{}", self.ms, self.seq)
-    }
-}
-
 #[derive(Clone, Default)]
-pub struct Stream {
+pub struct StreamLog {
     blocks: VecDeque<Block>,
     len: usize,
     /// The sum of the packed sizes of all entries.
@@ -92,7 +58,7 @@ pub struct Entry<'a> {
     packed: &'a [u8],
 }
 
-impl Stream {
+impl StreamLog {
     pub fn len(&self) -> usize {
         self.len
     }
@@ -101,17 +67,12 @@ impl Stream {
         self.len == 0
     }
 
-    /// What OBJECT ENCODING tells.
-    pub fn encoding(&self) -> &'static str {
-        "stream"
-    }
-
     /// Logical memory, the same on every node.
     pub fn bytes(&self) -> usize {
         size_of::<Self>() + self.entry_bytes + self.len * ENTRY_OVERHEAD_BYTES
     }
 
-    /// The greatest id ever added.
+    /// The greatest id ever added, unless the counters were set otherwise.
     pub fn last_id(&self) -> StreamId {
         self.last_id
     }
@@ -119,6 +80,24 @@ impl Stream {
     /// The id of the first entry that is still there.
     pub fn first_id(&self) -> Option<StreamId> {
         self.blocks.front().map(Block::first_id)
+    }
+
+    /// The id of the last entry that is still there.
+    pub fn last_entry_id(&self) -> Option<StreamId> {
+        self.blocks.back().map(Block::last_id)
+    }
+
+    /// The entry of this id, if it is still there.
+    pub fn get(&self, id: StreamId) -> Option<Entry<'_>> {
+        let (index, entry) = self.seek(|other| other < id);
+        let block = self.blocks.get(index)?;
+        (block.ids[entry] == id).then(|| block.entry(entry))
+    }
+
+    /// How many blocks of [`BLOCK_ENTRIES`] the entries fill. How many they really take depends on
+    /// what was deleted where, and is not the same on every node.
+    pub fn full_blocks(&self) -> usize {
+        self.len.div_ceil(BLOCK_ENTRIES)
     }
 
     /// How many entries were ever added.
@@ -131,8 +110,8 @@ impl Stream {
         self.max_deleted_id
     }
 
-    /// What a stream knows beside its entries, as another of the same entries knew it; false, and
-    /// nothing changes, when that cannot be: no entry may come after `last_id`.
+    /// What is known beside the entries themselves; false, and nothing changes, when that cannot
+    /// be: no entry may come after `last_id`.
     #[must_use]
     pub fn set_counters(
         &mut self,
@@ -140,7 +119,7 @@ impl Stream {
         entries_added: u64,
         max_deleted_id: StreamId,
     ) -> bool {
-        if last_id < self.last_id {
+        if self.last_entry_id().is_some_and(|last| last > last_id) {
             return false;
         }
         (self.last_id, self.entries_added) = (last_id, entries_added);
@@ -159,7 +138,7 @@ impl Stream {
         self.entry_bytes += block.append(id, fields);
         self.len += 1;
         self.last_id = id;
-        self.entries_added += 1;
+        self.entries_added = self.entries_added.wrapping_add(1);
     }
 
     /// The entries from one id to another, both inclusive.
@@ -384,10 +363,10 @@ impl DoubleEndedIterator for Entries<'_> {
 }
 
 /// Shows what a client can read, not how it lies in memory.
-impl fmt::Debug for Stream {
+impl fmt::Debug for StreamLog {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter
-            .debug_struct("Stream")
+            .debug_struct("StreamLog")
             .field("last_id", &self.last_id)
             .field("entries_added", &self.entries_added)
             .field("max_deleted_id", &self.max_deleted_id)
@@ -396,26 +375,13 @@ impl fmt::Debug for Stream {
     }
 }
 
-impl Kind for Stream {
-    fn of(value: &Value) -> Result<&Self, CommandError> {
-        match value {
-            Value::Stream(stream) => Ok(stream),
-            _ => Err(CommandError::WrongType),
+/// Depends on what a client can read, not on how it lies in memory.
+impl Hash for StreamLog {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        (self.len, self.last_id, self.entries_added, self.max_deleted_id).hash(state);
+        for entry in self.range(StreamId::MIN, StreamId::MAX) {
+            (entry.id, entry.field_count()).hash(state);
+            entry.fields().for_each(|field| field.hash(state));
         }
-    }
-
-    fn of_mut(value: &mut Value) -> Result<&mut Self, CommandError> {
-        match value {
-            Value::Stream(stream) => Ok(stream),
-            _ => Err(CommandError::WrongType),
-        }
-    }
-
-    fn empty() -> Value {
-        Value::Stream(Box::default())
-    }
-
-    fn is_empty(&self) -> bool {
-        self.len == 0
     }
 }

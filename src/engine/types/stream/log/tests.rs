@@ -26,7 +26,7 @@ fn some_id(random: &mut Random, last: StreamId) -> StreamId {
     id(random.below(last.ms as usize + 3) as u64, random.below(4) as u64)
 }
 
-fn assert_same(stream: &Stream, model: &Model, random: &mut Random) {
+fn assert_same(stream: &StreamLog, model: &Model, random: &mut Random) {
     let all: Vec<_> = model.iter().map(|(id, fields)| (*id, fields.clone())).collect();
     assert_eq!(stream.len(), all.len());
     assert_eq!(stream.first_id(), all.first().map(|(id, _)| *id));
@@ -45,7 +45,7 @@ fn assert_same(stream: &Stream, model: &Model, random: &mut Random) {
         .range(StreamId::MIN, StreamId::MAX)
         .map(|entry| entry.packed.len() + ENTRY_OVERHEAD_BYTES)
         .sum();
-    assert_eq!(stream.bytes(), size_of::<Stream>() + packed);
+    assert_eq!(stream.bytes(), size_of::<StreamLog>() + packed);
     assert!(stream.blocks.iter().all(|block| block.live() > 0));
 }
 
@@ -53,7 +53,7 @@ fn assert_same(stream: &Stream, model: &Model, random: &mut Random) {
 fn random_operations_agree_with_the_model() {
     for seed in 0..12 {
         let mut random = Random::new(seed);
-        let (mut stream, mut model) = (Stream::default(), Model::new());
+        let (mut stream, mut model) = (StreamLog::default(), Model::new());
         let (mut added, mut deleted) = (0, StreamId::MIN);
         for step in 0..3000 {
             match random.below(100) {
@@ -110,7 +110,7 @@ fn random_operations_agree_with_the_model() {
 
 #[test]
 fn a_range_can_be_read_from_both_ends_at_once() {
-    let mut stream = Stream::default();
+    let mut stream = StreamLog::default();
     (1..=501).for_each(|ms| stream.append(id(ms, 0), &[b"f", b"v"]));
     stream.trim_to_len(451, usize::MAX);
     let mut entries = stream.range(StreamId::MIN, StreamId::MAX);
@@ -124,13 +124,13 @@ fn a_range_can_be_read_from_both_ends_at_once() {
 
 #[test]
 fn an_emptied_stream_remembers_its_last_id() {
-    let mut stream = Stream::default();
+    let mut stream = StreamLog::default();
     stream.append(id(5, 5), &[b"f", b""]);
     assert_eq!(stream.trim_to_len(0, usize::MAX), 1);
     assert!(stream.is_empty() && stream.first_id().is_none());
     assert_eq!((stream.last_id(), stream.entries_added()), (id(5, 5), 1));
     assert_eq!(stream.max_deleted_id(), StreamId::MIN);
-    assert_eq!(stream.bytes(), size_of::<Stream>());
+    assert_eq!(stream.bytes(), size_of::<StreamLog>());
     assert!(!stream.remove(id(5, 5)));
 }
 
