@@ -98,9 +98,9 @@ pub const SNAPSHOT_PIECE_BYTES: usize = 256 << 10;
 const _: () = assert!(2 * SNAPSHOT_PIECE_BYTES <= SNAPSHOT_WINDOW_BYTES);
 
 /// The part of its time, as a divisor, that apply writes a snapshot while its core never runs out
-/// of other work, and half of the divisor while it does. The member that loads it takes about twice
-/// as long as that; where all share two cores, clients lose a quarter.
-pub const SNAPSHOT_TIME_SHARE: u32 = 10;
+/// of other work, and half of the divisor while it does. Less would cost clients less, for longer:
+/// more of what they change has then to be kept as it was.
+pub const SNAPSHOT_TIME_SHARE: u32 = 4;
 
 /// Bytes of former values that may be held for a snapshot that has yet to write them, beside
 /// [`SNAPSHOT_DISPLACED_SHARE`]; over that, it is given up and begun anew later. With the window

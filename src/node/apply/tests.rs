@@ -151,9 +151,12 @@ fn writes(index: u64, count: usize, value: &[u8]) -> ToApply {
 impl Bench {
     /// As many turns and as much idle time as there is a use for.
     fn settle(&mut self) {
-        while self.role.turn() || self.role.use_idle_time() {
+        loop {
             // However slow the machine is, it is never under load.
             self.role.pace = Pace::new();
+            if !self.role.turn() && !self.role.use_idle_time() {
+                break;
+            }
         }
     }
 
