@@ -13,6 +13,7 @@ mod hash;
 mod hyperloglog;
 mod key;
 mod list;
+mod object;
 mod options;
 mod raft;
 mod server;

@@ -7,8 +7,8 @@ use rapidhash::v3::rapidhash_v3;
 
 use super::{CommandId, CommandSpec};
 use super::{
-    bitmap, cluster, connection, geo, hash, hyperloglog, key, list, raft, server, set, sorted_set,
-    stream, string,
+    bitmap, cluster, connection, geo, hash, hyperloglog, key, list, object, raft, server, set,
+    sorted_set, stream, string,
 };
 use crate::engine::error::CommandError;
 
@@ -22,6 +22,7 @@ static FAMILIES: &[&[CommandSpec]] = &[
     hyperloglog::COMMANDS,
     key::COMMANDS,
     list::COMMANDS,
+    object::COMMANDS,
     raft::COMMANDS,
     server::COMMANDS,
     set::COMMANDS,
