@@ -7,8 +7,8 @@ use rapidhash::v3::rapidhash_v3;
 
 use super::{CommandId, CommandSpec};
 use super::{
-    bitmap, cluster, connection, geo, hash, hyperloglog, key, list, object, raft, server, set,
-    sorted_set, stream, string,
+    bitmap, cluster, connection, geo, hash, hyperloglog, key, lcs, list, object, raft, server, set,
+    sort, sorted_set, stream, string,
 };
 use crate::engine::error::CommandError;
 
@@ -21,11 +21,13 @@ static FAMILIES: &[&[CommandSpec]] = &[
     hash::COMMANDS,
     hyperloglog::COMMANDS,
     key::COMMANDS,
+    lcs::COMMANDS,
     list::COMMANDS,
     object::COMMANDS,
     raft::COMMANDS,
     server::COMMANDS,
     set::COMMANDS,
+    sort::COMMANDS,
     sorted_set::COMMANDS,
     stream::COMMANDS,
     string::COMMANDS,
