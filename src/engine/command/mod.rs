@@ -8,6 +8,7 @@ mod cluster;
 mod collection;
 mod connection;
 mod describe;
+mod dump;
 mod geo;
 mod hash;
 mod hyperloglog;
