@@ -138,7 +138,7 @@ fn family(spec: &CommandSpec) -> &'static str {
     use NodeCommand::{Command, Readonly, Readwrite, Wait};
     match (spec.handler, spec.docs.group) {
         (Handler::Node(Command | Readonly | Readwrite | Wait), _) => "@connection",
-        _ if !spec.subcommands.is_empty() => "",
+        _ if !spec.subcommands.is_empty() || is_of_memory(spec) => "",
         (Handler::Engine(_), "generic" | "server") => "@keyspace",
         (_, "sorted-set") => "@sortedset",
         (_, "set") => "@set",
@@ -154,6 +154,11 @@ fn family(spec: &CommandSpec) -> &'static str {
         (_, "scripting") => "@scripting",
         _ => "",
     }
+}
+
+/// MEMORY USAGE and MEMORY HELP are of no family.
+fn is_of_memory(spec: &CommandSpec) -> bool {
+    spec.docs.group == "server" && ["help", "usage"].contains(&spec.name)
 }
 
 /// Commands whose cost or effect is out of proportion, beside those for administrators.

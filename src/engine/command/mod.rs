@@ -15,6 +15,7 @@ mod hyperloglog;
 mod key;
 mod lcs;
 mod list;
+mod memory;
 mod object;
 mod options;
 mod raft;

@@ -7,8 +7,8 @@ use rapidhash::v3::rapidhash_v3;
 
 use super::{CommandId, CommandSpec};
 use super::{
-    bitmap, cluster, connection, dump, geo, hash, hyperloglog, key, lcs, list, object, raft,
-    server, set, sort, sorted_set, stream, string,
+    bitmap, cluster, connection, dump, geo, hash, hyperloglog, key, lcs, list, memory, object,
+    raft, server, set, sort, sorted_set, stream, string,
 };
 use crate::engine::error::CommandError;
 
@@ -24,6 +24,7 @@ static FAMILIES: &[&[CommandSpec]] = &[
     key::COMMANDS,
     lcs::COMMANDS,
     list::COMMANDS,
+    memory::COMMANDS,
     object::COMMANDS,
     raft::COMMANDS,
     server::COMMANDS,
