@@ -8,6 +8,7 @@ pub mod keyspace;
 mod long_double;
 pub mod number;
 pub mod random;
+mod rdb;
 pub mod reply;
 mod run;
 #[cfg(test)]

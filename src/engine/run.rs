@@ -76,9 +76,11 @@ impl Engine {
         self.keyspace.digest().wrapping_add(self.digest_beside_keys())
     }
 
-    /// What clock, hash seed and register add to [`Engine::digest`].
+    /// What clock, hash seed, swaps of databases and register add to [`Engine::digest`].
     pub fn digest_beside_keys(&self) -> u128 {
-        digest_of(&(self.keyspace.clock_ms(), self.keyspace.hash_seed(), &self.register))
+        let keyspace = &self.keyspace;
+        let of_keyspace = (keyspace.clock_ms(), keyspace.hash_seed(), keyspace.swapped());
+        digest_of(&(of_keyspace, &self.register))
     }
 
     pub fn stats(&self) -> &EngineStats {

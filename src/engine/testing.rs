@@ -18,8 +18,18 @@ pub fn engine() -> Engine {
 
 /// Runs a command of which each word is given, in database 0, and returns its reply.
 pub fn run_words(engine: &mut Engine, protocol: Protocol, words: &[&[u8]]) -> Vec<u8> {
+    run_words_in(engine, 0, protocol, words)
+}
+
+/// [`run_words`] in a database of choice.
+pub fn run_words_in(
+    engine: &mut Engine,
+    database: u8,
+    protocol: Protocol,
+    words: &[&[u8]],
+) -> Vec<u8> {
     let id = lookup(words[0]).unwrap_or_else(|| panic!("no command {}", words[0].escape_ascii()));
-    let command = Command { id, database: 0, arguments: words[1..].iter().copied().collect() };
+    let command = Command { id, database, arguments: words[1..].iter().copied().collect() };
     let mut reply = Reply::new(protocol);
     let now_ms = engine.keyspace.clock_ms();
     engine.run(&command, &mut reply, now_ms, &mut Random::new(7));

@@ -25,6 +25,7 @@ use rkyv::rend::u32_le;
 use rkyv::util::AlignedVec;
 use rkyv::{Archive, Deserialize, Serialize};
 
+use crate::engine::keyspace::DATABASE_COUNT;
 use crate::engine::types::hash::HashEncoding;
 use crate::engine::types::set::SetEncoding;
 use crate::engine::types::sorted_set::SortedSetEncoding;
@@ -40,7 +41,7 @@ pub const CHUNK_BYTES: usize = 128 << 10;
 const CHUNK_HEADER_BYTES: usize = 256;
 
 /// Version of the format. A reader takes no other.
-pub(super) const FORMAT: u32 = 3;
+pub(super) const FORMAT: u32 = 4;
 
 /// The place of the chunk of consensus in the sequence; the engine's follow.
 const CONSENSUS_SEQUENCE: u64 = 0;
@@ -91,6 +92,8 @@ pub(super) enum Content {
 pub(super) struct EngineHead {
     pub hash_seed: u64,
     pub clock_ms: u64,
+    /// By database, [`crate::engine::keyspace::Keyspace::swapped`].
+    pub swapped: [u64; DATABASE_COUNT as usize],
     pub applied_index: u64,
     pub register: Vec<u8>,
 }

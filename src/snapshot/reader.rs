@@ -100,6 +100,7 @@ impl Reader {
             (State::Empty, ArchivedContent::Engine(head)) => {
                 let mut engine = Engine::new(head.hash_seed.to_native());
                 engine.set_register(&head.register);
+                engine.keyspace.set_swapped(head.swapped.map(|index| index.to_native()));
                 State::Loading(Loading {
                     engine,
                     clock_ms: head.clock_ms.to_native(),

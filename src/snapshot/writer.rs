@@ -49,6 +49,7 @@ impl Writer {
         let head = EngineHead {
             hash_seed: keyspace.hash_seed(),
             clock_ms: keyspace.clock_ms(),
+            swapped: keyspace.swapped(),
             applied_index: applied_index.0,
             register: engine.register().to_vec(),
         };

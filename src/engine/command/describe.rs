@@ -23,6 +23,7 @@ pub fn keys_of(spec: &CommandSpec, argv: &[&[u8]]) -> Vec<usize> {
         }
         "georadius" => ranged_and_stored(spec, argv, 6),
         "georadiusbymember" => ranged_and_stored(spec, argv, 5),
+        "sort" => sorted(argv),
         "xread" => after_streams(argv, 1),
         // Before that come the word GROUP and two names, which may be any words.
         "xreadgroup" => after_streams(argv, 4),
@@ -81,6 +82,23 @@ fn after_streams(argv: &[&[u8]], start: usize) -> Vec<usize> {
     }
 }
 
+/// What is sorted, and what the last STORE names. Words that other options take are passed over.
+fn sorted(argv: &[&[u8]]) -> Vec<usize> {
+    let (mut at, mut store) = (2, None);
+    while let Some(word) = argv.get(at) {
+        let is = |option: &str| word.eq_ignore_ascii_case(option.as_bytes());
+        if is("STORE") && at + 1 < argv.len() {
+            store = Some(at + 1);
+        }
+        at += match () {
+            () if is("LIMIT") => 3,
+            () if is("GET") || is("BY") || is("STORE") => 2,
+            () => 1,
+        };
+    }
+    std::iter::once(1).chain(store).collect()
+}
+
 /// The ACL categories of a command, in the order in which COMMAND INFO tells them.
 pub fn categories(spec: &CommandSpec) -> Vec<&'static str> {
     let flags = spec.flags;
@@ -88,13 +106,14 @@ pub fn categories(spec: &CommandSpec) -> Vec<&'static str> {
     let is_role = matches!(spec.handler, Handler::Node(NodeCommand::Role));
     let is_admin = flags.contains(Flags::ADMIN) || is_role;
     let is_fast = flags.contains(Flags::FAST);
+    let is_sort = ["sort", "sort_ro"].contains(&spec.name);
     let categories = [
-        ("@keyspace", family == "@keyspace"),
+        ("@keyspace", family == "@keyspace" && !is_sort),
         ("@read", flags.contains(Flags::READONLY)),
         ("@write", flags.contains(Flags::WRITE)),
-        ("@set", family == "@set"),
-        ("@sortedset", family == "@sortedset"),
-        ("@list", family == "@list"),
+        ("@set", family == "@set" || is_sort),
+        ("@sortedset", family == "@sortedset" || is_sort),
+        ("@list", family == "@list" || is_sort),
         ("@hash", family == "@hash"),
         ("@string", family == "@string"),
         ("@bitmap", family == "@bitmap"),
@@ -119,7 +138,7 @@ fn family(spec: &CommandSpec) -> &'static str {
     use NodeCommand::{Command, Readonly, Readwrite, Wait};
     match (spec.handler, spec.docs.group) {
         (Handler::Node(Command | Readonly | Readwrite | Wait), _) => "@connection",
-        _ if !spec.subcommands.is_empty() => "",
+        _ if !spec.subcommands.is_empty() || is_of_memory(spec) => "",
         (Handler::Engine(_), "generic" | "server") => "@keyspace",
         (_, "sorted-set") => "@sortedset",
         (_, "set") => "@set",
@@ -137,12 +156,18 @@ fn family(spec: &CommandSpec) -> &'static str {
     }
 }
 
+/// MEMORY USAGE and MEMORY HELP are of no family.
+fn is_of_memory(spec: &CommandSpec) -> bool {
+    spec.docs.group == "server" && ["help", "usage"].contains(&spec.name)
+}
+
 /// Commands whose cost or effect is out of proportion, beside those for administrators.
 fn is_dangerous(spec: &CommandSpec) -> bool {
     match spec.handler {
         Handler::Node(command) => command == NodeCommand::Info,
         Handler::Engine(_) => {
-            ["flushall", "flushdb", "keys", "restore", "sort", "swapdb"].contains(&spec.name)
+            ["flushall", "flushdb", "keys", "restore", "sort", "sort_ro", "swapdb"]
+                .contains(&spec.name)
         }
     }
 }

@@ -1,11 +1,10 @@
 //! Keys of any type: their presence, names, deadlines, and walks over all of them.
 
-use super::options::{TimeForm, is_word};
-use super::{CommandSpec, Context, Docs, Flags, Handler, Keys};
+use super::options::{TimeForm, database, is_word};
+use super::{CommandSpec, Context, Docs, Flags, Keys};
 use crate::engine::error::CommandError;
 use crate::engine::keyspace::{Deadline, Entry};
 use crate::engine::number::integer;
-use crate::engine::value::Value;
 use crate::glob::glob_match;
 
 /// How many keys a step of SCAN looks at when the client does not say.
@@ -196,6 +195,56 @@ fn renamenx(context: &mut Context<'_>, arguments: &[&[u8]]) -> Result {
     Ok(())
 }
 
+const SAME_OBJECT: CommandError =
+    CommandError::text("ERR source and destination objects are the same");
+
+fn copy(context: &mut Context<'_>, arguments: &[&[u8]]) -> Result {
+    let (from, to) = (arguments[0], arguments[1]);
+    let (mut target, mut replaces) = (context.database, false);
+    let mut options = &arguments[2..];
+    while let [option, rest @ ..] = options {
+        options = rest;
+        if is_word(option, "REPLACE") {
+            replaces = true;
+        } else if is_word(option, "DB")
+            && let [argument, rest @ ..] = options
+        {
+            target = database(argument)?;
+            options = rest;
+        } else {
+            return Err(CommandError::Syntax);
+        }
+    }
+    if target == context.database && from == to {
+        return Err(SAME_OBJECT);
+    }
+    let is_free = replaces || context.keyspace.peek(target, to).is_none();
+    let source = context.keyspace.entry(context.database, from).filter(|_| is_free);
+    let Some(entry) = source else {
+        context.reply.integer(0);
+        return Ok(());
+    };
+    let value = entry.value.clone();
+    let deadline = match entry.deadline_ms {
+        0 => Deadline::Clear,
+        at_ms => Deadline::At(at_ms),
+    };
+    context.keyspace.store(target, to, value, deadline);
+    context.reply.integer(1);
+    Ok(())
+}
+
+fn move_key(context: &mut Context<'_>, arguments: &[&[u8]]) -> Result {
+    let (key, target) = (arguments[0], database(arguments[1])?);
+    if target == context.database {
+        return Err(SAME_OBJECT);
+    }
+    let is_free = context.keyspace.peek(target, key).is_none();
+    let moves = is_free && context.keyspace.relocate(context.database, key, target, key);
+    context.reply.integer(moves.into());
+    Ok(())
+}
+
 fn randomkey(context: &mut Context<'_>, _: &[&[u8]]) -> Result {
     match context.keyspace.random_key(context.database, context.random) {
         Some(entry) => context.reply.bulk(&entry.key),
@@ -253,58 +302,11 @@ fn scan(context: &mut Context<'_>, arguments: &[&[u8]]) -> Result {
     Ok(())
 }
 
-fn object_encoding(context: &mut Context<'_>, arguments: &[&[u8]]) -> Result {
-    match context.keyspace.peek(context.database, arguments[0]) {
-        None => context.reply.null(),
-        Some(entry) => context.reply.bulk(encoding(&entry.value).as_bytes()),
-    }
-    Ok(())
-}
-
-/// The name of Redis's encoding for values that are not small, for types that have only one here.
-fn encoding(value: &Value) -> &'static str {
-    match value {
-        Value::String(string) => string.encoding(),
-        Value::List(_) => "quicklist",
-        Value::Set(_) | Value::Hash(_) => "hashtable",
-        Value::SortedSet(_) => "skiplist",
-        Value::Stream(_) => "stream",
-    }
-}
-
-fn object_refcount(context: &mut Context<'_>, arguments: &[&[u8]]) -> Result {
-    match context.keyspace.peek(context.database, arguments[0]) {
-        None => context.reply.null(),
-        Some(_) => context.reply.integer(1),
-    }
-    Ok(())
-}
-
-fn object_help(context: &mut Context<'_>, _: &[&[u8]]) -> Result {
-    const LINES: [&str; 7] = [
-        "OBJECT <subcommand> [<arg> [value] [opt] ...]. Subcommands are:",
-        "ENCODING <key>",
-        "    Tell in what form the value of <key> is held.",
-        "REFCOUNT <key>",
-        "    Tell how many references the value of <key> has: one.",
-        "HELP",
-        "    Print this help.",
-    ];
-    context.reply.array(LINES.len());
-    LINES.iter().for_each(|line| context.reply.simple(line));
-    Ok(())
-}
-
-/// OBJECT by itself never runs: the table asks for a subcommand.
-fn object(_: &mut Context<'_>, _: &[&[u8]]) -> Result {
-    Err(CommandError::Arity("object".into()))
-}
-
 const READ_FAST: Flags = Flags::of(&[Flags::READONLY, Flags::FAST]);
 const READ_ANY: Flags = Flags::of(&[Flags::READONLY, Flags::TOUCHES_ARBITRARY_KEYS]);
 const WRITE_FAST: Flags = Flags::of(&[Flags::WRITE, Flags::FAST]);
+const GROW: Flags = Flags::of(&[Flags::WRITE, Flags::DENYOOM]);
 const BOTH: Keys = Keys { first: 1, last: 2, step: 1 };
-const SECOND: Keys = Keys { first: 2, last: 2, step: 1 };
 
 const fn docs(since: &'static str, complexity: &'static str, summary: &'static str) -> Docs {
     Docs::new("generic", since, complexity, summary)
@@ -315,6 +317,9 @@ const ALL_KEYS: &str = "O(N) where N is the number of keys in the database.";
 
 #[rustfmt::skip]
 pub(super) static COMMANDS: &[CommandSpec] = &[
+    CommandSpec::engine("copy", -3, GROW, BOTH, copy,
+        docs("6.2.0", "O(N) where N is the number of elements.",
+            "Copies value and deadline of a key to another.")),
     CommandSpec::engine("del", -2, Flags::WRITE, Keys::ALL, del,
         docs("1.0.0", PER_KEY, "Removes keys.")),
     CommandSpec::engine("exists", -2, READ_FAST, Keys::ALL, exists,
@@ -327,12 +332,8 @@ pub(super) static COMMANDS: &[CommandSpec] = &[
         docs("7.0.0", "O(1)", "Tells when a key expires, in seconds.")),
     CommandSpec::engine("keys", 2, Flags::READONLY, Keys::NONE, keys,
         docs("1.0.0", ALL_KEYS, "Tells all keys that fit a pattern.")),
-    CommandSpec {
-        name: "object", arity: -2, flags: Flags::empty(), keys: Keys::NONE,
-        handler: Handler::Engine(object),
-        docs: docs("2.2.3", "Depends on the subcommand.", "Tells how values are held."),
-        subcommands: OBJECT,
-    },
+    CommandSpec::engine("move", 3, WRITE_FAST, Keys::FIRST, move_key,
+        docs("1.0.0", "O(1)", "Moves a key to another database, unless that has it.")),
     CommandSpec::engine("persist", 2, WRITE_FAST, Keys::FIRST, persist,
         docs("2.2.0", "O(1)", "Lets a key not expire any more.")),
     CommandSpec::engine("pexpire", -3, WRITE_FAST, Keys::FIRST, pexpire,
@@ -359,16 +360,6 @@ pub(super) static COMMANDS: &[CommandSpec] = &[
         docs("1.0.0", "O(1)", "Tells the type of a value.")),
     CommandSpec::engine("unlink", -2, WRITE_FAST, Keys::ALL, del,
         docs("4.0.0", PER_KEY, "Removes keys.")),
-];
-
-#[rustfmt::skip]
-static OBJECT: &[CommandSpec] = &[
-    CommandSpec::engine("encoding", 3, Flags::READONLY, SECOND, object_encoding,
-        docs("2.2.3", "O(1)", "Tells in what form a value is held.")),
-    CommandSpec::engine("help", 2, Flags::of(&[Flags::LOADING, Flags::STALE]), Keys::NONE,
-        object_help, docs("6.2.0", "O(1)", "Tells the subcommands.")),
-    CommandSpec::engine("refcount", 3, Flags::READONLY, SECOND, object_refcount,
-        docs("2.2.3", "O(1)", "Tells how many references a value has.")),
 ];
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! Options that several commands share.
 
 use crate::engine::error::CommandError;
+use crate::engine::keyspace::DATABASE_COUNT;
 use crate::engine::number::integer;
 use crate::raft::types::Millis;
 
@@ -8,6 +9,22 @@ use crate::raft::types::Millis;
 #[inline]
 pub fn is_word(argument: &[u8], word: &str) -> bool {
     argument.eq_ignore_ascii_case(word.as_bytes())
+}
+
+const OUT_OF_RANGE: CommandError =
+    CommandError::text("ERR value is out of range, value must between -2147483648 and 2147483647");
+
+/// The number of a database.
+pub fn database(argument: &[u8]) -> Result<u8, CommandError> {
+    check_database(i32::try_from(integer(argument)?).map_err(|_| OUT_OF_RANGE)?)
+}
+
+/// A number as that of a database.
+pub fn check_database(number: i32) -> Result<u8, CommandError> {
+    match u8::try_from(number) {
+        Ok(database) if database < DATABASE_COUNT => Ok(database),
+        _ => Err(CommandError::DatabaseOutOfRange),
+    }
 }
 
 /// In what a time is given, and from when it counts.

@@ -1,8 +1,9 @@
 //! The server as a whole: emptying and sizing databases, and what the node tells of itself.
 
-use super::options::is_word;
+use super::options::{check_database, is_word};
 use super::{CommandSpec, Context, Docs, Flags, Handler, Keys, NodeCommand};
 use crate::engine::error::CommandError;
+use crate::engine::number::parse_integer;
 
 type Result = std::result::Result<(), CommandError>;
 
@@ -25,6 +26,22 @@ fn flushall(context: &mut Context<'_>, arguments: &[&[u8]]) -> Result {
     Ok(())
 }
 
+fn swapdb(context: &mut Context<'_>, arguments: &[&[u8]]) -> Result {
+    const BAD: [CommandError; 2] = [
+        CommandError::text("ERR invalid first DB index"),
+        CommandError::text("ERR invalid second DB index"),
+    ];
+    let mut indices = [0; 2];
+    for ((index, argument), bad) in indices.iter_mut().zip(arguments).zip(BAD) {
+        let number = parse_integer(argument).and_then(|number| i32::try_from(number).ok());
+        *index = number.ok_or(bad)?;
+    }
+    let [first, second] = indices;
+    context.keyspace.swap(check_database(first)?, check_database(second)?);
+    context.reply.ok();
+    Ok(())
+}
+
 /// SYNC and ASYNC are the same here: what was flushed is gone at once and freed bit by bit.
 fn check_flush_option(arguments: &[&[u8]]) -> Result {
     match arguments {
@@ -35,6 +52,7 @@ fn check_flush_option(arguments: &[&[u8]]) -> Result {
 }
 
 const READ_FAST: Flags = Flags::of(&[Flags::READONLY, Flags::FAST]);
+const WRITE_FAST: Flags = Flags::of(&[Flags::WRITE, Flags::FAST]);
 const TELL: Flags = Flags::of(&[Flags::LOADING, Flags::STALE]);
 const ADMIN: Flags = Flags::of(&[Flags::ADMIN, Flags::NOSCRIPT, Flags::LOADING, Flags::STALE]);
 const ROLE: Flags = Flags::of(&[Flags::NOSCRIPT, Flags::LOADING, Flags::STALE, Flags::FAST]);
@@ -75,6 +93,8 @@ pub(super) static COMMANDS: &[CommandSpec] = &[
         docs("2.8.12", "O(1)", "Tells whether the node leads, and whom it follows.")),
     CommandSpec::node("shutdown", -1, SHUTDOWN, NodeCommand::Shutdown,
         docs("1.0.0", "O(1)", "Stops the node.")),
+    CommandSpec::engine("swapdb", 3, WRITE_FAST, Keys::NONE, swapdb,
+        docs("4.0.0", "O(1)", "Exchanges all keys of two databases.")),
     CommandSpec::node("time", 1, TIME, NodeCommand::Time,
         docs("2.6.0", "O(1)", "Tells the time of the node.")),
 ];

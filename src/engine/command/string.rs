@@ -16,7 +16,7 @@ pub(super) const VALUE_LEN_MAX: usize = 512 << 20;
 const TOO_LONG: CommandError =
     CommandError::text("ERR string exceeds maximum allowed size (proto-max-bulk-len)");
 
-type Result = std::result::Result<(), CommandError>;
+type Result<T = ()> = std::result::Result<T, CommandError>;
 
 fn get(context: &mut Context<'_>, arguments: &[&[u8]]) -> Result {
     let value = context.keyspace.read::<StringValue>(context.database, arguments[0])?;
@@ -33,11 +33,19 @@ fn reply_value(reply: &mut Reply, value: Option<&StringValue>) {
 }
 
 /// When SET does its work.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Condition {
+#[derive(Clone, Copy)]
+enum Condition<'a> {
     Always,
     IfAbsent,
     IfPresent,
+    /// The key holds this string.
+    IfEqual(&'a [u8]),
+}
+
+/// Whether the key holds the string `expected`.
+fn holds(context: &Context<'_>, key: &[u8], expected: &[u8]) -> Result<bool> {
+    let value = context.keyspace.read::<StringValue>(context.database, key)?;
+    Ok(value.is_some_and(|value| value.as_bytes(&mut Digits::default()) == expected))
 }
 
 /// What SET answers.
@@ -48,14 +56,14 @@ enum Answer {
 }
 
 struct SetOptions<'a> {
-    condition: Condition,
+    condition: Condition<'a>,
     answer: Answer,
     keep_deadline: bool,
     time: Option<(TimeForm, &'a [u8])>,
 }
 
 impl<'a> SetOptions<'a> {
-    fn parse(mut options: &[&'a [u8]]) -> std::result::Result<Self, CommandError> {
+    fn parse(mut options: &[&'a [u8]]) -> Result<Self> {
         let mut parsed = Self {
             condition: Condition::Always,
             answer: Answer::Status,
@@ -64,10 +72,20 @@ impl<'a> SetOptions<'a> {
         };
         while let [option, rest @ ..] = options {
             options = rest;
-            if is_word(option, "NX") && parsed.condition != Condition::IfPresent {
+            if is_word(option, "NX")
+                && matches!(parsed.condition, Condition::Always | Condition::IfAbsent)
+            {
                 parsed.condition = Condition::IfAbsent;
-            } else if is_word(option, "XX") && parsed.condition != Condition::IfAbsent {
+            } else if is_word(option, "XX")
+                && matches!(parsed.condition, Condition::Always | Condition::IfPresent)
+            {
                 parsed.condition = Condition::IfPresent;
+            } else if is_word(option, "IFEQ")
+                && matches!(parsed.condition, Condition::Always)
+                && let [expected, rest @ ..] = options
+            {
+                parsed.condition = Condition::IfEqual(expected);
+                options = rest;
             } else if is_word(option, "GET") {
                 parsed.answer = Answer::OldValue;
             } else if is_word(option, "KEEPTTL") && parsed.time.is_none() {
@@ -108,6 +126,7 @@ fn set(context: &mut Context<'_>, arguments: &[&[u8]]) -> Result {
         Condition::Always => true,
         Condition::IfAbsent => !is_present,
         Condition::IfPresent => is_present,
+        Condition::IfEqual(expected) => holds(context, key, expected)?,
     };
     if applies {
         context.keyspace.store_string(context.database, key, value, deadline);
@@ -160,6 +179,15 @@ fn getset(context: &mut Context<'_>, arguments: &[&[u8]]) -> Result {
 fn getdel(context: &mut Context<'_>, arguments: &[&[u8]]) -> Result {
     get(context, arguments)?;
     context.keyspace.remove(context.database, arguments[0]);
+    Ok(())
+}
+
+fn delifeq(context: &mut Context<'_>, arguments: &[&[u8]]) -> Result {
+    let is_equal = holds(context, arguments[0], arguments[1])?;
+    if is_equal {
+        context.keyspace.remove(context.database, arguments[0]);
+    }
+    context.reply.integer(is_equal.into());
     Ok(())
 }
 
@@ -356,6 +384,8 @@ pub(super) static COMMANDS: &[CommandSpec] = &[
         docs("1.0.0", "O(1)", "Takes one from an integer, which is 0 if missing.")),
     CommandSpec::engine("decrby", 3, GROW_FAST, Keys::FIRST, decrby,
         docs("1.0.0", "O(1)", "Takes a number from an integer, which is 0 if missing.")),
+    CommandSpec::engine("delifeq", 3, WRITE_FAST, Keys::FIRST, delifeq,
+        docs("9.0.0", "O(1)", "Removes a key, if it holds a certain string.")),
     CommandSpec::engine("get", 2, READ_FAST, Keys::FIRST, get,
         docs("1.0.0", "O(1)", "Reads a string.")),
     CommandSpec::engine("getdel", 2, WRITE_FAST, Keys::FIRST, getdel,

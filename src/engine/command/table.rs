@@ -7,8 +7,8 @@ use rapidhash::v3::rapidhash_v3;
 
 use super::{CommandId, CommandSpec};
 use super::{
-    bitmap, cluster, connection, geo, hash, hyperloglog, key, list, raft, server, set, sorted_set,
-    stream, string,
+    bitmap, cluster, connection, dump, geo, hash, hyperloglog, key, lcs, list, memory, object,
+    raft, server, set, sort, sorted_set, stream, string,
 };
 use crate::engine::error::CommandError;
 
@@ -17,14 +17,19 @@ static FAMILIES: &[&[CommandSpec]] = &[
     bitmap::COMMANDS,
     cluster::COMMANDS,
     connection::COMMANDS,
+    dump::COMMANDS,
     geo::COMMANDS,
     hash::COMMANDS,
     hyperloglog::COMMANDS,
     key::COMMANDS,
+    lcs::COMMANDS,
     list::COMMANDS,
+    memory::COMMANDS,
+    object::COMMANDS,
     raft::COMMANDS,
     server::COMMANDS,
     set::COMMANDS,
+    sort::COMMANDS,
     sorted_set::COMMANDS,
     stream::COMMANDS,
     string::COMMANDS,

@@ -55,6 +55,9 @@ struct Database {
     deadlines: Deadlines,
     /// How many keys have a deadline.
     volatile: usize,
+    /// Index of the entry that last put all of these keys here, for WATCH: the keys that had the
+    /// same names before are others, even where their versions are equal. 0: none did.
+    swapped: u64,
 }
 
 /// What becomes of the deadline of a key that is written.
@@ -207,7 +210,8 @@ impl Keyspace {
 
     /// The index of the entry that last changed the key; 0 when there is no such key.
     pub fn version(&self, database: u8, key: &[u8]) -> u64 {
-        self.peek(database, key).map_or(0, |entry| entry.version)
+        let swapped = self.databases[usize::from(database)].swapped;
+        self.peek(database, key).map_or(0, |entry| entry.version.max(swapped))
     }
 
     /// Puts a value in the place of whatever the key held, without a deadline.
@@ -308,6 +312,11 @@ impl Keyspace {
     /// Moves value and deadline from one key to another, over whatever that held; false when there
     /// is nothing to move.
     pub fn rename(&mut self, database: u8, from: &[u8], to: &[u8]) -> bool {
+        self.relocate(database, from, database, to)
+    }
+
+    /// [`Keyspace::rename`] where the other key may be in another database.
+    pub fn relocate(&mut self, database: u8, from: &[u8], target: u8, to: &[u8]) -> bool {
         let hash = self.hash(from);
         let Some(position) = self.live_position(database, hash, from) else { return false };
         self.before_change(database, hash, position);
@@ -316,8 +325,35 @@ impl Keyspace {
             0 => Deadline::Clear,
             at_ms => Deadline::At(at_ms),
         };
-        self.store(database, to, entry.value, deadline);
+        self.store(target, to, entry.value, deadline);
         true
+    }
+
+    /// Exchanges all keys of two databases. All of them count as changed.
+    pub fn swap(&mut self, first: u8, second: u8) {
+        if first == second {
+            return;
+        }
+        self.databases.swap(first.into(), second.into());
+        if let Some(walk) = &mut self.walk {
+            walk.swap(first, second);
+        }
+        for database in [first, second] {
+            self.databases[usize::from(database)].swapped = self.version;
+        }
+    }
+
+    /// Per database, the index of the entry that last put other keys there: see
+    /// [`Keyspace::swap`].
+    pub fn swapped(&self) -> [u64; DATABASE_COUNT as usize] {
+        std::array::from_fn(|database| self.databases[database].swapped)
+    }
+
+    /// Takes over [`Keyspace::swapped`] of another keyspace.
+    pub fn set_swapped(&mut self, swapped: [u64; DATABASE_COUNT as usize]) {
+        for (database, swapped) in self.databases.iter_mut().zip(swapped) {
+            database.swapped = swapped;
+        }
     }
 
     /// The value as `K`; `Ok(None)` when there is no such key.

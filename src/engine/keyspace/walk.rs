@@ -6,7 +6,8 @@
 //! an entry is from before the mark its version tells, which moves past the mark with the first
 //! change; so each entry is displaced once at most, and what is newer than the mark is passed over.
 //! Hash order does not depend on how segments split, so growth while the walk is on changes
-//! nothing. A flush hands whole tables over.
+//! nothing. A flush hands whole tables over. A swap of databases moves tables between numbers; the
+//! walk goes by the numbers that they had at the mark.
 
 use std::collections::VecDeque;
 use std::hint::black_box;
@@ -41,6 +42,9 @@ pub(super) struct Walk {
     flushed: Vec<Flushed>,
     /// One bit per database that was flushed: what it holds now is newer than the mark.
     flushed_databases: u16,
+    /// By the number that a database has now, the number that it had at the mark: that is meant
+    /// wherever the walk speaks of a database.
+    numbers: [u8; DATABASE_COUNT as usize],
 }
 
 /// An entry that the table holds no more, as it was at the mark.
@@ -68,18 +72,29 @@ impl Walk {
             displaced_bytes: 0,
             flushed: Vec::new(),
             flushed_databases: 0,
+            numbers: std::array::from_fn(|database| database as u8),
         }
     }
 
     /// Whether the walk has yet to visit `entry` as it is now.
     #[inline]
     pub fn needs(&self, database: u8, hash: u64, entry: &Entry) -> bool {
-        entry.version <= self.mark && (database, hash) >= self.next
+        entry.version <= self.mark && (self.number(database), hash) >= self.next
+    }
+
+    #[inline]
+    fn number(&self, database: u8) -> u8 {
+        self.numbers[usize::from(database)]
+    }
+
+    /// Two databases exchange all that they hold.
+    pub fn swap(&mut self, first: u8, second: u8) {
+        self.numbers.swap(first.into(), second.into());
     }
 
     /// Takes an entry that has left its table.
     pub fn keep(&mut self, database: u8, entry: Entry) {
-        let bytes = entry.bytes();
+        let (database, bytes) = (self.number(database), entry.bytes());
         self.displaced_bytes += bytes;
         self.displaced.push_back(Displaced { database, bytes, entry });
     }
@@ -102,6 +117,7 @@ impl Walk {
 
     /// Takes the segments of a database that is emptied; gives back those that it does not need.
     pub fn flush(&mut self, database: u8, segments: Vec<Segment>) -> Vec<Segment> {
+        let database = self.number(database);
         let is_flushed = self.flushed_databases & 1 << database != 0;
         if is_flushed || database < self.next.0 {
             return segments;
@@ -249,7 +265,9 @@ impl Keyspace {
                 self.walk = None;
                 return WalkProgress::Complete;
             }
-            let table = &self.databases[usize::from(database)].table;
+            let place = walk.numbers.iter().position(|number| *number == database);
+            let place = place.expect("invariant: a swap keeps all numbers");
+            let table = &self.databases[place].table;
             if walk.visit_segment(table, hash_of, &mut visit).is_break() {
                 return WalkProgress::Walking;
             }

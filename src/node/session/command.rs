@@ -150,10 +150,11 @@ fn tips(name: &str) -> &'static [&'static str] {
         "client|setinfo" | "client|setname" | "config|resetstat" | "config|set" => {
             &["request_policy:all_nodes", "response_policy:all_succeeded"]
         }
-        "hrandfield" | "spop" | "srandmember" | "time" | "ttl" | "pttl" | "xadd" | "xautoclaim"
-        | "xclaim" | "xinfo|consumers" | "xpending" | "xtrim" | "zrandmember" | "client|info"
-        | "client|list" | "cluster|info" | "cluster|nodes" | "cluster|shards" | "cluster|slots"
-        | "raft.info" | "role" => &["nondeterministic_output"],
+        "dump" | "object|encoding" | "object|freq" | "object|idletime" | "object|refcount"
+        | "hrandfield" | "spop" | "srandmember" | "time" | "ttl" | "pttl" | "xadd"
+        | "xautoclaim" | "xclaim" | "xinfo|consumers" | "xpending" | "xtrim" | "zrandmember"
+        | "client|info" | "client|list" | "cluster|info" | "cluster|nodes" | "cluster|shards"
+        | "cluster|slots" | "raft.info" | "role" => &["nondeterministic_output"],
         "hgetall" | "hkeys" | "hvals" | "sdiff" | "sinter" | "smembers" | "sunion" | "command"
         | "command|docs" | "command|info" | "command|list" => &["nondeterministic_output_order"],
         _ => &[],

@@ -1,5 +1,6 @@
+use crate::engine::Engine;
 use crate::engine::reply::Protocol;
-use crate::engine::testing::{advance, check, check_all, check3, engine, run_line};
+use crate::engine::testing::{advance, check, check_all, engine, run_line, run_words_in};
 
 #[test]
 fn keys_are_counted_removed_and_renamed() {
@@ -132,26 +133,114 @@ fn scan_and_keys_tell_what_fits() {
     assert!(!reply.starts_with(b"*2\r\n$1\r\n0\r\n"));
 }
 
+/// Asserts the reply of a command whose words are separated by single spaces.
+#[track_caller]
+fn check_in(engine: &mut Engine, database: u8, line: &str, expected: &str) {
+    let words: Vec<&[u8]> = line.split(' ').map(str::as_bytes).collect();
+    let reply = run_words_in(engine, database, Protocol::Resp2, &words);
+    assert_eq!(String::from_utf8_lossy(&reply), expected, "{line}");
+}
+
+const SAME: &str = "-ERR source and destination objects are the same\r\n";
+const NOT_INTEGER: &str = "-ERR value is not an integer or out of range\r\n";
+const DB_RANGE: &str = "-ERR DB index is out of range\r\n";
+const INT_RANGE: &str =
+    "-ERR value is out of range, value must between -2147483648 and 2147483647\r\n";
+
 #[test]
-fn object_tells_the_form_of_values() {
+fn copies_are_whole_and_on_their_own() {
     let mut engine = engine();
-    check_all(
-        &mut engine,
-        &[
-            ("SET i 100", "+OK\r\n"),
-            ("SET s hello", "+OK\r\n"),
-            ("SET l 123456789012345678901234567890123456789012345", "+OK\r\n"),
-            ("OBJECT ENCODING i", "$3\r\nint\r\n"),
-            ("OBJECT ENCODING s", "$6\r\nembstr\r\n"),
-            ("OBJECT ENCODING l", "$3\r\nraw\r\n"),
-            ("APPEND s !", ":6\r\n"),
-            ("OBJECT ENCODING s", "$3\r\nraw\r\n"),
-            ("OBJECT REFCOUNT s", ":1\r\n"),
-            ("OBJECT ENCODING none", "$-1\r\n"),
-            ("OBJECT foo", "-ERR unknown subcommand 'foo'. Try OBJECT HELP.\r\n"),
-            ("OBJECT", "-ERR wrong number of arguments for 'object' command\r\n"),
-            ("OBJECT ENCODING", "-ERR wrong number of arguments for 'object|encoding' command\r\n"),
-        ],
-    );
-    check3(&mut engine, "OBJECT ENCODING none", "_\r\n");
+    let cases = [
+        (0, "COPY none b", ":0\r\n"),
+        (0, "COPY none none", SAME),
+        (0, "COPY none none DB 0", SAME),
+        (0, "COPY a b FOO", "-ERR syntax error\r\n"),
+        (0, "COPY a b DB", "-ERR syntax error\r\n"),
+        (0, "COPY a b DB x", NOT_INTEGER),
+        (0, "COPY a b DB 16", DB_RANGE),
+        (0, "COPY a b DB -1", DB_RANGE),
+        (0, "COPY a b DB 99999999999", INT_RANGE),
+        (0, "RPUSH a 1 2", ":2\r\n"),
+        (0, "PEXPIRE a 10000", ":1\r\n"),
+        (0, "COPY a b", ":1\r\n"),
+        (0, "PTTL b", ":10000\r\n"),
+        (0, "RPUSH a 3", ":3\r\n"),
+        (0, "LLEN b", ":2\r\n"),
+        (0, "COPY a b", ":0\r\n"),
+        (0, "PERSIST a", ":1\r\n"),
+        (0, "copy a b replace", ":1\r\n"),
+        (0, "LLEN b", ":3\r\n"),
+        (0, "TTL b", ":-1\r\n"),
+        (0, "COPY a a DB 1 REPLACE", ":1\r\n"),
+        (1, "LLEN a", ":3\r\n"),
+        (1, "COPY a b DB 0", ":0\r\n"),
+        (1, "EXISTS b", ":0\r\n"),
+    ];
+    for (database, line, expected) in cases {
+        check_in(&mut engine, database, line, expected);
+    }
+}
+
+#[test]
+fn keys_move_between_databases() {
+    let mut engine = engine();
+    let cases = [
+        (0, "MOVE a 0", SAME),
+        (0, "MOVE a x", NOT_INTEGER),
+        (0, "MOVE a 16", DB_RANGE),
+        (0, "MOVE a -1", DB_RANGE),
+        (0, "MOVE a 99999999999", INT_RANGE),
+        (0, "MOVE a 1", ":0\r\n"),
+        (0, "SET a zero PX 5000", "+OK\r\n"),
+        (0, "MOVE a 1", ":1\r\n"),
+        (0, "EXISTS a", ":0\r\n"),
+        (1, "PTTL a", ":5000\r\n"),
+        (0, "SET a again", "+OK\r\n"),
+        (0, "MOVE a 1", ":0\r\n"),
+        (1, "GET a", "$4\r\nzero\r\n"),
+    ];
+    for (database, line, expected) in cases {
+        check_in(&mut engine, database, line, expected);
+    }
+}
+
+#[test]
+fn databases_are_swapped_with_all_that_they_hold() {
+    let mut engine = engine();
+    let cases = [
+        (0, "SWAPDB x 0", "-ERR invalid first DB index\r\n"),
+        (0, "SWAPDB 99999999999 0", "-ERR invalid first DB index\r\n"),
+        (0, "SWAPDB 0 x", "-ERR invalid second DB index\r\n"),
+        (0, "SWAPDB 16 0", DB_RANGE),
+        (0, "SWAPDB 0 -1", DB_RANGE),
+        (0, "SET k zero PX 5000", "+OK\r\n"),
+        (3, "SET k three", "+OK\r\n"),
+        (3, "SET l three", "+OK\r\n"),
+        (0, "SWAPDB 0 0", "+OK\r\n"),
+        (0, "SWAPDB 0 3", "+OK\r\n"),
+        (0, "GET k", "$5\r\nthree\r\n"),
+        (0, "DBSIZE", ":2\r\n"),
+        (3, "GET k", "$4\r\nzero\r\n"),
+    ];
+    for (database, line, expected) in cases {
+        check_in(&mut engine, database, line, expected);
+    }
+    assert_eq!((engine.keyspace.volatile_len(0), engine.keyspace.volatile_len(3)), (0, 1));
+    advance(&mut engine, 5000);
+    assert_eq!(engine.keyspace.expire_due(9), 1);
+    check_in(&mut engine, 3, "DBSIZE", ":0\r\n");
+}
+
+#[test]
+fn a_swap_changes_the_versions_of_all_keys_for_watch() {
+    let mut engine = engine();
+    check_in(&mut engine, 0, "SET k zero", "+OK\r\n");
+    check_in(&mut engine, 1, "SET k one", "+OK\r\n");
+    let before = engine.keyspace.version(0, b"k");
+    assert_eq!(before, engine.keyspace.version(1, b"k"));
+    advance(&mut engine, 1);
+    check_in(&mut engine, 0, "SWAPDB 0 1", "+OK\r\n");
+    assert!(engine.keyspace.version(0, b"k") > before);
+    assert!(engine.keyspace.version(1, b"k") > before);
+    assert_eq!(engine.keyspace.version(0, b"none"), 0);
 }

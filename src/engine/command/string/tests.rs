@@ -176,3 +176,35 @@ fn the_register_holds_what_was_written_last() {
         ],
     );
 }
+
+#[test]
+fn a_string_is_set_or_removed_if_it_is_the_one_expected() {
+    let wrong = "-WRONGTYPE Operation against a key holding the wrong kind of value\r\n";
+    check_all(
+        &mut engine(),
+        &[
+            ("SET k 1 IFEQ", "-ERR syntax error\r\n"),
+            ("SET k 1 IFEQ 1 NX", "-ERR syntax error\r\n"),
+            ("SET k 1 XX IFEQ 1", "-ERR syntax error\r\n"),
+            ("SET k 1 IFEQ 1 IFEQ 2", "-ERR syntax error\r\n"),
+            ("DELIFEQ k", "-ERR wrong number of arguments for 'delifeq' command\r\n"),
+            ("SET k 1 IFEQ x", "$-1\r\n"),
+            ("EXISTS k", ":0\r\n"),
+            ("SET k 1", "+OK\r\n"),
+            ("SET k 2 IFEQ 2", "$-1\r\n"),
+            ("SET k 2 ifeq 1 EX 10", "+OK\r\n"),
+            ("TTL k", ":10\r\n"),
+            ("SET k 3 IFEQ 1 GET", "$1\r\n2\r\n"),
+            ("SET k 3 GET IFEQ 2 KEEPTTL", "$1\r\n2\r\n"),
+            ("TTL k", ":10\r\n"),
+            ("SET none 1 IFEQ 1 GET", "$-1\r\n"),
+            ("DELIFEQ k 2", ":0\r\n"),
+            ("DELIFEQ k 3", ":1\r\n"),
+            ("DELIFEQ k 3", ":0\r\n"),
+            ("RPUSH l a", ":1\r\n"),
+            ("SET l 1 IFEQ a", wrong),
+            ("SET l 1 IFEQ a GET", wrong),
+            ("DELIFEQ l a", wrong),
+        ],
+    );
+}

@@ -70,6 +70,15 @@ fn categories_are_those_of_redis() {
         ("xread", "@read @stream @slow @blocking"),
         ("xreadgroup", "@write @stream @slow @blocking"),
         ("xack", "@write @stream @fast"),
+        ("memory", "@slow"),
+        ("memory help", "@slow"),
+        ("memory usage", "@read @slow"),
+        ("move", "@keyspace @write @fast"),
+        ("sort", "@write @set @sortedset @list @slow @dangerous"),
+        ("sort_ro", "@read @set @sortedset @list @slow @dangerous"),
+        ("swapdb", "@keyspace @write @fast @dangerous"),
+        ("lcs", "@read @string @slow"),
+        ("delifeq", "@write @string @fast"),
     ];
     for (line, expected) in cases {
         let words = words(line);
@@ -83,7 +92,7 @@ fn categories_are_those_of_redis() {
 
 #[test]
 fn keys_are_found_in_command_lines() {
-    let cases: [(&str, &[usize]); 18] = [
+    let cases: [(&str, &[usize]); 22] = [
         ("get k", &[1]),
         ("mset a 1 b 2", &[1, 3]),
         ("del a b c", &[1, 2, 3]),
@@ -93,6 +102,10 @@ fn keys_are_found_in_command_lines() {
         ("georadius k 1 2 3 m", &[1]),
         ("georadius k 1 2 3 m count 2 store d", &[1, 9]),
         ("georadiusbymember k store 3 m storedist d storedist", &[1, 6]),
+        ("copy a b db 1", &[1, 2]),
+        ("sort a by w* get store store c STORE d", &[1, 9]),
+        ("sort a store", &[1]),
+        ("sort_ro a by b", &[1]),
         ("ping", &[]),
         ("keys *", &[]),
         ("xgroup create s g 0", &[2]),

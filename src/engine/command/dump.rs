@@ -1,0 +1,109 @@
+//! DUMP and RESTORE: values as bytes that Redis takes and gives too.
+
+use super::options::is_word;
+use super::{CommandSpec, Context, Docs, Flags, Keys};
+use crate::engine::error::CommandError;
+use crate::engine::keyspace::Deadline;
+use crate::engine::number::integer;
+use crate::engine::rdb::{self, RdbError};
+
+type Result<T = ()> = std::result::Result<T, CommandError>;
+
+fn dump(context: &mut Context<'_>, arguments: &[&[u8]]) -> Result {
+    match context.keyspace.get(context.database, arguments[0]) {
+        None => context.reply.null(),
+        Some(value) => context.reply.bulk(&rdb::dump(value)),
+    }
+    Ok(())
+}
+
+#[derive(Default)]
+struct Options {
+    replaces: bool,
+    is_absolute: bool,
+    has_idletime: bool,
+    has_freq: bool,
+}
+
+impl Options {
+    /// IDLETIME and FREQ are checked and then left: nothing keeps when a key was used.
+    fn parse(mut words: &[&[u8]]) -> Result<Self> {
+        let mut options = Self::default();
+        while let [word, rest @ ..] = words {
+            words = rest;
+            if is_word(word, "REPLACE") {
+                options.replaces = true;
+            } else if is_word(word, "ABSTTL") {
+                options.is_absolute = true;
+            } else if is_word(word, "IDLETIME")
+                && let [seconds, rest @ ..] = rest
+                && !options.has_freq
+            {
+                if integer(seconds)? < 0 {
+                    return Err(CommandError::text("ERR Invalid IDLETIME value, must be >= 0"));
+                }
+                options.has_idletime = true;
+                words = rest;
+            } else if is_word(word, "FREQ")
+                && let [count, rest @ ..] = rest
+                && !options.has_idletime
+            {
+                if !(0..=255).contains(&integer(count)?) {
+                    let text = "ERR Invalid FREQ value, must be >= 0 and <= 255";
+                    return Err(CommandError::text(text));
+                }
+                options.has_freq = true;
+                words = rest;
+            } else {
+                return Err(CommandError::Syntax);
+            }
+        }
+        Ok(options)
+    }
+}
+
+fn restore(context: &mut Context<'_>, arguments: &[&[u8]]) -> Result {
+    let (key, payload) = (arguments[0], arguments[2]);
+    let options = Options::parse(&arguments[3..])?;
+    if !options.replaces && context.keyspace.peek(context.database, key).is_some() {
+        return Err(CommandError::text("BUSYKEY Target key name already exists."));
+    }
+    let Ok(ttl_ms) = u64::try_from(integer(arguments[1])?) else {
+        return Err(CommandError::text("ERR Invalid TTL value, must be >= 0"));
+    };
+    let value = rdb::load(payload).map_err(|error| match error {
+        RdbError::Footer => CommandError::text("ERR DUMP payload version or checksum are wrong"),
+        RdbError::Format => CommandError::text("ERR Bad data format"),
+    })?;
+    let deadline = match ttl_ms {
+        0 => Deadline::Clear,
+        at_ms if options.is_absolute => Deadline::At(at_ms),
+        ttl_ms => {
+            let at_ms = context.now_ms + ttl_ms;
+            i64::try_from(at_ms).map_err(|_| CommandError::InvalidExpire("restore"))?;
+            Deadline::At(at_ms)
+        }
+    };
+    match deadline {
+        Deadline::At(at_ms) if at_ms <= context.keyspace.clock_ms() => {
+            context.keyspace.remove(context.database, key);
+        }
+        deadline => context.keyspace.store(context.database, key, value, deadline),
+    }
+    context.reply.ok();
+    Ok(())
+}
+
+const GROW: Flags = Flags::of(&[Flags::WRITE, Flags::DENYOOM]);
+const COST: &str = "O(N) where N is the number of elements and bytes.";
+
+#[rustfmt::skip]
+pub(super) static COMMANDS: &[CommandSpec] = &[
+    CommandSpec::engine("dump", 2, Flags::READONLY, Keys::FIRST, dump,
+        Docs::new("generic", "2.6.0", COST, "Tells a value as bytes for RESTORE.")),
+    CommandSpec::engine("restore", -4, GROW, Keys::FIRST, restore,
+        Docs::new("generic", "2.6.0", COST, "Makes a key of the bytes that DUMP told.")),
+];
+
+#[cfg(test)]
+mod tests;
