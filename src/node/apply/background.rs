@@ -191,8 +191,9 @@ mod tests {
         assert!(pace.is_due(at(next)));
         pace.note(at(20), at(22));
         pace.note_piece(at(22), at(23));
-        assert!(!pace.allows_idle(at(24)), "a fifth of it is");
-        assert!(pace.allows_idle(at(23 + u64::from(SNAPSHOT_TIME_SHARE) / 2)));
+        let half = u64::from(SNAPSHOT_TIME_SHARE) / 2;
+        assert!(!pace.allows_idle(at(22 + half) - micros(1)), "a fifth of it is");
+        assert!(pace.allows_idle(at(22 + half)));
         pace.note_piece(at(23), at(40));
         assert!(pace.allows_idle(at(22 + 21)), "nothing has come since");
     }
