@@ -196,6 +196,8 @@ impl RaftRole {
         }
         let obstacle = match &self.member {
             None => Some(Obstacle::NoCluster),
+            // It may have been told so without the entry that says it.
+            Some(_) if self.shared.state() == NodeState::Removed => Some(Obstacle::NotVoter),
             Some(member) => ready::obstacle(&member.raft.status(), &member.links.report()),
         };
         let applied = Index(self.shared.applied_index.load(Ordering::Acquire));

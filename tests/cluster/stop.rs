@@ -25,7 +25,8 @@ fn a_leader_that_stops_is_hardly_missed(layout: Layout) {
     if is_stand_in() {
         return;
     }
-    let mut cluster = Cluster::start(layout);
+    // Nobody stands for election because the machine is slow.
+    let mut cluster = Cluster::start_with(layout, "--raft.election-timeout 10000");
     let leader = cluster.leader();
     let ports: Vec<u16> =
         cluster.followers().iter().map(|position| cluster.nodes[*position].port).collect();
