@@ -142,8 +142,8 @@ fn timestamp(now: SystemTime) -> String {
     )
 }
 
-/// The Gregorian date of a day counted from 1970-01-01.
-fn civil(days: u64) -> (u64, u64, u64) {
+/// The Gregorian date (year, month, day) of a day counted from 1970-01-01.
+pub fn civil(days: u64) -> (u64, u64, u64) {
     // Counted in years that begin in March, a leap day is the last of its year, and 400 such years
     // are always 146 097 days. 719 468 days lie between 0000-03-01 and 1970-01-01.
     let days = days + 719_468;

@@ -3,6 +3,8 @@
 use std::fs;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use mayfly::logging;
+
 use crate::load::{Load, Pace};
 use crate::run::Measured;
 use crate::server::{Server, allowed_cpus, cpu_time};
@@ -194,19 +196,8 @@ fn date() -> String {
     date_of(since.as_secs())
 }
 
-/// From days to a civil date by counting 400-year cycles from 1 March of year 0
-/// (<https://howardhinnant.github.io/date_algorithms.html>).
 fn date_of(seconds: u64) -> String {
-    let days = seconds / 86_400 + 719_468;
-    let (cycle, day_of_cycle) = (days / 146_097, days % 146_097);
-    let year_of_cycle =
-        (day_of_cycle - day_of_cycle / 1460 + day_of_cycle / 36_524 - day_of_cycle / 146_096) / 365;
-    let day_of_year =
-        day_of_cycle - (365 * year_of_cycle + year_of_cycle / 4 - year_of_cycle / 100);
-    let shifted_month = (5 * day_of_year + 2) / 153;
-    let day = day_of_year - (153 * shifted_month + 2) / 5 + 1;
-    let month = if shifted_month < 10 { shifted_month + 3 } else { shifted_month - 9 };
-    let year = cycle * 400 + year_of_cycle + u64::from(month <= 2);
+    let (year, month, day) = logging::civil(seconds / 86_400);
     let [hour, minute, second] = [seconds / 3600 % 24, seconds / 60 % 60, seconds % 60];
     format!("{year:04}-{month:02}-{day:02} {hour:02}:{minute:02}:{second:02} UTC")
 }
