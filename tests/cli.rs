@@ -160,11 +160,25 @@ fn too_few_files_for_any_client_are_refused() {
     );
 }
 
+/// Ends with the test, however that ends.
+struct Killed(Child);
+
+impl Drop for Killed {
+    fn drop(&mut self) {
+        // It has ended by itself, if all went well.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
 #[test]
 fn a_node_tells_what_it_starts_with_and_stops_when_asked() {
     let port = free_ports(1);
-    let line = format!("ulimit -n 600; exec $MAYFLY node --port {port} --cores 1 --name left");
-    let mut node = unprivileged(&line).stderr(Stdio::piped()).spawn().unwrap();
+    let line = format!(
+        "ulimit -n 600; exec $MAYFLY node --port {port} --cores 1 --name left --system-check off"
+    );
+    let mut node = Killed(unprivileged(&line).stderr(Stdio::piped()).spawn().unwrap());
+    let node = &mut node.0;
     let mut lines = BufReader::new(node.stderr.take().unwrap()).lines().map(Result::unwrap);
     let expected = [
         "warning maxclients is lowered from 10000 to 88".to_owned(),

@@ -46,7 +46,7 @@ impl Section {
             Section::Cluster => "Cluster",
             Section::Network => "Network",
             Section::Limits => "Limits",
-            Section::Cores => "CPU cores",
+            Section::Cores => "CPU cores and machine",
             Section::Consensus => "Consensus",
             Section::Log => "Log",
             Section::Fixed => "Fixed",
@@ -121,6 +121,9 @@ const fn milliseconds(min: i64) -> Kind {
 
 /// The levels of the log, from the most to the least talkative.
 pub const LOG_LEVELS: &[&str] = &["debug", "verbose", "notice", "warning"];
+
+/// What the findings about the machine's settings lead to.
+pub const SYSTEM_CHECKS: &[&str] = &["warn", "enforce", "off"];
 
 /// What happens when no listed node has a cluster.
 pub const ON_TOTAL_LOSS: &[&str] = &["unanimous", "manual"];
@@ -309,6 +312,14 @@ pub static DIRECTIVES: &[Directive] = &[
         "",
         Kind::Cpus { count_max: NET_CORES_MAX },
         "CPUs of the net roles, such as 0,2-4",
+    ),
+    D::at_start(
+        Cores,
+        "system-check",
+        "warn",
+        Kind::OneOf(SYSTEM_CHECKS),
+        "Settings of the machine that are not as tuning/settings.conf wants them are logged; with \
+         enforce the node does not start",
     ),
     D::at_run_time(
         Consensus,

@@ -46,6 +46,7 @@ pub struct NodeConfig {
     /// It joins as an observer. Invariant: then `start` is not [`Start::Init`].
     pub observer: bool,
     pub placement: PlacementRequest,
+    pub system_check: SystemCheck,
     /// Absolute path of the configuration file.
     pub config_file: Option<PathBuf>,
     pub log_file: Option<String>,
@@ -66,6 +67,17 @@ pub enum Start {
         others: Vec<HostPort>,
         on_total_loss: OnTotalLoss,
     },
+}
+
+/// What findings about the machine's settings lead to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SystemCheck {
+    /// They are logged and counted.
+    Warn,
+    /// The node does not start.
+    Enforce,
+    /// Nobody looks.
+    Off,
 }
 
 /// What the user said about CPUs.
@@ -183,6 +195,11 @@ impl NodeConfig {
             peer_address,
             slot_name,
             placement: placement(&settings),
+            system_check: match settings.text("system-check") {
+                "enforce" => SystemCheck::Enforce,
+                "off" => SystemCheck::Off,
+                _ => SystemCheck::Warn,
+            },
             config_file: None,
             log_file: log_file.map(str::to_owned),
             supervisor: None,

@@ -402,6 +402,7 @@ fn wrong_options_are_refused_in_one_line_that_helps() {
         ("node --port 99999", "--port '99999': argument must be between 1 and 65535 inclusive"),
         ("node --timeout -1", "--timeout '-1': argument must be between 0 and"),
         ("node --appendonly yes", "--appendonly 'yes': this server knows only the value 'no'"),
+        ("node --system-check maybe", "--system-check 'maybe'"),
         ("node --bind 1.2.3", "'1.2.3' is not an IP address"),
         ("node a b", "unexpected argument 'b' found"),
         ("node /nowhere/mayfly.conf", "/nowhere/mayfly.conf: cannot be read"),

@@ -19,6 +19,7 @@ pub mod report;
 pub mod session;
 pub mod settings;
 pub mod shared;
+pub mod system_check;
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -94,8 +95,8 @@ struct Starting {
 
 /// Runs the node until a stop is asked for.
 pub fn run(prepared: Prepared, signals: &Signals) -> Result<(), NodeError> {
-    let Prepared { config, layout, listeners } = prepared;
-    let plan = Plan::new(&config, layout);
+    let Prepared { config, layout, listeners, findings } = prepared;
+    let plan = Plan::new(&config, layout, findings);
     let Shared { slot, layout, client_address, peer_address, .. } = &*plan.shared;
     log::info!(
         "mayfly {} as {slot}, clients at {client_address}, peers at {peer_address}",
@@ -173,7 +174,7 @@ impl Post {
 }
 
 impl Plan {
-    fn new(config: &NodeConfig, layout: Layout) -> Self {
+    fn new(config: &NodeConfig, layout: Layout, findings: Vec<&'static str>) -> Self {
         let shared = Shared::new(
             config.slot_name.clone(),
             random_id(),
@@ -183,7 +184,7 @@ impl Plan {
             layout.to_string(),
         );
         Self {
-            shared: Arc::new(shared.observing(config.observer)),
+            shared: Arc::new(shared.observing(config.observer).on_machine(findings)),
             settings: Arc::new(SharedSettings::new(config.settings.clone())),
             start: config.start.clone(),
             clock: Clock::start(),

@@ -11,7 +11,8 @@ use io_uring::IoUring;
 use socket2::Socket;
 
 use super::placement::{self, Layout, PlacementError};
-use crate::config::{BindAddress, NodeConfig, Presence};
+use super::system_check::{self, Finding};
+use crate::config::{BindAddress, NodeConfig, Presence, SystemCheck};
 use crate::logging;
 use crate::net::socket;
 use crate::sys::{self, Limit, Resource};
@@ -29,6 +30,8 @@ pub struct Prepared {
     pub config: NodeConfig,
     pub layout: Layout,
     pub listeners: Listeners,
+    /// Settings of the machine that are not as they should be, by name.
+    pub findings: Vec<&'static str>,
 }
 
 /// Bound and listening, blocking, close-on-exec; one for each address of `bind`.
@@ -82,6 +85,9 @@ pub enum PreflightError {
     Listen { address: SocketAddr, source: io::Error },
     #[error("no address of --bind is one of this machine's")]
     NoAddress,
+    #[error("--system-check enforce: {}", .0.iter().map(Finding::to_string).collect::<Vec<_>>()
+        .join("; "))]
+    System(Vec<Finding>),
     #[error("cannot log to {path}: {source}")]
     LogFile { path: String, source: io::Error },
 }
@@ -126,7 +132,26 @@ pub fn prepare(mut config: NodeConfig) -> Result<Prepared, PreflightError> {
     allow_files(&mut config)?;
     probe_ring()?;
     let listeners = listen(&config)?;
-    Ok(Prepared { config, layout, listeners })
+    let findings = check_system(config.system_check)?;
+    Ok(Prepared { config, layout, listeners, findings })
+}
+
+/// Tells what is not as it should be; a recommendation that is not followed is no warning.
+fn check_system(strictness: SystemCheck) -> Result<Vec<&'static str>, PreflightError> {
+    if strictness == SystemCheck::Off {
+        return Ok(Vec::new());
+    }
+    let findings = system_check::findings();
+    if strictness == SystemCheck::Enforce && !findings.is_empty() {
+        return Err(PreflightError::System(findings));
+    }
+    for finding in &findings {
+        let level = if finding.is_required { log::Level::Warn } else { log::Level::Info };
+        log::log!(level, "system check: {finding}");
+    }
+    let mut names: Vec<_> = findings.iter().map(|finding| finding.name).collect();
+    names.dedup();
+    Ok(names)
 }
 
 fn failed(call: &'static str) -> impl FnOnce(io::Error) -> PreflightError {

@@ -22,6 +22,8 @@ pub struct Shared {
     pub port: u16,
     /// One line on which CPU does what.
     pub layout: String,
+    /// Settings of the machine that are not as they should be, by name.
+    pub findings: Vec<&'static str>,
     pub started: Instant,
     state: AtomicU8,
     /// Why the cluster does not admit this process yet. Written by the thread that joins, read for
@@ -132,6 +134,7 @@ impl Shared {
             peer_address,
             port,
             layout,
+            findings: Vec::new(),
             started: Instant::now(),
             state: AtomicU8::new(0),
             join_refusal: Mutex::default(),
@@ -145,6 +148,12 @@ impl Shared {
     /// Makes it an observer, or not.
     pub fn observing(mut self, observer: bool) -> Self {
         self.observer = observer;
+        self
+    }
+
+    /// Takes over what was found about the machine.
+    pub fn on_machine(mut self, findings: Vec<&'static str>) -> Self {
+        self.findings = findings;
         self
     }
 

@@ -121,6 +121,8 @@ fn server(sources: &Sources<'_>) -> Fields {
         ("executable", executable.unwrap_or_default()),
         ("slot_name", shared.slot.clone()),
         ("layout", shared.layout.clone()),
+        ("system_check_failed", shared.findings.len().to_string()),
+        ("system_check_findings", shared.findings.join(",")),
     ])
 }
 

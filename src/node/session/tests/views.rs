@@ -39,7 +39,8 @@ fn every_section_has_its_fields_in_order() {
             "server",
             "redis_version mayfly_version redis_mode os arch_bits multiplexing_api process_id \
              run_id tcp_port server_time_usec uptime_in_seconds uptime_in_days executable \
-             slot_name layout",
+             slot_name layout system_check_failed \
+             system_check_findings",
         ),
         ("clients", "connected_clients maxclients blocked_clients tracking_clients"),
         (

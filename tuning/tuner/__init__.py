@@ -1,0 +1,1 @@
+"""The parts of `tune`: settings, machine, journal, timing, bench, and main, which joins them."""
