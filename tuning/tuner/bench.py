@@ -1,4 +1,4 @@
-"""`tune bench`: what each setting changes here, measured with a local cluster and the load generator.
+"""`tune bench`: what each setting changes here, measured with a cluster and the load generator.
 
 One setting at a time, as A B A B: each round measures the machine as it was found and with the
 setting applied, in turn; the setting is undone after each B. Nothing is compared across rounds but

@@ -100,8 +100,8 @@ def mask_text(cpus):
     value = sum(1 << cpu for cpu in cpus)
     groups = []
     while True:
-        groups.append(f"{value & 0xffffffff:x}" if value >> 32 == 0 else f"{value & 0xffffffff:08x}")
-        value >>= 32
+        low, value = value & 0xffffffff, value >> 32
+        groups.append(f"{low:08x}" if value else f"{low:x}")
         if value == 0:
             return ",".join(reversed(groups))
 
