@@ -19,6 +19,7 @@ use crate::report::{Outcome, Run, csv, hgrm, json, part_path, text};
 use crate::run::{self, Event, Marks, RunError};
 use crate::server::{self, Login, ServerError};
 use crate::suite::{self, Test, UnknownTest};
+use crate::sweep::{Objective, Rates, Search, Trial};
 use crate::template::Placeholders;
 use crate::verify;
 use crate::workloads::{self, Share};
@@ -70,34 +71,23 @@ pub fn run(options: &BenchOptions) -> Result<(), BenchError> {
         (false, true) => Form::Quiet,
         (false, false) => Form::Full,
     };
-    let mut log = Log::open(options.files.hlog.as_deref(), &environment)?;
+    let log = Log::open(options.files.hlog.as_deref(), &environment)?;
     if form == Form::Csv {
         print(csv::HEADER);
     }
     if options.fill && !fill(options, &addresses)? {
         return Ok(());
     }
+    let mut session =
+        Session { options, addresses: &addresses, environment: &environment, form, log };
     let mut outcomes = Vec::new();
     for (title, work) in tests {
-        let load = Arc::new(load(options, &addresses, work));
-        let events = options.events.iter().cloned().map(shell_event).collect();
-        let telling = if form == Form::Full { Telling::Live } else { Telling::Silent };
-        let login = options.login();
-        let outcome = measure(&title, load, events, &environment, &mut log, telling, &login)?;
-        match form {
-            Form::Full => print(&text::Full(&outcome).to_string()),
-            Form::Quiet => print(&text::quiet(&outcome)),
-            Form::Csv => print(&csv::row(&outcome)),
-        }
-        if form != Form::Full {
-            tell_doubts(&outcome);
-        }
-        let was_interrupted = outcome.measured.was_interrupted;
-        outcomes.push(outcome);
-        if was_interrupted {
+        session.measure_test(&title, work, &mut outcomes)?;
+        if outcomes.last().is_some_and(|outcome| outcome.measured.was_interrupted) {
             break;
         }
     }
+    let log = session.log;
     if form == Form::Full {
         print(&text::environment(&environment));
     }
@@ -112,6 +102,112 @@ pub fn run(options: &BenchOptions) -> Result<(), BenchError> {
         return Err(BenchError::NoSuccess);
     }
     Ok(())
+}
+
+/// What all tests of a command line share.
+struct Session<'a> {
+    options: &'a BenchOptions,
+    addresses: &'a [SocketAddr],
+    environment: &'a Environment,
+    form: Form,
+    log: Log,
+}
+
+impl Session<'_> {
+    /// Measures a test once, or at each of several rates.
+    fn measure_test(
+        &mut self,
+        title: &str,
+        work: Work,
+        outcomes: &mut Vec<Outcome>,
+    ) -> Result<(), BenchError> {
+        let load = load(self.options, self.addresses, work);
+        if let Some(Rates(rates)) = &self.options.sweep {
+            let from = outcomes.len();
+            for rate in rates {
+                outcomes.push(self.measure_rate(title, &load, *rate)?);
+                if outcomes.last().is_some_and(|outcome| outcome.measured.was_interrupted) {
+                    break;
+                }
+            }
+            self.tell_rates(&outcomes[from..]);
+        } else if let Some(objective) = &self.options.slo {
+            self.search(title, &load, objective, outcomes)?;
+        } else {
+            outcomes.push(self.measure(title, load)?);
+        }
+        Ok(())
+    }
+
+    /// Looks for the highest rate that keeps the objective.
+    fn search(
+        &mut self,
+        title: &str,
+        load: &Load,
+        objective: &Objective,
+        outcomes: &mut Vec<Outcome>,
+    ) -> Result<(), BenchError> {
+        let from = outcomes.len();
+        let capacity = self.measure(title, load.clone())?;
+        let mut is_over = capacity.measured.was_interrupted;
+        let mut search = Search::new(capacity.measured.rate());
+        outcomes.push(capacity);
+        while let Some(rate) = search.next().filter(|_| !is_over) {
+            let outcome = self.measure_rate(title, load, rate)?;
+            let totals = &outcome.measured.totals;
+            search.record(objective.is_kept(Trial {
+                asked: rate,
+                achieved: outcome.measured.rate(),
+                errors: totals.errors.total(),
+                response: &totals.latencies.response,
+            }));
+            is_over = outcome.measured.was_interrupted;
+            outcomes.push(outcome);
+        }
+        self.tell_rates(&outcomes[from..]);
+        if self.form != Form::Csv {
+            print(&match search.best() {
+                Some(best) => format!("{title}: {objective} is kept up to {best:.0} requests/s"),
+                None => format!("{title}: {objective} is kept at no rate"),
+            });
+        }
+        Ok(())
+    }
+
+    fn measure_rate(
+        &mut self,
+        title: &str,
+        load: &Load,
+        per_second: f64,
+    ) -> Result<Outcome, BenchError> {
+        let pace = Pace::Rate { per_second, arrival: self.options.arrival };
+        self.measure(&format!("{title} at {per_second:.0}/s"), Load { pace, ..load.clone() })
+    }
+
+    /// Measures one load and tells what came of it.
+    fn measure(&mut self, title: &str, load: Load) -> Result<Outcome, BenchError> {
+        let load = Arc::new(load);
+        let events = self.options.events.iter().cloned().map(shell_event).collect();
+        let telling = if self.form == Form::Full { Telling::Live } else { Telling::Silent };
+        let login = self.options.login();
+        let log = &mut self.log;
+        let outcome = measure(title, load, events, self.environment, log, telling, &login)?;
+        match self.form {
+            Form::Full => print(&text::Full(&outcome).to_string()),
+            Form::Quiet => print(&text::quiet(&outcome)),
+            Form::Csv => print(&csv::row(&outcome)),
+        }
+        if self.form != Form::Full {
+            tell_doubts(&outcome);
+        }
+        Ok(outcome)
+    }
+
+    fn tell_rates(&self, outcomes: &[Outcome]) {
+        if self.form != Form::Csv {
+            print(&text::rates(outcomes));
+        }
+    }
 }
 
 /// The tests: what each is called, and what it sends.
@@ -213,7 +309,7 @@ fn load(options: &BenchOptions, addresses: &[SocketAddr], work: Work) -> Load {
         },
         pace,
         requests: options.requests(),
-        duration: options.duration,
+        duration: options.duration(),
         warmup: options.warmup,
         payload: options.data_bytes.to_string(),
         bucket: options.bucket,

@@ -10,12 +10,16 @@ use clap::Parser;
 use crate::keys::Distribution;
 use crate::schedule::Arrival;
 use crate::server::Login;
+use crate::sweep::{Objective, Rates};
 use crate::workloads::{Preset, Share};
 
 const PORT_DEFAULT: u16 = 6379;
 
 /// Requests of a run that is bounded by nothing else.
 const REQUESTS_DEFAULT: u64 = 100_000;
+
+/// How long each rate of a sweep is measured.
+const STEP_DURATION_DEFAULT: Duration = Duration::from_secs(5);
 
 /// How long each address of a name is tried.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
@@ -39,6 +43,8 @@ Examples:
       20,000 requests a second, whatever the server does; latency from when each was due
   mayfly-loadgen -p 6379 -t set --rate 5k --duration 20s --event 't=5s exec:kill -STOP $PID'
       what a stalled server is like
+  mayfly-loadgen -p 5001 -t set --find-max-rate --slo 'p99<2ms'
+      how much the server takes before its users notice
   mayfly-loadgen -r 10000 -n 10000 lpush mylist __rand_int__
       a command of your own
   mayfly-loadgen failover
@@ -113,9 +119,19 @@ pub struct BenchOptions {
     /// Requests a second that become due (open loop), as in 5000, 20k, 1.5M
     #[arg(long, value_parser = parse_rate)]
     pub rate: Option<f64>,
-    /// How requests of --rate follow each other
-    #[arg(long, value_enum, default_value_t, requires = "rate")]
+    /// How requests of --rate, --sweep and --find-max-rate follow each other
+    #[arg(long, value_enum, default_value_t)]
     pub arrival: Arrival,
+    /// Measure each test at several rates, as in rate=10k..200k:10k, for --duration each
+    #[arg(long, value_name = "RATES", conflicts_with_all = ["rate", "requests"])]
+    pub sweep: Option<Rates>,
+    /// Search for the highest rate that keeps --slo without errors: first as fast as the server
+    /// answers, then rates below that, for --duration each
+    #[arg(long, requires = "slo", conflicts_with_all = ["rate", "requests", "sweep"])]
+    pub find_max_rate: bool,
+    /// What --find-max-rate is to keep, as in p99<1ms or max<20ms
+    #[arg(long, value_name = "OBJECTIVE", requires = "find_max_rate")]
+    pub slo: Option<Objective>,
     /// Which keys of -r are named how often: uniform, zipfian[:THETA], latest[:THETA],
     /// hotspot[:KEYS:REQUESTS], sequential [default: the preset's, else uniform]
     #[arg(long, requires = "random")]
@@ -230,6 +246,12 @@ pub enum OptionError {
     Time(String),
     #[error("'{0}' is no rate: a positive number, with k or M if you like")]
     Rate(String),
+    #[error("'{0}' is no sweep: rate=FIRST..LAST:STEP, as in rate=10k..200k:10k, up to 1000 rates")]
+    Sweep(String),
+    #[error("'{0}' is no objective: pPERCENT<TIME or max<TIME, as in p99<1ms")]
+    Objective(String),
+    #[error("--arrival is about --rate, --sweep and --find-max-rate")]
+    ArrivalWithoutRate,
     #[error("'{0}' is no event: t=TIME exec:COMMAND, as in 't=10s exec:kill -9 1234'")]
     Event(String),
     #[error("{option} must be from {min} to {max}")]
@@ -304,14 +326,24 @@ impl BenchOptions {
         if self.stdin && self.command.is_empty() {
             return Err(OptionError::NoCommand);
         }
-        if self.keep_alive == 0 && self.rate.is_some() {
+        let is_open = self.rate.is_some() || self.sweep.is_some() || self.find_max_rate;
+        if self.keep_alive == 0 && is_open {
             return Err(OptionError::RenewedOpenLoop);
+        }
+        if self.arrival != Arrival::default() && !is_open {
+            return Err(OptionError::ArrivalWithoutRate);
         }
         Ok(())
     }
 
     pub fn requests(&self) -> Option<u64> {
-        self.requests.or(self.duration.is_none().then_some(REQUESTS_DEFAULT))
+        self.requests.or(self.duration().is_none().then_some(REQUESTS_DEFAULT))
+    }
+
+    /// How long each measurement takes; rates are measured for a time, not for a number.
+    pub fn duration(&self) -> Option<Duration> {
+        let has_steps = self.sweep.is_some() || self.find_max_rate;
+        self.duration.or(has_steps.then_some(STEP_DURATION_DEFAULT))
     }
 
     pub fn login(&self) -> Login {
@@ -412,6 +444,8 @@ mod tests {
             "-x",
             "--bucket 5ms",
             "-k 0 --rate 5",
+            "-k 0 --sweep rate=1..2:1",
+            "--arrival poisson",
             "-d 1000000 -P 100000",
         ] {
             assert!(options(line).check().is_err(), "{line}");

@@ -17,6 +17,7 @@
 //! - [`outage`]: times without success, and the events before them.
 //! - [`environment`], [`server`]: where it was measured, and what makes it doubtful.
 //! - [`report`]: text, CSV, JSON, HdrHistogram's files, the page.
+//! - [`sweep`]: several rates in one run.
 //! - [`cli`], [`suite`], [`workloads`], [`load`], [`bench`]: from the command line to a load.
 //!   [`failover`] is the one for a cluster of its own ([`cluster`]).
 //!
@@ -44,6 +45,7 @@ pub mod run;
 pub mod schedule;
 pub mod server;
 pub mod suite;
+pub mod sweep;
 pub mod template;
 pub mod verify;
 pub mod worker;

@@ -27,6 +27,32 @@ pub fn quiet(outcome: &Outcome) -> String {
     line
 }
 
+/// What each of several rates came to, a line each.
+pub fn rates(outcomes: &[Outcome]) -> String {
+    let mut table = format!(
+        "{:>12} {:>12} {:>9} {:>9} {:>9} {:>9} {:>9} {:>10}\n",
+        "asked/s", "achieved/s", "p50 ms", "p99 ms", "p99.9 ms", "max ms", "errors", "backlog"
+    );
+    for Outcome { measured, .. } in outcomes {
+        let histogram = &measured.totals.latencies.response;
+        let quantile = |quantile| ms(histogram.value_at_quantile(quantile));
+        let asked =
+            measured.asked_rate.map_or("as answered".to_owned(), |rate| format!("{rate:.0}"));
+        let _infallible = writeln!(
+            table,
+            "{asked:>12} {:>12.0} {:>9.3} {:>9.3} {:>9.3} {:>9.3} {:>9} {:>10}",
+            measured.rate(),
+            quantile(0.5),
+            quantile(0.99),
+            quantile(0.999),
+            ms(histogram.max()),
+            measured.totals.errors.total(),
+            measured.totals.backlog_max,
+        );
+    }
+    table
+}
+
 /// The line of one second while the run goes on.
 pub fn live(interval: &Interval) -> String {
     let histogram = &interval.latencies.response;
