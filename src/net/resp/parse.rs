@@ -236,6 +236,10 @@ fn unusual_line(input: &[u8], start: usize) -> Line {
     let Some(len) = memchr::memchr(b'\r', line) else {
         return if line.len() > LINE_BYTES_MAX { Line::TooLong } else { Line::Incomplete };
     };
+    // Whether it comes in pieces or at once.
+    if len > LINE_BYTES_MAX {
+        return Line::TooLong;
+    }
     if start + len + 1 >= input.len() {
         return Line::Incomplete;
     }
@@ -253,6 +257,10 @@ fn parse_inline(input: &[u8], words: &mut Words) -> Result<Parsed, ProtocolError
             Ok(Parsed::Incomplete)
         };
     };
+    // Whether it comes in pieces or at once.
+    if len > LINE_BYTES_MAX {
+        return Err(ProtocolError::InlineTooLong);
+    }
     let line = input[..len].strip_suffix(b"\r").unwrap_or(&input[..len]);
     inline::split(line, words)?;
     let consumed = len + 1;

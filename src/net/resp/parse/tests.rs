@@ -60,6 +60,30 @@ fn a_request_split_anywhere_is_the_same_request() {
 }
 
 #[test]
+fn a_line_that_is_too_long_is_so_at_once_and_in_pieces() {
+    let long = |start: &str, byte: u8, len: usize| {
+        let mut input = start.as_bytes().to_vec();
+        input.resize(start.len() + len, byte);
+        input.extend_from_slice(b"\r\n");
+        input
+    };
+    // The line of an inline command ends with its line feed.
+    let cases = [
+        (long("", b'x', LINE_BYTES_MAX - 1), None),
+        (long("", b'x', LINE_BYTES_MAX), Some(ProtocolError::InlineTooLong)),
+        (long("*", b'0', LINE_BYTES_MAX + 1), Some(ProtocolError::WordCountTooLong)),
+        (long("*1\r\n$", b'0', LINE_BYTES_MAX + 1), Some(ProtocolError::BulkLengthTooLong)),
+        (long("*", b'x', LINE_BYTES_MAX), Some(ProtocolError::WordCount)),
+    ];
+    for (input, expected) in cases {
+        for ends in [vec![], (1..input.len()).step_by(1000).collect()] {
+            let error = feed(&input, &ends, &limits()).err();
+            assert_eq!(error, expected, "{} bytes in {} pieces", input.len(), ends.len() + 1);
+        }
+    }
+}
+
+#[test]
 fn bad_requests_get_the_words_of_redis() {
     let long = [&b"*"[..], &vec![b'1'; 70_000]].concat();
     let long_bulk = [&b"*1\r\n$"[..], &vec![b'1'; 70_000]].concat();
