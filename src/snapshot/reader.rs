@@ -199,6 +199,10 @@ impl Loading {
         deadline_ms: Millis,
         version: u64,
     ) -> Result<(), SnapshotError> {
+        // Whatever changed it is in the snapshot. A walk over the keyspace relies on that.
+        if version > self.applied_index.0 {
+            return Err(SnapshotError::Value);
+        }
         self.keys += 1;
         let entry = Entry { key, value, deadline_ms, version };
         if self.engine.keyspace.restore(database, entry) {

@@ -297,6 +297,16 @@ fn chunks_that_are_cut_off_are_refused() {
 }
 
 #[test]
+fn what_changed_after_the_last_entry_is_damage() {
+    let mut engine = Engine::new(1);
+    engine.begin_entry(5, START_MS);
+    run_line(&mut engine, 0, "SET s 1");
+    let told = |engine: &mut Engine, index| load(&write(engine, Index(index))).map(|_| ());
+    assert_eq!(told(&mut engine, 4), Err(SnapshotError::Value));
+    assert_eq!(told(&mut engine, 5), Ok(()));
+}
+
+#[test]
 fn chunks_are_taken_whole_and_in_order_only() {
     let chunks = write(&mut one_of_each(), Index(1));
     assert_eq!(chunks.len(), 3);
