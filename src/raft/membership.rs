@@ -17,6 +17,9 @@ use super::types::{Applicant, Configuration, EntryBody, Index, Member, MemberId,
 /// Members of a configuration, so that it fits into any message.
 pub const MEMBERS_MAX: usize = 64;
 
+// A leader names its peers by the bits of a word, and some leave while others come.
+const _: () = assert!(MEMBERS_MAX <= u64::BITS as usize);
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Error)]
 pub enum MembershipError {
     #[error("not the leader")]

@@ -108,7 +108,8 @@ pub use snapshot::SnapshotState;
 pub use status::{PeerStatus, Status};
 pub use transfer::TransferError;
 
-/// Terms and indexes beyond this are nonsense: refusing them keeps every addition from overflowing.
+/// Terms, indexes and clocks beyond this are nonsense: refusing them keeps every addition, here and
+/// where entries are applied, from overflowing.
 const NUMBER_MAX: u64 = 1 << 62;
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]

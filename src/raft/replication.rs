@@ -134,7 +134,8 @@ impl Raft {
         due.round = due.round.max(round);
     }
 
-    /// Whether the entries are what a leader of this term can have: contiguous, terms in order.
+    /// Whether the entries are what a leader of this term can have: contiguous, terms in order,
+    /// nothing in them that nobody can have appended.
     fn is_well_formed(&self, previous: (Index, Term), entries: &[Entry]) -> bool {
         let (mut index, mut term) = previous;
         if index.0 >= NUMBER_MAX || term > self.term {
@@ -144,7 +145,12 @@ impl Raft {
             if entry.index != index.next() || entry.term < term || entry.term > self.term {
                 return false;
             }
-            if matches!(&entry.body, EntryBody::Batch { seq, .. } if seq.0 >= NUMBER_MAX) {
+            let is_possible = match &entry.body {
+                EntryBody::Batch { seq, .. } => seq.0 < NUMBER_MAX,
+                EntryBody::Configuration(configuration) => configuration.is_sound(),
+                EntryBody::Noop | EntryBody::Tick => true,
+            };
+            if !is_possible || entry.at_ms >= NUMBER_MAX {
                 return false;
             }
             (index, term) = (entry.index, entry.term);

@@ -56,7 +56,8 @@ impl Raft {
         if last_index <= self.commit_index || self.is_leader() {
             return false;
         }
-        if last_index.0 >= NUMBER_MAX || last_term.0 >= NUMBER_MAX {
+        let numbers = [last_index.0, last_term.0, last_at_ms];
+        if numbers.iter().any(|number| *number >= NUMBER_MAX) || !configuration.is_sound() {
             return false;
         }
         // There was a leader of its term, so what this member may yet say in an earlier one is

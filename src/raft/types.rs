@@ -6,6 +6,8 @@ use std::sync::Arc;
 
 use rkyv::util::AlignedVec;
 
+use super::MEMBERS_MAX;
+
 macro_rules! number {
     ($(#[$doc:meta])* $name:ident) => {
         $(#[$doc])*
@@ -232,6 +234,20 @@ impl Configuration {
 
     pub fn is_voter(&self, id: MemberId) -> bool {
         self.voters.contains(&id) || self.voters_outgoing.contains(&id)
+    }
+
+    /// Whether a leader can have made it: who is named is a member, each once, and all are no more
+    /// than a configuration has room for.
+    pub(super) fn is_sound(&self) -> bool {
+        let are_members = |ids: &[MemberId]| {
+            let is_new = |at: usize| !ids[..at].contains(&ids[at]);
+            ids.iter().all(|id| self.member(*id).is_some()) && (0..ids.len()).all(is_new)
+        };
+        self.members.len() <= MEMBERS_MAX
+            && self.members.windows(2).all(|pair| pair[0].id < pair[1].id)
+            && [&self.voters, &self.voters_outgoing, &self.learners]
+                .into_iter()
+                .all(|ids| are_members(ids))
     }
 
     pub fn is_learner(&self, id: MemberId) -> bool {

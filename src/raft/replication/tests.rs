@@ -5,7 +5,9 @@ use crate::raft::testing::{
     T, accepted, append, at, config, configuration, entry, leader_of, message, noop, pass, payload,
     sent_to, settled_leader, tick_at, voter,
 };
-use crate::raft::types::{EntryBody, Index, MemberId, Payload, Round, Seq, Term, Ticket};
+use crate::raft::types::{
+    Configuration, Entry, EntryBody, Index, MemberId, Payload, Round, Seq, Term, Ticket,
+};
 use crate::raft::{ProgressState, Raft};
 
 fn three() -> Raft {
@@ -348,6 +350,46 @@ fn absurd_messages_are_ignored() {
             }
         }
     }
+}
+
+/// What no leader can have appended: somebody counts who is no member, or there are more members
+/// than a leader has room for.
+#[test]
+fn a_configuration_that_no_leader_can_have_made_is_not_taken() {
+    let sound = configuration(&[1], &[], &[]);
+    let many: Vec<u64> = (1..=70).collect();
+    let stranger = Configuration { voters: vec![MemberId(1), MemberId(9)], ..sound.clone() };
+    let twice = Configuration { voters: vec![MemberId(1), MemberId(1)], ..sound.clone() };
+    let nobody = Configuration { members: Vec::new(), ..sound.clone() };
+    let cases = [
+        (configuration(&[1, 2], &[], &many), false),
+        (stranger, false),
+        (twice, false),
+        (nobody, false),
+        (sound, true),
+    ];
+    for (unsound, taken) in cases {
+        let mut raft = voter(1, &[1, 2, 3]);
+        let change = EntryBody::Configuration(Arc::new(unsound));
+        pass(&mut raft, message(2, 1, 2, append((10, 1), 11, vec![entry(11, 2, change)])));
+        assert_eq!(raft.status().last_index == Index(11), taken);
+        // By whichever counts it leads, and asks for the round of a read.
+        raft.campaign_now().unwrap();
+        pass(&mut raft, message(2, 1, 3, Body::VoteResponse { granted: true }));
+        let last = raft.status().last_index.0;
+        pass(&mut raft, message(2, 1, 3, accepted(last, 0)));
+        assert!(raft.is_leader());
+        raft.submit_read(0, Ticket(1));
+        raft.take_output();
+    }
+}
+
+#[test]
+fn a_clock_that_no_leader_can_have_is_not_taken() {
+    let mut raft = voter(1, &[1, 2, 3]);
+    let late = Entry { at_ms: 1 << 62, ..noop(11, 2) };
+    pass(&mut raft, message(2, 1, 2, append((10, 1), 11, vec![late])));
+    assert_eq!(raft.status().last_index, Index(10));
 }
 
 #[test]

@@ -5,7 +5,7 @@ use crate::raft::testing::{
     Members, T, accepted, append, at, config, configuration, entry, message, noop, pass, payload,
     sent_to, settled_leader, tick_at, voter,
 };
-use crate::raft::types::{EntryBody, Index, MemberId, Round, Seq, Term, Ticket};
+use crate::raft::types::{Configuration, EntryBody, Index, MemberId, Round, Seq, Term, Ticket};
 use crate::raft::{ProgressState, Raft, SnapshotState, Watermark};
 
 /// Leader 1 with a log that is compacted up to the commit index; peer 3 has nothing yet.
@@ -156,6 +156,11 @@ fn a_snapshot_that_no_leader_can_have_is_refused() {
         assert!(!raft.install_snapshot(SnapshotState { last_term, ..snapshot(last_index, 0) }));
         assert_eq!(raft, before);
     }
+    let strangers = Configuration { voters: vec![MemberId(3)], ..Configuration::default() };
+    let configuration = Arc::new(strangers);
+    assert!(!raft.install_snapshot(SnapshotState { configuration, ..snapshot(40, 0) }));
+    assert!(!raft.install_snapshot(SnapshotState { last_at_ms: 1 << 62, ..snapshot(40, 0) }));
+    assert_eq!(raft, before);
 }
 
 #[test]
