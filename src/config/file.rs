@@ -5,7 +5,7 @@
 //! an earlier one.
 
 use std::fs;
-use std::io;
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 use super::directives::{DIRECTIVES, find};
@@ -87,10 +87,10 @@ fn read_nested(path: &Path, settings: &mut Settings, depth: usize) -> Result<(),
 }
 
 fn contents(path: &Path) -> Result<String, Problem> {
-    if fs::metadata(path)?.len() > FILE_BYTES_MAX {
-        return Err(Problem::TooLong);
-    }
-    Ok(fs::read_to_string(path)?)
+    // What is no plain file has no length of its own, or no end.
+    let mut text = String::new();
+    fs::File::open(path)?.take(FILE_BYTES_MAX + 1).read_to_string(&mut text)?;
+    if text.len() as u64 > FILE_BYTES_MAX { Err(Problem::TooLong) } else { Ok(text) }
 }
 
 fn directive(name: &str, values: &[String], settings: &mut Settings) -> Result<(), Problem> {
@@ -234,6 +234,7 @@ mod tests {
             ("appendonly yes\n", "this server knows only the value 'no'"),
             ("include missing.conf\n", "missing.conf: cannot be read"),
             ("include refused.conf\n", "nested more than 16 deep"),
+            ("include /dev/zero\n", "/dev/zero: is too long for a configuration file"),
         ] {
             let message = refusal(&folder, text);
             assert!(message.starts_with("*** FATAL CONFIG FILE ERROR *** "), "{message}");
