@@ -1,7 +1,8 @@
 //! The house rules, checked in `cargo test`: what a compiler, rustfmt and clippy do not check.
 //!
 //! [`rules`] holds the rules, [`source`] splits a Rust file into code and comments, [`samples`]
-//! shows that each rule can fail. A violation is printed as `file:line: rule`.
+//! shows that each rule can fail, [`value`] is what the consensus core owes to those who check it.
+//! A violation is printed as `file:line: rule`.
 
 // A test fails by panicking; clippy knows only of test functions, not of what they call.
 #![allow(clippy::unwrap_used)]
@@ -9,6 +10,7 @@
 mod rules;
 mod samples;
 mod source;
+mod value;
 
 use std::path::{Path, PathBuf};
 use std::process::Command;

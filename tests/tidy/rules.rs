@@ -20,25 +20,45 @@ const PURE: [&str; 8] = [
     "src/wire.rs",
 ];
 
-const IMPURE: [&str; 17] = [
+/// Modules of `std` that a pure module takes nothing from, however the import is written.
+const IMPURE_STD: [&str; 10] =
+    ["env", "fs", "future", "io", "net", "os", "process", "sync::mpsc", "task", "thread"];
+
+/// Names that a pure module does not use, whatever they come from.
+const IMPURE: [&str; 26] = [
     "glommio",
     "flume",
     "libc",
     "socket2",
     "io_uring",
     "rustix",
-    "std::net",
-    "std::fs",
-    "std::thread",
-    "std::process",
-    "std::env",
+    "signal_hook",
+    "mimalloc",
+    "async",
+    "await",
+    "Future",
+    // Time. A `Duration` is a number.
     "Instant",
     "SystemTime",
+    "UNIX_EPOCH",
+    "sleep",
+    // Chance, also that of a map whose order differs from process to process.
     "rand",
     "fastrand",
     "getrandom",
-    "RandomState::new",
+    "RandomState",
+    "DefaultHasher",
+    "HashMap",
+    "HashSet",
+    // State outside of the value.
+    "static mut",
+    "thread_local!",
+    "Mutex",
+    "RwLock",
 ];
+
+/// Of these, what the tests of a pure module may use: no order of theirs decides anything.
+const PURE_ENOUGH_FOR_TESTS: [&str; 4] = ["RandomState", "DefaultHasher", "HashMap", "HashSet"];
 
 /// Where `unsafe` may stand.
 const UNSAFE_ALLOWED: [&str; 5] = [
@@ -324,9 +344,24 @@ fn is_justified(source: &Source, number: usize) -> bool {
 
 fn check_layers(file: &File<'_>, source: &Source, add: &mut impl FnMut(usize, String)) {
     let is_pure = file.is_under(&PURE);
+    if is_pure {
+        for (number, path) in paths_of_std(source) {
+            let is_in = |module: &&&str| {
+                path.strip_prefix(**module).is_some_and(|rest| !rest.starts_with(is_word))
+            };
+            if let Some(module) = IMPURE_STD.iter().find(is_in) {
+                add(number, format!("std::{module} in a pure module"));
+            }
+            if path.starts_with(" as ") {
+                add(number, "std under another name in a pure module".into());
+            }
+        }
+    }
     for (number, line) in source.code.iter().enumerate() {
         if is_pure {
-            for name in IMPURE {
+            let is_test = file.is_test(number);
+            let is_allowed = |name: &str| is_test && PURE_ENOUGH_FOR_TESTS.contains(&name);
+            for name in IMPURE.iter().filter(|name| !is_allowed(name)) {
                 if has_word(line, name) {
                     add(number, format!("{name} in a pure module"));
                 }
@@ -343,6 +378,51 @@ fn check_layers(file: &File<'_>, source: &Source, add: &mut impl FnMut(usize, St
                     add(number, format!("{place} must not know {name}"));
                 }
             }
+        }
+    }
+}
+
+/// What is taken from `std`, and in which line: each path of a group by itself, without `std::`.
+fn paths_of_std(source: &Source) -> Vec<(usize, String)> {
+    let text = source.code.join("\n");
+    let mut paths = Vec::new();
+    for (start, _) in text.match_indices("std") {
+        let is_name = !text[..start].ends_with(is_word);
+        let rest = &text[start + 3..];
+        if let Some(path) = rest.strip_prefix("::").filter(|_| is_name) {
+            let number = text[..start].matches('\n').count();
+            flatten(path, number, "", &mut paths);
+        } else if is_name && rest.starts_with(" as ") {
+            paths.push((text[..start].matches('\n').count(), " as ".to_owned()));
+        }
+    }
+    paths
+}
+
+/// Adds the paths that `text` begins with, behind `before`; returns what follows them.
+fn flatten<'a>(
+    text: &'a str,
+    mut number: usize,
+    before: &str,
+    paths: &mut Vec<(usize, String)>,
+) -> &'a str {
+    let len = text.find(|c| !is_word(c) && c != ':').unwrap_or(text.len());
+    let path = format!("{before}{}", &text[..len]);
+    let mut rest = &text[len..];
+    if !rest.starts_with('{') {
+        paths.push((number, path));
+        return rest;
+    }
+    loop {
+        // Behind a brace or a comma.
+        let inside = rest[1..].trim_start();
+        number += rest[..rest.len() - inside.len()].matches('\n').count();
+        rest = flatten(inside, number, &path, paths);
+        let Some(next) = rest.find([',', '}']) else { return "" };
+        number += rest[..next].matches('\n').count();
+        rest = &rest[next..];
+        if rest.starts_with('}') {
+            return &rest[1..];
         }
     }
 }
