@@ -26,13 +26,8 @@
 //!   node stops, the cluster goes on.
 //!
 //! # Volatile identity
-//! A process that restarts has forgotten its vote and its log, so it never acts as its former self.
-//! Each life is a new member whose id is the index of the entry that admitted it; since no index is
-//! committed twice, no id ever recurs. In this module that means: messages to another id are
-//! dropped; those of a removed id are too; replication to a new learner begins only when its
-//! admission is committed, because until then its index may still go to somebody else; and a node
-//! campaigns only while a configuration of its log that may still count, the last committed one or
-//! a later one, names its own id as a voter, which no configuration from before its promotion can.
+//! A process that restarts has forgotten its vote and its log, so it never acts as its former self:
+//! each life is a new member, whose id is the index of the entry that admitted it.
 //!
 //! Nodes that found a cluster together have the first ids, in a log that begins alike on all of
 //! them ([`Raft::found`]). A survivor that goes on by force ([`Raft::force_recover`]) keeps its id
@@ -46,17 +41,9 @@
 //! batches are numbered as everybody's are. A slot is a voter's or an observer's until its member
 //! is removed.
 //!
-//! # Where it deviates from the dissertation
-//! - Nothing is stable. Crash-stop needs no stable storage, since no server comes back.
-//! - A configuration counts from its entry on, as in the dissertation, but every change of the
-//!   voters goes through joint consensus, one of a single server too: swapping a dead voter for
-//!   its successor must never pass through a configuration that tolerates less.
-//! - Elections have a pre-vote and leaders step down without a quorum (9.6, 6.2), and a broken
-//!   connection to the leader counts as the end of its silence.
-//! - A follower acknowledges at least its own commit index, whatever the message: committed
-//!   entries are in the log of every later leader.
-//! - Duplicates are kept out of the log rather than filtered when it is applied (6.3): a leader
-//!   appends only the next sequence number of each stream, which it knows from its log.
+//! # How it works
+//! States, messages, the rules for each event, why they are right, and where they deviate from the
+//! dissertation: [`specification`].
 #![forbid(unsafe_code)]
 
 mod bootstrap;
@@ -75,6 +62,7 @@ mod replication;
 mod rng;
 mod role;
 mod snapshot;
+pub mod specification;
 mod status;
 #[cfg(test)]
 mod testing;

@@ -1,4 +1,5 @@
-//! The core is a value: whoever checks it may copy it, compare it, put it into a set and print it.
+//! What the core owes to those who check it: it is a value, which they may copy, compare, put into
+//! a set and print, and its specification names what there is.
 
 use std::collections::hash_map::DefaultHasher;
 use std::fmt::Debug;
@@ -90,4 +91,41 @@ fn members_that_were_told_the_same_are_equal() {
     one.tick_entry();
     assert_ne!((&one, hash(&one)), (&before, hash(&before)));
     assert_ne!(member(8), member(7), "chance is a part of the value");
+}
+
+/// The names in backticks.
+fn quoted(text: &str) -> impl Iterator<Item = &str> {
+    text.split('`').skip(1).step_by(2)
+}
+
+fn is_name(word: &str) -> bool {
+    !word.is_empty() && word.chars().all(|c| c.is_ascii_lowercase() || "_0123456789".contains(c))
+}
+
+/// A function is quoted with its parentheses; the name of a test has four words at least.
+#[test]
+fn the_specification_names_functions_and_tests_that_are_there() {
+    let root = crate::root();
+    let paths = crate::tracked(&root);
+    let code: String = paths
+        .iter()
+        .filter(|path| path.ends_with(".rs"))
+        .filter(|path| path.starts_with("src/raft/") || path.starts_with("tests/"))
+        .map(|path| std::fs::read_to_string(root.join(path)).unwrap())
+        .collect();
+    let text = std::fs::read_to_string(root.join("src/raft/SPECIFICATION.md")).unwrap();
+    let (mut functions, mut tests) = (0, 0);
+    for word in quoted(&text) {
+        if let Some(name) = word.strip_suffix("()").filter(|name| is_name(name)) {
+            assert!(code.contains(&format!("fn {name}(")), "there is no function {name}");
+            functions += 1;
+        } else if is_name(word)
+            && word.matches('_').count() >= 3
+            && !code.contains(&format!(" {word}:"))
+        {
+            assert!(code.contains(&format!("fn {word}()")), "there is no test {word}");
+            tests += 1;
+        }
+    }
+    assert!(functions > 50 && tests > 50, "{functions} functions and {tests} tests are named");
 }
