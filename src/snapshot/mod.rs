@@ -1,7 +1,7 @@
 //! The whole state of a node as a sequence of chunks, for a member that needs entries which the log
 //! no longer holds.
 //!
-//! PURE. [`write`] turns an engine into chunks, [`Reader`] turns chunks into an engine that answers
+//! PURE. [`write()`] turns an engine into chunks, [`Reader`] turns them into an engine that answers
 //! every command as the first one does: keys, values in their replicated order and encoding,
 //! deadlines, versions, clock, register and hash seed. What consensus needs beside it, a
 //! [`crate::raft::SnapshotState`], is a chunk of its own that goes before these

@@ -2,7 +2,7 @@
 //!
 //! Small hashes and sets are one such sequence, a list is a deque of them. It knows nothing of what
 //! the strings mean. An entry is its length, its bytes, and its length again, so that it can be
-//! walked from either end; a length below [`WIDE`] takes one byte.
+//! walked from either end; a length below `WIDE` takes one byte.
 //!
 //! Invariant: `start <= end <= buffer.len()`, and `buffer[start..end]` is `count` whole entries.
 

@@ -1,8 +1,8 @@
 //! HyperLogLogs as strings, byte for byte as Redis has them.
 //!
 //! A header of 16 bytes comes first: a mark, the encoding, and the last estimate, in whose highest
-//! bit is written that it is out of date. Then come 16384 registers, of 6 bits each ([`dense`]) or
-//! as runs of equal ones ([`sparse`]). The estimate is that of Otmar Ertl, "New cardinality
+//! bit is written that it is out of date. Then come 16384 registers, of 6 bits each (`dense`) or
+//! as runs of equal ones (`sparse`). The estimate is that of Otmar Ertl, "New cardinality
 //! estimation algorithms for HyperLogLog sketches" (2017).
 
 mod dense;

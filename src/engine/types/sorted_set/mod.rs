@@ -1,7 +1,7 @@
 //! A sorted set: members with scores, in order of (score, member).
 //!
-//! It knows no keys and no RESP. Small sets are [`packed`] into one allocation; a set that
-//! outgrows this becomes [`ordered`] and stays so, as in Redis. Every range, by rank, score or
+//! It knows no keys and no RESP. Small sets are `packed` into one allocation; a set that
+//! outgrows this becomes `ordered` and stays so, as in Redis. Every range, by rank, score or
 //! member, is first turned into a range of ranks, so there is one iterator and one range removal.
 //! Invariants: no score is NaN or minus zero; every state is a function of the operations alone,
 //! in every detail that can be seen from outside.

@@ -94,7 +94,7 @@ impl StreamLog {
         (block.ids[entry] == id).then(|| block.entry(entry))
     }
 
-    /// How many blocks of [`BLOCK_ENTRIES`] the entries fill. How many they really take depends on
+    /// How many blocks of `BLOCK_ENTRIES` the entries fill. How many they really take depends on
     /// what was deleted where, and is not the same on every node.
     pub fn full_blocks(&self) -> usize {
         self.len.div_ceil(BLOCK_ENTRIES)
