@@ -17,6 +17,9 @@ const DEFAULT_RUNS: u64 = ALL.len() as u64;
 /// a failure rather than a long wait.
 const STEPS_PER_RUN_MIN: u64 = 5_000;
 
+/// More than are ever asked for.
+const SEEDS_PER_SCENARIO: u64 = 10_000_000;
+
 /// What is to be done, and how far it is.
 struct Campaign {
     length: Length,
@@ -68,8 +71,8 @@ impl Campaign {
                 break;
             }
             let at = (number % ALL.len() as u64) as usize;
-            // Other seeds than those of the tests of each scenario.
-            let seed = 1_000 + number / ALL.len() as u64;
+            // No two runs have a seed in common, nor one with the tests of each scenario.
+            let seed = SEEDS_PER_SCENARIO * (at as u64 + 1) + number / ALL.len() as u64;
             let stats = run::<Core, SimMachine>(&ALL[at], seed, self.length);
             self.made.fetch_add(stats.steps, Ordering::Relaxed);
             self.totals.lock().unwrap()[at].add(&stats);

@@ -78,8 +78,8 @@ impl Clients {
         None
     }
 
-    /// Their member goes on alone: what was acknowledged beyond what it had applied is given up, and
-    /// reads that were to wait for more run once the new cluster has begun, with `recovered`.
+    /// Their member goes on alone: what was acknowledged beyond what it had applied is given up,
+    /// and reads that were to wait for more run once the new cluster has begun, with `recovered`.
     pub fn accept_loss(&mut self, through: Index, recovered: Index) {
         for (ready, read) in &mut self.ready {
             ready.index = ready.index.min(recovered);

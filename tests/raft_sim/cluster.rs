@@ -292,8 +292,8 @@ impl<C: Consensus, M: Machine> Cluster<C, M> {
         }
     }
 
-    /// Who gets a frame for member `to`: that process, or when it is dead the one that has taken its
-    /// slot and must not answer for it. Links between clusters do not come about.
+    /// Who gets a frame for member `to`: that process, or when it is dead the one that has taken
+    /// its slot and must not answer for it. Links between clusters do not come about.
     fn addressee(&mut self, from: Pid, lineage: usize, to: MemberId) -> Option<Pid> {
         let pid = *self.lineages[lineage].pids.get(&to)?;
         let sender = &self.processes[from];

@@ -88,13 +88,9 @@ impl<C: Consensus, M: Machine> Cluster<C, M> {
             }
         }
         // Who founds or follows has a process now.
-        let entered = |newcomer: &Newcomer| {
-            let boot = newcomer.boot;
-            self.lineages.iter().any(|it| it.founders.iter().any(|founder| *founder == boot))
-        };
-        let keep: Vec<bool> = self.newcomers.iter().map(|newcomer| !entered(newcomer)).collect();
-        let mut keep = keep.into_iter();
-        self.newcomers.retain(|_| keep.next().expect("one each"));
+        let lineages = &self.lineages;
+        let enters = |boot: Boot| lineages.iter().any(|lineage| lineage.founders.contains(&boot));
+        self.newcomers.retain(|newcomer| !enters(newcomer.boot));
     }
 
     /// A process enters a cluster as one of its founders.
