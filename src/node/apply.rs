@@ -128,6 +128,7 @@ impl ApplyRole {
                 }
                 ToApply::InstallSnapshot { transfer } => self.install_snapshot(transfer),
                 ToApply::DropSnapshot => self.loading = Loading::None,
+                ToApply::Recovered { index } => self.cut_off_at(index),
             }
         }
         if worked {
@@ -219,6 +220,16 @@ impl ApplyRole {
         // Reads that ran before a later entry of their stream are gone already.
         if let Some(waiting) = self.find(ready.stream, ready.ticket) {
             waiting.verdict = Verdict::Readable { index: ready.index, at_ms: ready.at_ms };
+        }
+    }
+
+    /// What the former cluster has committed beyond this node's log never comes: reads that wait
+    /// for it run when the new cluster has begun.
+    fn cut_off_at(&mut self, recovered: Index) {
+        for waiting in self.waiting.iter_mut().flatten() {
+            if let Verdict::Readable { index, .. } = &mut waiting.verdict {
+                *index = recovered.min(*index);
+            }
         }
     }
 

@@ -184,6 +184,8 @@ pub enum ToApply {
     InstallSnapshot { transfer: u64 },
     /// Nothing comes of it.
     DropSnapshot,
+    /// This node goes on alone by force: its cluster begins with the entry at `index`.
+    Recovered { index: Index },
     /// What is counted of commands and keys begins anew.
     ResetStats,
     /// A client wants the digest of the state.

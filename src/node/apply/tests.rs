@@ -100,6 +100,21 @@ fn passes_that_wait_are_answered_when_a_snapshot_takes_the_place_of_the_state() 
 }
 
 #[test]
+fn reads_that_wait_for_entries_lost_with_the_quorum_run_in_the_recovered_cluster() {
+    let mut bench = Bench::new();
+    bench.send(writes(1, 1, b"kept"));
+    let mut reads = Batch::default();
+    reads.push(id("get"), 0, &[b"key:0"]);
+    bench.wait(1, Wants::ReadIndex, Source::Reads, reads);
+    let ready = ReadReady { stream: 0, ticket: Ticket(1), index: Index(9), at_ms: 0 };
+    bench.send(ToApply::Run(Box::new(Run { reads: vec![ready], ..Run::default() })));
+    bench.send(ToApply::Recovered { index: Index(2) });
+    assert_eq!(bench.replies(), [""; 0], "the recovered cluster has not begun");
+    bench.send(tick(2));
+    assert_eq!(bench.replies(), ["$4\r\nkept\r\n"]);
+}
+
+#[test]
 fn what_was_read_of_a_snapshot_that_failed_has_no_effect() {
     let mut bench = Bench::new();
     let chunks = chunks();

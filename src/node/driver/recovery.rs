@@ -7,7 +7,7 @@ use super::RaftRole;
 use crate::limits::ASKING_NODES_MAX;
 use crate::net::ring::Ring;
 use crate::node::admin::{Admin, Awaited};
-use crate::node::mailbox::{AdminCommand, Listed};
+use crate::node::mailbox::{AdminCommand, Listed, ToApply};
 use crate::node::peers::{self, Search};
 use crate::node::report::{LostQuorum, LostSlot};
 use crate::node::shared::{NodeState, random_id};
@@ -146,6 +146,7 @@ impl RaftRole {
         };
         let cluster = random_id();
         member.leave_peers(ring, &self.apply, cluster);
+        self.apply.send(ToApply::Recovered { index });
         self.asking.0.clear();
         log::warn!(
             "recovered by force: cluster {former:032x} goes on as {cluster:032x} with member {} \
