@@ -60,6 +60,8 @@
 #![forbid(unsafe_code)]
 
 mod bootstrap;
+#[cfg(test)]
+mod differential;
 mod election;
 mod flow;
 mod log;
