@@ -423,6 +423,12 @@ impl Raft {
         self.config = config;
     }
 
+    /// Starts the random numbers anew. For who explores states: members that differ only in what
+    /// they have drawn so far become equal.
+    pub fn reseed(&mut self, seed: u64) {
+        self.rng = Rng::new(seed);
+    }
+
     pub fn id(&self) -> MemberId {
         self.id
     }
