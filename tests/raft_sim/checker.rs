@@ -7,8 +7,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::hash::{DefaultHasher, Hash, Hasher};
 
+use mayfly::raft::ReadReady;
 use mayfly::raft::types::{Entry, EntryBody, Index, MemberId, Seq, Stream, Term};
-use mayfly::raft::{Raft, ReadReady};
+
+use crate::consensus::{Consensus, View};
 
 #[derive(Default)]
 pub struct Checker {
@@ -72,24 +74,23 @@ impl Checker {
         self.acknowledged
     }
 
-    pub fn check_member(&mut self, raft: &Raft, watched: &mut Watched) {
+    pub fn check_member<C: Consensus>(&mut self, raft: &C, watched: &mut Watched) {
         self.stats.passes += 1;
-        assert!(raft.term() >= watched.term, "the term of {} went back", raft.id());
-        assert!(raft.commit_index() >= watched.commit_index, "commit of {} went back", raft.id());
-        watched.commit_index = raft.commit_index();
-        let new_term = raft.term() > watched.term;
-        watched.term = raft.term();
+        let View { id, term, commit_index, is_leader, .. } = raft.view();
+        assert!(term >= watched.term, "the term of {id} went back");
+        assert!(commit_index >= watched.commit_index, "commit of {id} went back");
+        watched.commit_index = commit_index;
+        let new_term = term > watched.term;
+        watched.term = term;
         self.check_log(raft, watched);
-        if raft.is_leader() {
-            let known = self.leaders.insert(raft.term(), raft.id());
+        if is_leader {
+            let known = self.leaders.insert(term, id);
             if known.is_none() {
                 self.stats.elections += 1;
             }
             assert!(
-                known.is_none_or(|id| id == raft.id()),
-                "two leaders in term {}: {known:?} and {}",
-                raft.term(),
-                raft.id()
+                known.is_none_or(|known| known == id),
+                "two leaders in term {term}: {known:?} and {id}"
             );
             if known.is_none() || new_term {
                 self.check_leader_completeness(raft);
@@ -98,9 +99,9 @@ impl Checker {
     }
 
     /// Raft 5.3: two logs with an entry of the same index and term are equal up to there.
-    fn check_log(&mut self, raft: &Raft, watched: &mut Watched) {
-        let status = raft.status();
-        let (first, last) = (status.first_index.0, status.last_index.0);
+    fn check_log<C: Consensus>(&mut self, raft: &C, watched: &mut Watched) {
+        let view = raft.view();
+        let (first, last) = (view.first_index.0, view.last_index.0);
         watched.checked.truncate(last as usize);
         watched.checked.resize(last as usize, Term(u64::MAX));
         for index in (first..=last).rev() {
@@ -117,27 +118,31 @@ impl Checker {
             let key = (entry.index, entry.term);
             match self.seen.get(&key) {
                 None => {
-                    self.seen.insert(key, (entry.clone(), before));
+                    self.seen.insert(key, (entry.clone().into_owned(), before));
                 }
                 Some(seen) => {
-                    assert_eq!((&seen.0, seen.1), (entry, before), "logs do not match at {key:?}");
+                    assert_eq!(
+                        (&seen.0, seen.1),
+                        (&*entry, before),
+                        "logs do not match at {key:?}"
+                    );
                 }
             }
         }
     }
 
     /// Raft 5.4.3: a new leader has everything that was ever committed.
-    fn check_leader_completeness(&self, raft: &Raft) {
-        let status = raft.status();
+    fn check_leader_completeness<C: Consensus>(&self, raft: &C) {
+        let view = raft.view();
         assert!(
-            status.last_index.0 >= self.committed.len() as u64,
+            view.last_index.0 >= self.committed.len() as u64,
             "leader {} of term {} lacks committed entries",
-            status.id,
-            status.term
+            view.id,
+            view.term
         );
-        for entry in &self.committed[status.first_index.0 as usize - 1..] {
+        for entry in &self.committed[view.first_index.0 as usize - 1..] {
             let own = raft.entry(entry.index);
-            assert_eq!(own, Some(entry), "leader {} lacks a committed entry", status.id);
+            assert_eq!(own.as_deref(), Some(entry), "leader {} lacks a committed entry", view.id);
         }
     }
 

@@ -4,14 +4,14 @@
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
 
-use mayfly::raft::message::Message;
 use mayfly::raft::types::{
     Applicant, Boot, Configuration, EntryBody, Index, MemberId, Millis, Payload, Stream, Ticket,
 };
-use mayfly::raft::{Config, GiveUpReason, Now, Output, Raft, SnapshotState};
+use mayfly::raft::{Config, GiveUpReason, Now, SnapshotState};
 use rkyv::util::AlignedVec;
 
 use crate::checker::{Checker, Watched};
+use crate::consensus::{Birth, Consensus, Effects};
 use crate::rng::Rng;
 
 pub const ELECTION_TIMEOUT_MS: Millis = 100;
@@ -43,8 +43,9 @@ pub struct Faults {
     pub remove: u64,
 }
 
-pub struct Node {
-    pub raft: Raft,
+pub struct Node<C> {
+    pub raft: C,
+    id: MemberId,
     pub slot: usize,
     pub alive: bool,
     died_ms: Millis,
@@ -55,7 +56,7 @@ pub struct Node {
     last_ticket: u64,
 }
 
-impl Node {
+impl<C> Node<C> {
     pub fn waits(&self) -> bool {
         !self.batches.is_empty() || !self.reads.is_empty()
     }
@@ -75,34 +76,34 @@ pub struct Size {
     pub observers: usize,
 }
 
-enum Event {
-    Message(Message),
+enum Event<M> {
+    Message(M),
     Snapshot { from: MemberId, to: MemberId, state: SnapshotState, digest: u64 },
     Unreachable { at: MemberId, peer: MemberId },
     Connected { at: MemberId, peer: MemberId },
 }
 
-pub struct Cluster {
+pub struct Cluster<C: Consensus> {
     pub rng: Rng,
     pub faults: Faults,
     size: Size,
     pub now: Millis,
-    pub nodes: Vec<Node>,
+    pub nodes: Vec<Node<C>>,
     pub checker: Checker,
     joiners: Vec<Joiner>,
     /// No more faults: somebody looks after what they have left.
     is_calm: bool,
     /// Directions that are cut.
     cut: BTreeSet<(MemberId, MemberId)>,
-    events: BTreeMap<u64, Event>,
+    events: BTreeMap<u64, Event<C::Message>>,
     due: BinaryHeap<Reverse<(Millis, u64)>>,
     event_count: u64,
     boots: Boot,
     payloads: u64,
-    output: Output,
+    output: Effects<C::Message>,
 }
 
-impl Cluster {
+impl<C: Consensus> Cluster<C> {
     /// A cluster that grows from one member to `size` slots.
     pub fn new(seed: u64, size: Size, faults: Faults) -> Self {
         let rng = Rng::new(seed);
@@ -121,11 +122,11 @@ impl Cluster {
             event_count: 0,
             boots: 0,
             payloads: 0,
-            output: Output::default(),
+            output: Effects::default(),
         };
         let boot = cluster.next_boot();
         let member = cluster.applicant(0, boot).admitted(MemberId(1));
-        let raft = Raft::bootstrap(cluster.config(), member, cluster.clock(0));
+        let raft = C::start(cluster.config(), Birth::Alone(member), cluster.clock(0));
         cluster.add(raft, 0);
         for slot in 1..size.voters + size.observers {
             cluster.start_process(slot);
@@ -164,8 +165,9 @@ impl Cluster {
         self.boots
     }
 
-    fn add(&mut self, raft: Raft, slot: usize) {
+    fn add(&mut self, raft: C, slot: usize) {
         self.nodes.push(Node {
+            id: raft.view().id,
             raft,
             slot,
             alive: true,
@@ -188,7 +190,7 @@ impl Cluster {
     }
 
     fn position(&self, id: MemberId) -> Option<usize> {
-        self.nodes.iter().position(|node| node.raft.id() == id && node.alive)
+        self.nodes.iter().position(|node| node.id == id && node.alive)
     }
 
     /// The newest committed configuration.
@@ -203,7 +205,7 @@ impl Cluster {
             .unwrap_or_default()
     }
 
-    fn schedule(&mut self, at_ms: Millis, event: Event) {
+    fn schedule(&mut self, at_ms: Millis, event: Event<C::Message>) {
         self.event_count += 1;
         self.events.insert(self.event_count, event);
         self.due.push(Reverse((at_ms, self.event_count)));
@@ -242,13 +244,14 @@ impl Cluster {
         }
     }
 
-    fn deliver(&mut self, event: Event) {
+    fn deliver(&mut self, event: Event<C::Message>) {
         match event {
             Event::Message(message) => {
-                if self.cut.contains(&(message.from, message.to)) {
+                let (from, to) = (C::sender(&message), C::receiver(&message));
+                if self.cut.contains(&(from, to)) {
                     return;
                 }
-                let Some(at) = self.position(message.to) else { return };
+                let Some(at) = self.position(to) else { return };
                 self.checker.stats.messages += 1;
                 self.nodes[at].raft.step(message);
                 // Now and then each message is a pass of its own, else those of a moment share one.
@@ -285,7 +288,7 @@ impl Cluster {
             Some(at) if !lost => {
                 let last_index = state.last_index;
                 let node = &mut self.nodes[at];
-                if node.raft.install_snapshot(state) {
+                if node.raft.install(state) {
                     assert!(last_index > node.watched.applied, "a snapshot never goes back");
                     node.watched.applied = last_index;
                     node.watched.digest = digest;
@@ -304,8 +307,7 @@ impl Cluster {
     /// Concludes passes until nothing is left to do, and checks after each.
     fn pass(&mut self, at: usize) {
         let mut output = std::mem::take(&mut self.output);
-        while self.nodes[at].raft.has_output() {
-            self.nodes[at].raft.take_output_into(&mut output);
+        while self.nodes[at].raft.take_effects(&mut output) {
             self.carry_out(at, &mut output);
             let node = &mut self.nodes[at];
             self.checker.check_member(&node.raft, &mut node.watched);
@@ -313,8 +315,8 @@ impl Cluster {
         self.output = output;
     }
 
-    fn carry_out(&mut self, at: usize, output: &mut Output) {
-        let from = self.nodes[at].raft.id();
+    fn carry_out(&mut self, at: usize, output: &mut Effects<C::Message>) {
+        let from = self.nodes[at].id;
         for committed in &output.committed {
             let node = &mut self.nodes[at];
             self.checker.on_committed(&mut node.watched, &committed.entry);
@@ -349,7 +351,7 @@ impl Cluster {
         }
         for to in output.snapshots_wanted.drain(..) {
             let Node { raft, watched, .. } = &self.nodes[at];
-            let (state, digest) = (raft.snapshot_state(watched.applied), watched.digest);
+            let (state, digest) = (raft.snapshot(watched.applied), watched.digest);
             let state = state.expect("not compacted");
             let at_ms = self.now + 5 + self.rng.below(60);
             self.schedule(at_ms, Event::Snapshot { from, to, state, digest });
@@ -359,7 +361,7 @@ impl Cluster {
         }
     }
 
-    fn transmit(&mut self, message: Message) {
+    fn transmit(&mut self, message: C::Message) {
         let copies = match () {
             () if self.rng.once_in(self.faults.loss) => 0,
             () if self.rng.once_in(self.faults.duplicate) => 2,
@@ -383,7 +385,7 @@ impl Cluster {
                 let applicant = self.applicant(slot, boot);
                 for node in self.nodes.iter_mut().filter(|node| node.alive) {
                     // Refusals are part of the game: it asks again.
-                    let _refused = node.raft.admit(applicant.clone());
+                    node.raft.admit(applicant.clone());
                 }
             }
         }
@@ -394,9 +396,10 @@ impl Cluster {
             let member = configuration.members.iter().find(|member| member.boot == joiner.boot);
             let Some(member) = member else { return true };
             let config = self.config();
-            self.add(Raft::join(config, member.id, self.clock(0)), joiner.slot);
+            let raft = C::start(config, Birth::Learner(member.id), self.clock(0));
+            self.add(raft, joiner.slot);
             for node in 0..self.nodes.len() {
-                let peer = self.nodes[node].raft.id();
+                let peer = self.nodes[node].id;
                 let at_ms = self.now + self.rng.below(20);
                 self.schedule(at_ms, Event::Connected { at: peer, peer: member.id });
             }
@@ -414,7 +417,7 @@ impl Cluster {
             self.heal();
         }
         if self.rng.once_in(faults.crash) {
-            let alive: Vec<MemberId> = self.alive().map(|node| node.raft.id()).collect();
+            let alive: Vec<MemberId> = self.alive().map(|node| node.id).collect();
             if let Some(victim) = self.rng.pick(&alive).copied() {
                 self.crash(victim);
             }
@@ -436,9 +439,9 @@ impl Cluster {
         let alive: Vec<usize> = (0..self.nodes.len()).filter(|at| self.nodes[*at].alive).collect();
         if self.rng.once_in(faults.transfer) {
             for at in &alive {
-                let target = self.rng.pick(&alive).map(|at| self.nodes[*at].raft.id());
+                let target = self.rng.pick(&alive).map(|at| self.nodes[*at].id);
                 let target = target.filter(|_| self.rng.once_in(2));
-                if self.nodes[*at].raft.transfer_leadership(target).is_ok() {
+                if self.nodes[*at].raft.transfer(target) {
                     self.checker.stats.transfers += 1;
                 }
             }
@@ -446,14 +449,13 @@ impl Cluster {
         if self.rng.once_in(faults.campaign)
             && let Some(at) = self.rng.pick(&alive)
         {
-            // Not a voter, or leads already: then there is nothing to disturb.
-            let _refused = self.nodes[*at].raft.campaign_now();
+            self.nodes[*at].raft.campaign();
         }
         if self.rng.once_in(faults.compact)
             && let Some(at) = self.rng.pick(&alive)
         {
             let raft = &mut self.nodes[*at].raft;
-            let through = raft.status().handed_out_index;
+            let through = raft.view().handed_out_index;
             raft.compact(Index(through.0.saturating_sub(self.rng.below(20))));
         }
         if self.rng.once_in(20)
@@ -473,7 +475,7 @@ impl Cluster {
                 if side[a] == side[b] || !self.nodes[a].alive || !self.nodes[b].alive {
                     continue;
                 }
-                let (from, to) = (self.nodes[a].raft.id(), self.nodes[b].raft.id());
+                let (from, to) = (self.nodes[a].id, self.nodes[b].id);
                 if !one_way || side[a] {
                     self.cut.insert((from, to));
                 }
@@ -507,7 +509,7 @@ impl Cluster {
         active.map(|configuration| (**configuration).clone()).chain([self.configuration()]).all(
             |c| {
                 let is_last_heard = |id: &&MemberId| {
-                    let is_it = |node: &&Node| node.raft.id() == **id && !node.alive;
+                    let is_it = |node: &&Node<C>| node.id == **id && !node.alive;
                     let died = self.nodes.iter().find(is_it).map(|node| node.died_ms);
                     **id == victim || died.is_some_and(|ms| self.now < ms + LAST_WORDS_MS)
                 };
@@ -519,27 +521,24 @@ impl Cluster {
         )
     }
 
-    fn alive(&self) -> impl Iterator<Item = &Node> {
+    fn alive(&self) -> impl Iterator<Item = &Node<C>> {
         self.nodes.iter().filter(|node| node.alive)
     }
 
     /// Whether somebody is on the way in, as far as a leader knows.
     fn is_changing(&self) -> bool {
         !self.joiners.is_empty()
-            || self.alive().filter(|node| node.raft.is_leader()).any(|node| {
-                let status = node.raft.status();
-                let configuration = &status.configuration;
-                configuration.is_joint()
-                    || configuration.learners.iter().any(|id| !configuration.is_observer(*id))
-                    || status.configuration_index > status.commit_index
-            })
+            || self
+                .alive()
+                .filter(|node| node.raft.view().is_leader)
+                .any(|node| node.raft.is_changing())
     }
 
     /// Strikes where it hurts a change most.
     fn crash_in_change(&mut self) {
-        let alive: Vec<MemberId> = self.alive().map(|node| node.raft.id()).collect();
-        let leaders = self.alive().filter(|node| node.raft.is_leader());
-        let leader = leaders.map(|node| node.raft.id()).last();
+        let alive: Vec<MemberId> = self.alive().map(|node| node.id).collect();
+        let leaders = self.alive().filter(|node| node.raft.view().is_leader);
+        let leader = leaders.map(|node| node.id).last();
         let victim = match self.rng.below(4) {
             0 => leader,
             // The newest.
@@ -565,7 +564,7 @@ impl Cluster {
         if !self.can_lose(victim) {
             return;
         }
-        let alive: Vec<MemberId> = self.alive().map(|node| node.raft.id()).collect();
+        let alive: Vec<MemberId> = self.alive().map(|node| node.id).collect();
         self.checker.stats.crashes += 1;
         let at = self.position(victim).expect("alive");
         self.nodes[at].alive = false;
@@ -585,7 +584,7 @@ impl Cluster {
             let id = member.id;
             for node in self.nodes.iter_mut().filter(|node| node.alive) {
                 // Refusals are part of the game.
-                let _refused = node.raft.remove(id);
+                node.raft.remove(id);
             }
         }
     }
@@ -601,7 +600,7 @@ impl Cluster {
             if is_filled && self.position(*id).is_none() {
                 for node in self.nodes.iter_mut().filter(|node| node.alive) {
                     // Refused by all but the leader, and by that while another change goes on.
-                    let _refused = node.raft.remove(*id);
+                    node.raft.remove(*id);
                 }
             }
         }
@@ -611,7 +610,7 @@ impl Cluster {
     fn bury_the_removed(&mut self) {
         let configuration = self.configuration();
         for at in 0..self.nodes.len() {
-            let id = self.nodes[at].raft.id();
+            let id = self.nodes[at].id;
             let removed = !configuration.members.is_empty() && configuration.member(id).is_none();
             if !self.nodes[at].alive || !removed {
                 continue;
@@ -669,7 +668,7 @@ impl Cluster {
         }
         self.joiners = joiners;
         let alive: Vec<MemberId> =
-            self.nodes.iter().filter(|node| node.alive).map(|node| node.raft.id()).collect();
+            self.nodes.iter().filter(|node| node.alive).map(|node| node.id).collect();
         for a in &alive {
             for b in &alive {
                 if a != b {
@@ -698,7 +697,7 @@ impl Cluster {
             && configuration.members.len() == voters + observers
             && alive().count() == voters + observers
             && alive().all(|node| !node.waits() && node.watched.applied.0 == committed)
-            && alive().filter(|node| node.raft.is_leader()).count() == 1
+            && alive().filter(|node| node.raft.view().is_leader).count() == 1
     }
 }
 

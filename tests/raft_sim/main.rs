@@ -8,12 +8,16 @@
 
 mod checker;
 mod cluster;
+mod consensus;
+mod core;
 mod rng;
 
 use std::env;
 
+use crate::core::Core;
 use checker::Stats;
 use cluster::{Cluster, ELECTION_TIMEOUT_MS, Faults, Size};
+use consensus::Consensus;
 use rng::Rng;
 
 const CHAOS_MS: u64 = 4_000;
@@ -48,7 +52,7 @@ fn seeds(default: u64) -> impl Iterator<Item = u64> {
 /// Chaos, then calm: safety throughout, liveness at the end.
 fn run(scenario: &'static str, seed: u64, size: Size, faults: Faults) -> Stats {
     let _announce = Announce { scenario, seed };
-    let mut cluster = Cluster::new(seed, size, Faults { delay_ms: 3, ..Faults::default() });
+    let mut cluster = Cluster::<Core>::new(seed, size, Faults { delay_ms: 3, ..Faults::default() });
     settle(&mut cluster);
     cluster.faults = faults;
     for _ in 0..CHAOS_MS {
@@ -60,7 +64,7 @@ fn run(scenario: &'static str, seed: u64, size: Size, faults: Faults) -> Stats {
     std::mem::take(&mut cluster.checker.stats)
 }
 
-fn settle(cluster: &mut Cluster) {
+fn settle<C: Consensus>(cluster: &mut Cluster<C>) {
     let deadline = cluster.now + SETTLE_MS;
     while !cluster.is_settled() {
         assert!(cluster.now < deadline, "not settled: {}", describe(cluster));
@@ -68,10 +72,10 @@ fn settle(cluster: &mut Cluster) {
     }
 }
 
-fn describe(cluster: &Cluster) -> String {
+fn describe<C: Consensus>(cluster: &Cluster<C>) -> String {
     let mut text = format!("{:?}, joining {}", cluster.configuration(), cluster.is_joining());
     for node in cluster.nodes.iter().filter(|node| node.alive) {
-        text += &format!("\n{:?}, waits {}", node.raft.status(), node.waits());
+        text += &format!("\n{:?}, waits {}", node.raft.view(), node.waits());
     }
     text
 }
