@@ -83,7 +83,7 @@ impl<M> Default for Effects<M> {
 }
 
 /// One member. It knows no clock and no network of its own.
-pub trait Consensus: Sized {
+pub trait Consensus: Debug + Sized {
     type Message: Clone + Debug;
 
     const SUPPORTS: Supports;
@@ -113,7 +113,6 @@ pub trait Consensus: Sized {
     /// The configuration in force.
     fn configuration(&self) -> &Arc<Configuration>;
 
-    fn sender(message: &Self::Message) -> MemberId;
     fn receiver(message: &Self::Message) -> MemberId;
     /// Equal for equal messages, and in every run of a seed.
     fn fingerprint(message: &Self::Message) -> u64;
@@ -156,6 +155,11 @@ pub trait Consensus: Sized {
     }
 
     // Needs `Supports::recovery`.
+
+    /// Who founded the cluster, as long as nobody else has joined.
+    fn founders(&self) -> Vec<FreshNode> {
+        Vec::new()
+    }
 
     fn is_quorum_lost(&self) -> bool {
         false

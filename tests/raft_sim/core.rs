@@ -8,7 +8,7 @@ use mayfly::raft::message::Message;
 use mayfly::raft::types::{
     Applicant, Configuration, Entry, Index, MemberId, Payload, Stream, Ticket,
 };
-use mayfly::raft::{Config, LogId, Now, Output, Raft, SnapshotState};
+use mayfly::raft::{Config, FreshNode, LogId, Now, Output, Raft, SnapshotState};
 
 use crate::consensus::{Birth, Consensus, Effects, Supports, View};
 use crate::rng::Fold;
@@ -108,10 +108,6 @@ impl Consensus for Core {
         self.raft.configuration()
     }
 
-    fn sender(message: &Message) -> MemberId {
-        message.from
-    }
-
     fn receiver(message: &Message) -> MemberId {
         message.to
     }
@@ -162,6 +158,10 @@ impl Consensus for Core {
             || status.configuration_index > status.commit_index
     }
 
+    fn founders(&self) -> Vec<FreshNode> {
+        self.raft.founders()
+    }
+
     fn is_quorum_lost(&self) -> bool {
         self.raft.is_quorum_lost()
     }
@@ -172,5 +172,10 @@ impl Consensus for Core {
 
     fn force_recover(&mut self, last: LogId) -> Option<Index> {
         self.raft.force_recover(last).ok()
+    }
+}
+impl std::fmt::Debug for Core {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.raft.status().peers.fmt(f)
     }
 }
