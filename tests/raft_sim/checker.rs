@@ -131,17 +131,17 @@ impl Checker {
         std::mem::take(&mut self.news)
     }
 
-    /// A process enters the cluster under an id.
+    /// A process enters the cluster under an id, and so it does only once.
     pub fn on_born(&mut self, id: MemberId, boot: Boot) {
         self.bind(id, boot);
-        ensure!(!self.removed.contains(&id), Identity, "id {id} of a removed member is used again");
+        let known = *self.members.entry(boot).or_insert(id);
+        ensure!(known == id, Identity, "process {boot} has the ids {known} and {id}");
     }
 
     fn bind(&mut self, id: MemberId, boot: Boot) {
         let known = *self.boots.entry(id).or_insert(boot);
         ensure!(known == boot, Identity, "id {id} belongs to process {known}, not to {boot}");
-        let known = *self.members.entry(boot).or_insert(id);
-        ensure!(known == id, Identity, "process {boot} has the ids {known} and {id}");
+        ensure!(!self.removed.contains(&id), Identity, "id {id} of a removed member is used again");
     }
 
     /// The entries that a founder begins with count as committed.
@@ -447,11 +447,12 @@ impl Checker {
     }
 
     /// A configuration is committed.
-    fn note_configuration(&mut self, configuration: &Arc<Configuration>) {
-        for member in &configuration.members {
+    pub fn note_configuration(&mut self, configuration: &Arc<Configuration>) {
+        for (at, member) in configuration.members.iter().enumerate() {
             self.bind(member.id, member.boot);
-            let is_back = self.removed.contains(&member.id);
-            ensure!(!is_back, Identity, "removed member {} is back", member.id);
+            let mut before = configuration.members[..at].iter();
+            let is_new = before.all(|other| other.boot != member.boot);
+            ensure!(is_new, Identity, "two members are process {}", member.boot);
         }
         for member in &self.configuration.members {
             if configuration.member(member.id).is_none() {

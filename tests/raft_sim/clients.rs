@@ -13,9 +13,6 @@ use crate::oracle::Op;
 /// Batches, and reads, that the clients of one member wait for at most.
 const OUTSTANDING_MAX: usize = 24;
 
-/// Each is in one once in so many milliseconds.
-const PAUSE_MS: u64 = 4;
-
 struct PendingBatch {
     number: u64,
     /// What was acknowledged to anybody before it was submitted.
@@ -39,6 +36,13 @@ pub struct Clients {
 impl Clients {
     pub fn wait(&self) -> bool {
         !self.batches.is_empty() || !self.reads.is_empty() || !self.ready.is_empty()
+    }
+
+    /// What is outstanding, for people.
+    pub fn describe(&self) -> String {
+        let batches: Vec<u64> = self.batches.values().map(|batch| batch.number).collect();
+        let ready: Vec<u64> = self.ready.iter().map(|(ready, _)| ready.index.0).collect();
+        format!("batches {batches:?}, {} reads, ready at {ready:?}", self.reads.len())
     }
 
     fn next_ticket(&mut self) -> Ticket {
@@ -74,9 +78,13 @@ impl Clients {
         None
     }
 
-    /// Their member goes on from `through` in a cluster of its own: what was acknowledged beyond is
-    /// given up.
-    pub fn accept_loss(&mut self, through: Index) {
+    /// Their member goes on alone: what was acknowledged beyond what it had applied is given up, and
+    /// reads that were to wait for more run once the new cluster has begun, with `recovered`.
+    pub fn accept_loss(&mut self, through: Index, recovered: Index) {
+        for (ready, read) in &mut self.ready {
+            ready.index = ready.index.min(recovered);
+            read.floor = read.floor.min(through);
+        }
         let batches = self.batches.values_mut().map(|batch| &mut batch.floor);
         let reads = self.reads.values_mut().map(|read| &mut read.floor);
         batches.chain(reads).for_each(|floor| *floor = (*floor).min(through));
@@ -96,7 +104,9 @@ impl<C: Consensus, M: Machine> Cluster<C, M> {
     pub fn submit(&mut self) {
         for at in 0..self.alive.len() {
             let pid = self.alive[at];
-            if self.processes[pid].paused_until_ms > self.now || !self.rng.once_in(PAUSE_MS) {
+            if self.processes[pid].paused_until_ms > self.now
+                || !self.rng.once_in(self.clients_pause_ms)
+            {
                 continue;
             }
             for _ in 0..=self.rng.below(2) {

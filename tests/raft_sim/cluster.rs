@@ -102,6 +102,8 @@ pub struct Cluster<C: Consensus, M: Machine> {
     /// The pids of those that live.
     pub alive: Vec<Pid>,
     pub lineages: Vec<Lineage>,
+    /// The clients of a member submit something once in about so long.
+    pub clients_pause_ms: Millis,
     pub batches: Batches,
     pub newcomers: Vec<Newcomer>,
     /// Whether the slots of voters know each other, and found a cluster by themselves.
@@ -138,6 +140,7 @@ impl<C: Consensus, M: Machine> Cluster<C, M> {
             processes: Vec::new(),
             alive: Vec::new(),
             lineages: Vec::new(),
+            clients_pause_ms: 4,
             batches: Batches::default(),
             newcomers: Vec::new(),
             is_listed: false,

@@ -284,6 +284,7 @@ impl<C: Consensus, M: Machine> Cluster<C, M> {
         if self.lineages.len() > 1 || self.is_listed {
             if C::SUPPORTS.recovery && !self.living().any(|it| it.raft.view().is_leader) {
                 self.recover();
+                self.restart_hopeless();
             }
             if self.living().any(|it| it.raft.view().is_leader) {
                 self.restart_the_others();

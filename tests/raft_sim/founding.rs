@@ -190,7 +190,7 @@ impl<C: Consensus, M: Machine> Cluster<C, M> {
         let pids = [(*id, pid)].into();
         *lineage = self.lineages.len();
         let made = Lineage { cluster, parent: Some(parent), checker, oracle, pids, founders };
-        clients.accept_loss(watched.applied);
+        clients.accept_loss(watched.applied, recovered);
         // It leaves its peers, and they it.
         (*outgoing, *incoming) = (Default::default(), None);
         let peer = *id;
@@ -205,6 +205,19 @@ impl<C: Consensus, M: Machine> Cluster<C, M> {
         self.check(pid);
         self.pass(pid);
         true
+    }
+
+    /// Learners of a cluster without a living voter: nobody can bring it back.
+    pub fn restart_hopeless(&mut self) {
+        for pid in self.alive.clone() {
+            let lineage = self.processes[pid].lineage;
+            let configuration = self.lineages[lineage].checker.configuration();
+            let mut members = configuration.members.iter().map(|member| member.id);
+            let is_voter = |id| configuration.is_voter(id);
+            if !members.any(|id| is_voter(id) && self.living_pid(lineage, id).is_some()) {
+                self.kill(pid);
+            }
+        }
     }
 
     /// Whoever is in no cluster that counts is started anew, as the operator does who has decided

@@ -216,7 +216,11 @@ impl<C: Consensus, M: Machine> Cluster<C, M> {
         let lineage = self.main_lineage();
         let configuration = self.lineages[lineage].checker.configuration().clone();
         let Some(member) = self.rng.pick(&configuration.members) else { return };
-        if configuration.voters.len() > 3 || configuration.is_learner(member.id) {
+        // The leader may not have noticed yet who else is dead.
+        let others = configuration.voters.iter().filter(|id| **id != member.id);
+        let living = others.filter(|id| self.living_pid(lineage, **id).is_some()).count();
+        let is_safe = configuration.voters.len() > 3 && living > configuration.voters.len() / 2;
+        if is_safe || configuration.is_learner(member.id) {
             self.ask_to_remove(lineage, member.id);
         }
     }

@@ -59,6 +59,14 @@ impl Length {
             Self::Short => 700,
         }
     }
+
+    /// How long the clients of a member pause: what takes most of the time of a run.
+    fn clients_pause_ms(self) -> Millis {
+        match self {
+            Self::Full => 4,
+            Self::Short => 12,
+        }
+    }
 }
 
 /// What each seed may suffer: its own mixture.
@@ -270,6 +278,7 @@ pub fn run<C: Consensus, M: Machine>(scenario: &Scenario, seed: u64, length: Len
     let _announce = Announce { scenario: scenario.name, seed, length };
     let mut cluster = Cluster::<C, M>::empty(seed, (scenario.size)(seed), Faults::none());
     let chaos = (scenario.faults)(seed).limited(C::SUPPORTS);
+    cluster.clients_pause_ms = length.clients_pause_ms();
     cluster.faults.drift_permille = chaos.drift_permille;
     match scenario.start {
         Start::Grown => cluster.start_alone(),
@@ -363,8 +372,8 @@ fn describe<C: Consensus, M: Machine>(cluster: &Cluster<C, M>) -> String {
         text += &format!("\n{} asks for slot {}, {searches}", newcomer.boot, newcomer.slot);
     }
     for process in cluster.living() {
-        let (view, waits) = (process.raft.view(), process.clients.wait());
-        text += &format!("\ncluster {}, {view:?}, waits {waits}", process.lineage);
+        let (view, waits) = (process.raft.view(), process.clients.describe());
+        text += &format!("\ncluster {}, {view:?}, {waits}", process.lineage);
         if view.is_leader {
             text += &format!("\n  {:?}", process.raft);
         }

@@ -103,6 +103,13 @@ impl<C: Consensus, M: Machine> Cluster<C, M> {
     }
 
     fn begin_round(&mut self, pid: Pid) {
+        // None is made for who is not there.
+        let (lineage, wanted) = (self.processes[pid].lineage, &self.processes[pid].outgoing.wanted);
+        let is_there = |id: &MemberId| self.living_pid(lineage, *id).is_some();
+        let (ready, others): (Vec<_>, Vec<_>) = wanted.iter().partition(|id| is_there(id));
+        if ready.is_empty() {
+            return;
+        }
         let Process { outgoing, raft, machine, watched, .. } = &mut self.processes[pid];
         let last_index = watched.applied;
         let Some(state) = raft.snapshot(last_index) else { return };
@@ -112,9 +119,10 @@ impl<C: Consensus, M: Machine> Cluster<C, M> {
             last_index,
             making: Some(machine.begin_making(last_index)),
             chunks: vec![M::write_state(&state)],
-            receivers: outgoing.wanted.drain(..).map(receiver).collect(),
+            receivers: ready.into_iter().map(receiver).collect(),
             next_ms: self.now,
         });
+        outgoing.wanted = others;
         self.stats.snapshots_begun += 1;
     }
 
