@@ -105,6 +105,16 @@ impl Raft {
         self.role.kind()
     }
 
+    /// Whom this member has voted for in its term.
+    pub fn voted_for(&self) -> Option<MemberId> {
+        self.voted_for
+    }
+
+    /// The last entry that was handed out as committed, or that a snapshot stands for.
+    pub fn handed_out_index(&self) -> Index {
+        self.handed_out_index
+    }
+
     /// Bytes of the entries that the log holds.
     pub fn log_bytes(&self) -> usize {
         self.log.bytes()

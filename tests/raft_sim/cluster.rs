@@ -1,71 +1,34 @@
-//! A cluster of members in one thread on virtual time, with a network and clients that are driven
-//! by chance.
+//! Whole clusters in one thread on virtual time: processes of consensus, state machine and clients,
+//! and the order in which things happen to them.
+//!
+//! A step is one delivered event or one concluded pass of a process; after each the checker looks.
 
-use std::cmp::Reverse;
-use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
+use std::collections::BTreeMap;
+use std::hash::Hasher;
+use std::mem;
 
-use mayfly::raft::message::Message;
-use mayfly::raft::types::{
-    Applicant, Boot, Configuration, EntryBody, Index, MemberId, Millis, Payload, Stream, Ticket,
-};
-use mayfly::raft::{Config, GiveUpReason, Now, Output, Raft, SnapshotState};
-use rkyv::util::AlignedVec;
+use mayfly::raft::types::{Boot, ClusterId, EntryBody, Index, MemberId, Millis};
+use mayfly::raft::{Config, GiveUpReason, Now};
 
-use crate::checker::{Checker, Watched};
+use crate::checker::{Checker, Peers, Watched};
+use crate::clients::Clients;
+use crate::consensus::{Consensus, Effects};
+use crate::faults::Faults;
+use crate::invariants::ensure;
+use crate::lifecycle::Newcomer;
+use crate::machine::Machine;
+use crate::network::{Event, Network, Pid, delay};
+use crate::oracle::{Batches, Oracle};
 use crate::rng::Rng;
+use crate::stats::Stats;
+use crate::streaming::{Incoming, Outgoing};
 
 pub const ELECTION_TIMEOUT_MS: Millis = 100;
 const HEARTBEAT_MS: Millis = 20;
 const NO_LEADER_TIMEOUT_MS: Millis = 700;
-/// What a member said may arrive so long after its death: the slowest straggler, delivered twice.
-const LAST_WORDS_MS: Millis = 1_000;
-/// Batches and reads that the clients of one member wait for.
-const OUTSTANDING_MAX: usize = 24;
 
-/// What goes wrong, how often. Each is "once in so many chances"; 0 is never.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Faults {
-    pub loss: u64,
-    pub duplicate: u64,
-    pub delay_ms: Millis,
-    /// Per millisecond.
-    pub partition: u64,
-    pub crash: u64,
-    /// Per millisecond while the members change: who leads, who is new or anybody else dies, or
-    /// somebody who waits for his admission.
-    pub crash_in_change: u64,
-    /// Per millisecond: a second process of a slot asks for admission.
-    pub rival: u64,
-    pub transfer: u64,
-    pub compact: u64,
-    pub campaign: u64,
-    /// Per millisecond: a voter or learner is removed for good and its slot empties.
-    pub remove: u64,
-}
-
-pub struct Node {
-    pub raft: Raft,
-    pub slot: usize,
-    pub alive: bool,
-    died_ms: Millis,
-    pub watched: Watched,
-    clock_skew_ms: Millis,
-    batches: BTreeMap<(Stream, Ticket), Vec<u8>>,
-    reads: BTreeMap<(Stream, Ticket), Index>,
-    last_ticket: u64,
-}
-
-impl Node {
-    pub fn waits(&self) -> bool {
-        !self.batches.is_empty() || !self.reads.is_empty()
-    }
-}
-
-/// A process that asks to be admitted.
-struct Joiner {
-    slot: usize,
-    boot: Boot,
-}
+/// How often whole states are compared: at every index that this divides.
+const DIGEST_EVERY: u64 = 8;
 
 /// How many slots a cluster has.
 #[derive(Clone, Copy, Debug)]
@@ -75,65 +38,122 @@ pub struct Size {
     pub observers: usize,
 }
 
-enum Event {
-    Message(Message),
-    Snapshot { from: MemberId, to: MemberId, state: SnapshotState, digest: u64 },
-    Unreachable { at: MemberId, peer: MemberId },
-    Connected { at: MemberId, peer: MemberId },
+impl Size {
+    pub fn slots(self) -> usize {
+        self.voters + self.observers
+    }
 }
 
-pub struct Cluster {
+/// A process as a member of a cluster.
+pub struct Process<C: Consensus, M: Machine> {
+    pub slot: usize,
+    pub id: MemberId,
+    /// Which cluster it is bound to.
+    pub lineage: usize,
+    pub raft: C,
+    pub machine: M,
+    pub watched: Watched,
+    pub clients: Clients,
+    pub outgoing: Outgoing<M>,
+    pub incoming: Option<Incoming<M>>,
+    pub alive: bool,
+    pub died_ms: Millis,
+    /// It does not run before, and what comes meanwhile waits.
+    pub paused_until_ms: Millis,
+    inbox: Vec<Event<C::Message, M::Chunk>>,
+    pub clock: Clock,
+}
+
+/// The clocks of a process: the monotonic one runs too fast or too slow, that of the world is off.
+#[derive(Clone, Copy, Debug)]
+pub struct Clock {
+    pub drift_permille: i64,
+    pub skew_ms: i64,
+}
+
+impl Clock {
+    pub fn read(self, now: Millis) -> Now {
+        let now = now as i64;
+        let monotonic = now + now * self.drift_permille / 1000;
+        let unix = 1_000_000_000 + now + self.skew_ms;
+        Now { monotonic_ms: monotonic as Millis, unix_ms: unix as Millis }
+    }
+}
+
+/// One cluster: those of a run share processes' slots and nothing else.
+pub struct Lineage {
+    pub cluster: ClusterId,
+    /// The one that it goes on from by force.
+    pub parent: Option<usize>,
+    pub checker: Checker,
+    pub oracle: Oracle,
+    /// Of every id that ever entered.
+    pub pids: BTreeMap<MemberId, Pid>,
+    /// The processes that have founded it.
+    pub founders: Vec<Boot>,
+}
+
+pub struct Cluster<C: Consensus, M: Machine> {
     pub rng: Rng,
     pub faults: Faults,
-    size: Size,
+    pub size: Size,
     pub now: Millis,
-    pub nodes: Vec<Node>,
-    pub checker: Checker,
-    joiners: Vec<Joiner>,
+    pub processes: Vec<Process<C, M>>,
+    /// The pids of those that live.
+    pub alive: Vec<Pid>,
+    pub lineages: Vec<Lineage>,
+    /// The clients of a member submit something once in about so long.
+    pub clients_pause_ms: Millis,
+    pub batches: Batches,
+    pub newcomers: Vec<Newcomer>,
+    /// Whether the slots of voters know each other, and found a cluster by themselves.
+    pub is_listed: bool,
     /// No more faults: somebody looks after what they have left.
-    is_calm: bool,
-    /// Directions that are cut.
-    cut: BTreeSet<(MemberId, MemberId)>,
-    events: BTreeMap<u64, Event>,
-    due: BinaryHeap<Reverse<(Millis, u64)>>,
-    event_count: u64,
-    boots: Boot,
-    payloads: u64,
-    output: Output,
+    pub is_calm: bool,
+    pub network: Network<C::Message, M::Chunk>,
+    pub last_boot: Boot,
+    pub stats: Stats,
+    pub effects: Effects<C::Message>,
+    replies: Vec<u8>,
 }
 
-impl Cluster {
-    /// A cluster that grows from one member to `size` slots.
-    pub fn new(seed: u64, size: Size, faults: Faults) -> Self {
-        let rng = Rng::new(seed);
-        let mut cluster = Self {
-            rng,
-            faults,
+/// The members of one lineage, for the checker.
+struct Roster<'a, C: Consensus, M: Machine> {
+    processes: &'a [Process<C, M>],
+    pids: &'a BTreeMap<MemberId, Pid>,
+}
+
+impl<C: Consensus, M: Machine> Peers<C> for Roster<'_, C, M> {
+    fn peer(&self, id: MemberId) -> Option<&C> {
+        self.pids.get(&id).map(|pid| &self.processes[*pid].raft)
+    }
+}
+
+impl<C: Consensus, M: Machine> Cluster<C, M> {
+    /// Without a process yet.
+    pub fn empty(seed: u64, size: Size, faults: Faults) -> Self {
+        Self {
+            rng: Rng::new(seed),
+            faults: faults.limited(C::SUPPORTS),
             size,
             now: 1_000,
-            nodes: Vec::new(),
-            checker: Checker::default(),
-            joiners: Vec::new(),
+            processes: Vec::new(),
+            alive: Vec::new(),
+            lineages: Vec::new(),
+            clients_pause_ms: 4,
+            batches: Batches::default(),
+            newcomers: Vec::new(),
+            is_listed: false,
             is_calm: false,
-            cut: BTreeSet::new(),
-            events: BTreeMap::new(),
-            due: BinaryHeap::new(),
-            event_count: 0,
-            boots: 0,
-            payloads: 0,
-            output: Output::default(),
-        };
-        let boot = cluster.next_boot();
-        let member = cluster.applicant(0, boot).admitted(MemberId(1));
-        let raft = Raft::bootstrap(cluster.config(), member, cluster.clock(0));
-        cluster.add(raft, 0);
-        for slot in 1..size.voters + size.observers {
-            cluster.start_process(slot);
+            network: Network::new(),
+            last_boot: 0,
+            stats: Stats { runs: 1, ..Stats::default() },
+            effects: Effects::default(),
+            replies: Vec::new(),
         }
-        cluster
     }
 
-    fn config(&mut self) -> Config {
+    pub fn config(&mut self) -> Config {
         Config {
             election_timeout_ms: ELECTION_TIMEOUT_MS,
             heartbeat_interval_ms: HEARTBEAT_MS,
@@ -145,569 +165,345 @@ impl Cluster {
         }
     }
 
-    fn clock(&self, skew_ms: Millis) -> Now {
-        Now { monotonic_ms: self.now, unix_ms: 1_000_000 + self.now - skew_ms }
+    pub fn add_lineage(&mut self, cluster: ClusterId) -> usize {
+        self.lineages.push(Lineage {
+            cluster,
+            parent: None,
+            checker: Checker::new(C::SUPPORTS.exactly_once, ELECTION_TIMEOUT_MS),
+            oracle: Oracle::default(),
+            pids: BTreeMap::new(),
+            founders: Vec::new(),
+        });
+        self.lineages.len() - 1
     }
 
-    fn applicant(&self, slot: usize, boot: Boot) -> Applicant {
-        Applicant {
-            slot: slot_name(slot),
-            boot,
-            client_address: String::new(),
-            peer_address: String::new(),
-            observer: slot >= self.size.voters,
-        }
+    pub fn new_clock(&mut self) -> Clock {
+        let drift = self.faults.drift_permille as i64;
+        let drift_permille = self.rng.below(2 * drift as u64 + 1) as i64 - drift;
+        Clock { drift_permille, skew_ms: self.rng.below(1_000) as i64 - 500 }
     }
 
-    fn next_boot(&mut self) -> Boot {
-        self.boots += 1;
-        self.boots
-    }
-
-    fn add(&mut self, raft: Raft, slot: usize) {
-        self.nodes.push(Node {
-            raft,
+    /// A process enters a cluster.
+    pub fn enter(&mut self, slot: usize, boot: Boot, lineage: usize, raft: C, clock: Clock) -> Pid {
+        let (pid, id) = (self.processes.len(), raft.view().id);
+        let known = &mut self.lineages[lineage];
+        known.checker.on_born(id, boot);
+        known.pids.insert(id, pid);
+        self.processes.push(Process {
             slot,
+            id,
+            lineage,
+            raft,
+            machine: M::new(),
+            watched: Watched::default(),
+            clients: Clients::default(),
+            outgoing: Outgoing::default(),
+            incoming: None,
             alive: true,
             died_ms: 0,
-            watched: Watched::default(),
-            clock_skew_ms: self.rng.below(500),
-            batches: BTreeMap::new(),
-            reads: BTreeMap::new(),
-            last_ticket: 0,
+            paused_until_ms: 0,
+            inbox: Vec::new(),
+            clock,
         });
+        self.alive.push(pid);
+        pid
     }
 
-    pub fn start_process(&mut self, slot: usize) {
-        let boot = self.next_boot();
-        self.joiners.push(Joiner { slot, boot });
+    pub fn living(&self) -> impl Iterator<Item = &Process<C, M>> {
+        self.alive.iter().map(|pid| &self.processes[*pid])
     }
 
-    pub fn is_joining(&self) -> bool {
-        !self.joiners.is_empty()
+    /// The living member of that id.
+    pub fn living_pid(&self, lineage: usize, id: MemberId) -> Option<Pid> {
+        let pid = self.lineages[lineage].pids.get(&id).copied();
+        pid.filter(|pid| self.processes[*pid].alive)
     }
 
-    fn position(&self, id: MemberId) -> Option<usize> {
-        self.nodes.iter().position(|node| node.raft.id() == id && node.alive)
+    pub fn occupant(&self, slot: usize) -> Option<Pid> {
+        self.alive.iter().copied().find(|pid| self.processes[*pid].slot == slot)
     }
 
-    /// The newest committed configuration.
-    pub fn configuration(&self) -> Configuration {
-        let committed = self.checker.committed().iter().rev();
-        let mut bodies = committed.map(|entry| &entry.body);
-        bodies
-            .find_map(|body| match body {
-                EntryBody::Configuration(configuration) => Some((**configuration).clone()),
-                _ => None,
-            })
-            .unwrap_or_default()
-    }
-
-    fn schedule(&mut self, at_ms: Millis, event: Event) {
-        self.event_count += 1;
-        self.events.insert(self.event_count, event);
-        self.due.push(Reverse((at_ms, self.event_count)));
+    /// The cluster that counts: the newest with a leader, else the newest that has a process.
+    pub fn main_lineage(&self) -> usize {
+        let leaders = self.living().filter(|process| process.raft.view().is_leader);
+        let newest = leaders.map(|process| process.lineage).max();
+        newest.or_else(|| self.living().map(|process| process.lineage).max()).unwrap_or(0)
     }
 
     /// One millisecond: messages arrive, chance strikes, and every member has a pass.
     pub fn step(&mut self) {
         self.now += 1;
         self.strike();
-        self.join();
-        if self.is_calm {
-            self.remove_dead_rivals();
+        self.bring_up();
+        for at in 0..self.alive.len() {
+            self.wake(self.alive[at]);
         }
-        let mut events = Vec::new();
-        while let Some(Reverse((at_ms, number))) = self.due.peek().copied() {
-            if at_ms > self.now {
-                break;
-            }
-            self.due.pop();
-            events.push(self.events.remove(&number).expect("scheduled once"));
-        }
-        for at in 0..self.nodes.len() {
-            let now = self.clock(self.nodes[at].clock_skew_ms);
-            if self.nodes[at].alive {
-                self.nodes[at].raft.set_now(now);
+        while let Some(events) = self.network.take_due(self.now) {
+            for event in events {
+                self.deliver(event);
             }
         }
-        for event in events {
-            self.deliver(event);
-        }
-        for at in 0..self.nodes.len() {
-            if self.nodes[at].alive {
-                self.nodes[at].raft.tick();
-                self.pass(at);
+        for at in 0..self.alive.len() {
+            let pid = self.alive[at];
+            if !self.is_paused(pid) {
+                self.processes[pid].raft.tick();
+                self.stream(pid);
+                self.pass(pid);
             }
         }
     }
 
-    fn deliver(&mut self, event: Event) {
+    fn is_paused(&self, pid: Pid) -> bool {
+        self.processes[pid].paused_until_ms > self.now
+    }
+
+    /// Tells the time, after a pause together with everything that came meanwhile.
+    fn wake(&mut self, pid: Pid) {
+        if self.is_paused(pid) {
+            return;
+        }
+        let process = &mut self.processes[pid];
+        process.raft.set_now(process.clock.read(self.now));
+        for event in mem::take(&mut process.inbox) {
+            self.arrive(pid, event);
+        }
+    }
+
+    /// Finds whose event it is.
+    fn deliver(&mut self, event: Event<C::Message, M::Chunk>) {
+        let pid = match &event {
+            Event::Frame { from, lineage, message } => {
+                let pid = self.addressee(*from, *lineage, C::receiver(message));
+                pid.filter(|pid| !self.network.is_cut(*from, *pid))
+            }
+            Event::Unreachable { at, .. } | Event::Connected { at, .. } => Some(*at),
+            Event::Chunk { to, .. }
+            | Event::ChunkRead { to, .. }
+            | Event::SnapshotRefused { to, .. } => Some(*to),
+            Event::Ask { .. } | Event::Told { .. } => return self.search(event),
+        };
+        let Some(pid) = pid else { return };
+        if !self.processes[pid].alive {
+            self.bounce(event);
+        } else if self.is_paused(pid) {
+            self.processes[pid].inbox.push(event);
+        } else {
+            self.arrive(pid, event);
+        }
+    }
+
+    /// Who gets a frame for member `to`: that process, or when it is dead the one that has taken its
+    /// slot and must not answer for it. Links between clusters do not come about.
+    fn addressee(&mut self, from: Pid, lineage: usize, to: MemberId) -> Option<Pid> {
+        let pid = *self.lineages[lineage].pids.get(&to)?;
+        let sender = &self.processes[from];
+        // The last words of the dead.
+        if !sender.alive && sender.died_ms + crate::lifecycle::LAST_WORDS_MS < self.now {
+            return None;
+        }
+        let process = &self.processes[pid];
+        let pid = if process.alive { pid } else { self.occupant(process.slot)? };
+        if self.processes[pid].lineage != lineage {
+            self.stats.foreign += 1;
+            return None;
+        }
+        self.stats.misdirected += u64::from(self.processes[pid].id != to);
+        Some(pid)
+    }
+
+    /// Something happens to a process that runs.
+    fn arrive(&mut self, pid: Pid, event: Event<C::Message, M::Chunk>) {
+        self.stats.trace.add(self.now ^ (pid as u64) << 48);
         match event {
-            Event::Message(message) => {
-                if self.cut.contains(&(message.from, message.to)) {
+            Event::Frame { lineage, message, .. } => {
+                // Its process may have gone on in another cluster while it waited.
+                if self.processes[pid].lineage != lineage {
+                    self.stats.foreign += 1;
                     return;
                 }
-                let Some(at) = self.position(message.to) else { return };
-                self.checker.stats.messages += 1;
-                self.nodes[at].raft.step(message);
-                // Now and then each message is a pass of its own, else those of a moment share one.
-                if self.rng.once_in(2) {
-                    self.pass(at);
-                }
+                self.stats.messages += 1;
+                self.stats.trace.add(C::fingerprint(&message));
+                self.processes[pid].raft.step(message);
             }
-            Event::Snapshot { from, to, state, digest } => {
-                self.deliver_snapshot(from, to, state, digest);
+            Event::Unreachable { peer, .. } => self.processes[pid].raft.peer_unreachable(peer),
+            Event::Connected { peer, .. } => self.processes[pid].raft.peer_connected(peer),
+            Event::Chunk { from, last_index, sequence, chunk, .. } => {
+                self.on_chunk(pid, from, last_index, sequence, &chunk);
             }
-            Event::Unreachable { at, peer } => {
-                if let Some(at) = self.position(at) {
-                    self.nodes[at].raft.peer_unreachable(peer);
-                }
+            Event::ChunkRead { from, last_index, count, .. } => {
+                self.on_chunk_read(pid, from, last_index, count);
             }
-            Event::Connected { at, peer } => {
-                if let Some(at) = self.position(at) {
-                    self.nodes[at].raft.peer_connected(peer);
-                }
+            Event::SnapshotRefused { from, last_index, .. } => {
+                self.on_snapshot_refused(pid, from, last_index);
             }
+            Event::Ask { .. } | Event::Told { .. } => unreachable!("no member searches"),
+        }
+        self.check(pid);
+        // Now and then each event is a pass of its own, else those of a moment share one.
+        if self.rng.once_in(2) {
+            self.pass(pid);
         }
     }
 
-    fn deliver_snapshot(
-        &mut self,
-        from: MemberId,
-        to: MemberId,
-        state: SnapshotState,
-        digest: u64,
-    ) {
-        let target = self.position(to);
-        let lost = self.rng.once_in(self.faults.loss) || self.cut.contains(&(from, to));
-        match target {
-            Some(at) if !lost => {
-                let last_index = state.last_index;
-                let node = &mut self.nodes[at];
-                if node.raft.install_snapshot(state) {
-                    assert!(last_index > node.watched.applied, "a snapshot never goes back");
-                    node.watched.applied = last_index;
-                    node.watched.digest = digest;
-                    self.checker.stats.snapshots += 1;
-                }
-                self.pass(at);
-            }
-            _ => {
-                if let Some(at) = self.position(from) {
-                    self.nodes[at].raft.snapshot_failed(to);
-                }
-            }
+    /// Concludes passes until nothing is left to do.
+    pub fn pass(&mut self, pid: Pid) {
+        let mut effects = mem::take(&mut self.effects);
+        while self.processes[pid].raft.take_effects(&mut effects) {
+            self.check(pid);
+            self.carry_out(pid, &mut effects);
+        }
+        self.effects = effects;
+    }
+
+    /// The invariants, after a step of a process.
+    pub fn check(&mut self, pid: Pid) {
+        self.stats.steps += 1;
+        let mut watched = mem::take(&mut self.processes[pid].watched);
+        let process = &self.processes[pid];
+        let local_ms = process.clock.read(self.now).monotonic_ms;
+        let Lineage { checker, pids, .. } = &mut self.lineages[process.lineage];
+        let roster = Roster { processes: &self.processes, pids };
+        checker.check(&process.raft, &mut watched, local_ms, &roster);
+        let news = checker.take_news();
+        let lineage = process.lineage;
+        self.processes[pid].watched = watched;
+        self.stats.committed += news.committed;
+        self.stats.configurations += news.configurations;
+        self.stats.promotions += news.promotions;
+        if news.elected {
+            self.stats.elections += 1;
+            self.check_separation(lineage);
         }
     }
 
-    /// Concludes passes until nothing is left to do, and checks after each.
-    fn pass(&mut self, at: usize) {
-        let mut output = std::mem::take(&mut self.output);
-        while self.nodes[at].raft.has_output() {
-            self.nodes[at].raft.take_output_into(&mut output);
-            self.carry_out(at, &mut output);
-            let node = &mut self.nodes[at];
-            self.checker.check_member(&node.raft, &mut node.watched);
+    /// No two clusters that were founded by themselves can both commit.
+    fn check_separation(&self, elected: usize) {
+        for (other, lineage) in self.lineages.iter().enumerate() {
+            let by_force =
+                lineage.parent.is_some() || self.lineages.iter().any(|l| l.parent == Some(other));
+            if other == elected || by_force || self.lineages[elected].parent.is_some() {
+                continue;
+            }
+            let voters = &lineage.checker.configuration().voters;
+            let alive = voters.iter().filter(|id| self.living_pid(other, **id).is_some()).count();
+            ensure!(
+                alive * 2 <= voters.len(),
+                LineageSeparation,
+                "cluster {elected} has a leader, and cluster {other} {alive} of {voters:?}"
+            );
         }
-        self.output = output;
     }
 
-    fn carry_out(&mut self, at: usize, output: &mut Output) {
-        let from = self.nodes[at].raft.id();
-        for committed in &output.committed {
-            let node = &mut self.nodes[at];
-            self.checker.on_committed(&mut node.watched, &committed.entry);
-            if let EntryBody::Batch { origin, stream, payload, .. } = &committed.entry.body {
-                if let Some(ticket) = committed.ticket {
-                    assert_eq!(*origin, from, "only the origin answers");
-                    let expected = node.batches.remove(&(*stream, ticket));
-                    let expected = expected.expect("each ticket is answered once");
-                    assert_eq!(expected, payload.as_slice(), "the answer to another batch");
-                    self.checker.on_answered(committed.entry.index);
-                }
-            } else {
-                assert_eq!(committed.ticket, None);
-            }
+    fn carry_out(&mut self, pid: Pid, effects: &mut Effects<C::Message>) {
+        let lineage = self.processes[pid].lineage;
+        for committed in &effects.committed {
+            self.apply(pid, &committed.entry);
+            let ticket = committed.ticket;
+            let Process { clients, id, .. } = &mut self.processes[pid];
+            let EntryBody::Batch { origin, stream, .. } = &committed.entry.body else {
+                assert_eq!(ticket, None);
+                continue;
+            };
+            let Some(ticket) = ticket else { continue };
+            ensure!(origin == id, EveryCommandEnds, "{id} answers for {origin}");
+            let (number, floor) = clients.end_batch(*stream, ticket);
+            let oracle = &mut self.lineages[lineage].oracle;
+            oracle.on_answered(&mut self.batches, number, committed.entry.index, floor);
+            self.stats.answered_batches += 1;
         }
-        for read in &output.reads {
-            let floor = self.nodes[at].reads.remove(&(read.stream, read.ticket));
-            self.checker.on_read(read, floor.expect("each read is answered once"));
+        for read in &effects.reads {
+            self.processes[pid].clients.on_ready(read);
         }
-        for given_up in &output.given_up {
-            let node = &mut self.nodes[at];
-            let key = (given_up.stream, given_up.ticket);
-            let Some(payload) = node.batches.remove(&key) else {
-                assert_eq!(given_up.reason, GiveUpReason::NeverSent);
-                node.reads.remove(&key).expect("each ticket ends once");
+        self.run_reads(pid);
+        for given_up in &effects.given_up {
+            let clients = &mut self.processes[pid].clients;
+            let Some(number) = clients.give_up(given_up.stream, given_up.ticket) else {
+                assert_eq!(given_up.reason, GiveUpReason::NeverSent, "reads change nothing");
                 continue;
             };
             match given_up.reason {
-                GiveUpReason::NeverSent => self.checker.on_never_sent(payload),
-                GiveUpReason::OutcomeUnknown => self.checker.stats.given_up += 1,
+                GiveUpReason::NeverSent => {
+                    self.stats.never_sent += 1;
+                    self.lineages[lineage].oracle.on_never_sent(&mut self.batches, number);
+                }
+                GiveUpReason::OutcomeUnknown => {
+                    self.stats.outcomes_unknown += 1;
+                    self.batches.unknown(number);
+                }
             }
         }
-        for to in output.snapshots_wanted.drain(..) {
-            let Node { raft, watched, .. } = &self.nodes[at];
-            let (state, digest) = (raft.snapshot_state(watched.applied), watched.digest);
-            let state = state.expect("not compacted");
-            let at_ms = self.now + 5 + self.rng.below(60);
-            self.schedule(at_ms, Event::Snapshot { from, to, state, digest });
+        for to in effects.snapshots_wanted.drain(..) {
+            self.processes[pid].outgoing.want(to);
         }
-        for message in output.messages.drain(..) {
-            self.transmit(message);
+        for message in effects.messages.drain(..) {
+            self.transmit(pid, lineage, message);
         }
     }
 
-    fn transmit(&mut self, message: Message) {
+    /// A member applies an entry; its replies and, now and then, its whole state are compared.
+    fn apply(&mut self, pid: Pid, entry: &mayfly::raft::types::Entry) {
+        let Process { machine, watched, lineage, .. } = &mut self.processes[pid];
+        let Lineage { checker, oracle, .. } = &mut self.lineages[*lineage];
+        if checker.on_handed_out(watched, entry) {
+            let payload = match &entry.body {
+                EntryBody::Batch { payload, .. } if !payload.is_empty() => Some(payload),
+                _ => None,
+            };
+            let checksum = payload.map(|payload| payload.checksum());
+            oracle.commit(entry.index, payload.map(M::number_of), &self.batches, checksum);
+        }
+        self.replies.clear();
+        machine.apply(entry, &mut self.replies);
+        oracle.on_applied(entry.index, &self.replies);
+        if entry.index.0.is_multiple_of(DIGEST_EVERY) {
+            checker.on_digest(watched, machine.digest());
+        }
+    }
+
+    /// Runs the reads whose index is applied.
+    fn run_reads(&mut self, pid: Pid) {
+        let Process { machine, watched, clients, lineage, .. } = &mut self.processes[pid];
+        let oracle = &mut self.lineages[*lineage].oracle;
+        while let Some((ready, read)) = clients.next_read(watched.applied) {
+            self.replies.clear();
+            machine.read(&read.ops, ready.at_ms, &mut self.replies);
+            oracle.on_read(&read.ops, ready.index, watched.applied, read.floor, &self.replies);
+            self.stats.answered_reads += 1;
+        }
+    }
+
+    fn transmit(&mut self, from: Pid, lineage: usize, message: C::Message) {
         let copies = match () {
             () if self.rng.once_in(self.faults.loss) => 0,
             () if self.rng.once_in(self.faults.duplicate) => 2,
             () => 1,
         };
-        for _ in 0..copies {
-            let mut at_ms = self.now + 1 + self.rng.below(self.faults.delay_ms);
-            // A straggler: far behind everything that was sent after it.
-            if self.faults.delay_ms > 0 && self.rng.once_in(50) {
-                at_ms += self.rng.below(10 * self.faults.delay_ms);
-            }
-            self.schedule(at_ms, Event::Message(message.clone()));
+        let to = self.lineages[lineage].pids.get(&C::receiver(&message)).copied();
+        let slow_ms = to.map_or(0, |to| self.network.slowness(from, to));
+        for copy in 0..copies {
+            let delay_ms = delay(&mut self.rng, self.faults.delay_ms) + slow_ms;
+            // A second copy may come very late.
+            let again_ms = if copy > 0 { self.rng.below(self.faults.replay_ms) } else { 0 };
+            let event = Event::Frame { from, lineage, message: message.clone() };
+            self.network.schedule(self.now + delay_ms + again_ms, event);
         }
     }
 
-    /// New processes ask whoever leads for admission, again and again.
-    fn join(&mut self) {
-        if self.now.is_multiple_of(10) {
-            for joiner in 0..self.joiners.len() {
-                let Joiner { slot, boot } = self.joiners[joiner];
-                let applicant = self.applicant(slot, boot);
-                for node in self.nodes.iter_mut().filter(|node| node.alive) {
-                    // Refusals are part of the game: it asks again.
-                    let _refused = node.raft.admit(applicant.clone());
-                }
-            }
-        }
-        // It learns its id only from what is committed.
-        let configuration = self.configuration();
-        let mut joiners = std::mem::take(&mut self.joiners);
-        joiners.retain(|joiner| {
-            let member = configuration.members.iter().find(|member| member.boot == joiner.boot);
-            let Some(member) = member else { return true };
-            let config = self.config();
-            self.add(Raft::join(config, member.id, self.clock(0)), joiner.slot);
-            for node in 0..self.nodes.len() {
-                let peer = self.nodes[node].raft.id();
-                let at_ms = self.now + self.rng.below(20);
-                self.schedule(at_ms, Event::Connected { at: peer, peer: member.id });
-            }
-            false
-        });
-        self.joiners = joiners;
-    }
-
-    fn strike(&mut self) {
-        let faults = self.faults;
-        if self.rng.once_in(faults.partition) {
-            self.partition();
-        }
-        if self.rng.once_in(faults.partition / 2) {
-            self.heal();
-        }
-        if self.rng.once_in(faults.crash) {
-            let alive: Vec<MemberId> = self.alive().map(|node| node.raft.id()).collect();
-            if let Some(victim) = self.rng.pick(&alive).copied() {
-                self.crash(victim);
-            }
-        }
-        if faults.crash_in_change > 0
-            && self.is_changing()
-            && self.rng.once_in(faults.crash_in_change)
-        {
-            self.crash_in_change();
-        }
-        if self.rng.once_in(faults.rival) {
-            let slot = self.rng.below((self.size.voters + self.size.observers) as u64);
-            self.start_process(slot as usize);
-        }
-        if self.rng.once_in(faults.remove) {
-            self.remove();
-        }
-        self.bury_the_removed();
-        let alive: Vec<usize> = (0..self.nodes.len()).filter(|at| self.nodes[*at].alive).collect();
-        if self.rng.once_in(faults.transfer) {
-            for at in &alive {
-                let target = self.rng.pick(&alive).map(|at| self.nodes[*at].raft.id());
-                let target = target.filter(|_| self.rng.once_in(2));
-                if self.nodes[*at].raft.transfer_leadership(target).is_ok() {
-                    self.checker.stats.transfers += 1;
-                }
-            }
-        }
-        if self.rng.once_in(faults.campaign)
-            && let Some(at) = self.rng.pick(&alive)
-        {
-            // Not a voter, or leads already: then there is nothing to disturb.
-            let _refused = self.nodes[*at].raft.campaign_now();
-        }
-        if self.rng.once_in(faults.compact)
-            && let Some(at) = self.rng.pick(&alive)
-        {
-            let raft = &mut self.nodes[*at].raft;
-            let through = raft.status().handed_out_index;
-            raft.compact(Index(through.0.saturating_sub(self.rng.below(20))));
-        }
-        if self.rng.once_in(20)
-            && let Some(at) = self.rng.pick(&alive)
-        {
-            self.nodes[*at].raft.tick_entry();
+    /// Every command has ended, and the counters are what that allows.
+    pub fn conclude(&mut self) {
+        let main = self.main_lineage();
+        let lost = self.lineages.len() > 1;
+        self.lineages[main].oracle.conclude(&self.batches, lost);
+        for at in 0..self.alive.len() {
+            let Process { machine, watched, lineage, .. } = &self.processes[self.alive[at]];
+            let digest = machine.digest();
+            self.lineages[*lineage].checker.on_digest(watched, digest);
+            self.stats.trace.write(&digest.to_le_bytes());
         }
     }
 
-    /// Cuts some members off from the others, in both directions or in one.
-    fn partition(&mut self) {
-        let one_way = self.rng.once_in(3);
-        let told = self.rng.once_in(2);
-        let side: Vec<bool> = self.nodes.iter().map(|_| self.rng.once_in(2)).collect();
-        for a in 0..self.nodes.len() {
-            for b in 0..self.nodes.len() {
-                if side[a] == side[b] || !self.nodes[a].alive || !self.nodes[b].alive {
-                    continue;
-                }
-                let (from, to) = (self.nodes[a].raft.id(), self.nodes[b].raft.id());
-                if !one_way || side[a] {
-                    self.cut.insert((from, to));
-                }
-                if told && !one_way {
-                    let at_ms = self.now + self.rng.below(5);
-                    self.schedule(at_ms, Event::Unreachable { at: from, peer: to });
-                }
-            }
-        }
+    /// Up to where the main cluster has handed out.
+    pub fn committed(&self) -> Index {
+        self.lineages[self.main_lineage()].checker.handed_out()
     }
-
-    pub fn heal(&mut self) {
-        for (from, to) in std::mem::take(&mut self.cut) {
-            if self.rng.once_in(2) {
-                let at_ms = self.now + self.rng.below(5);
-                self.schedule(at_ms, Event::Connected { at: from, peer: to });
-                self.schedule(at_ms, Event::Connected { at: to, peer: from });
-            }
-        }
-    }
-
-    /// Whether every configuration that may count keeps a majority without `victim`; also one that
-    /// a leader is about to begin, having heard from learners whose death it has not noticed: their
-    /// last words may still be under way.
-    fn can_lose(&self, victim: MemberId) -> bool {
-        let dead = |id: &MemberId| *id == victim || self.position(*id).is_none();
-        let survives = |voters: &[MemberId]| {
-            voters.iter().filter(|id| dead(id)).count() * 2 < voters.len() || voters.is_empty()
-        };
-        let active = self.nodes.iter().filter(|node| node.alive).map(|n| n.raft.configuration());
-        active.map(|configuration| (**configuration).clone()).chain([self.configuration()]).all(
-            |c| {
-                let is_last_heard = |id: &&MemberId| {
-                    let is_it = |node: &&Node| node.raft.id() == **id && !node.alive;
-                    let died = self.nodes.iter().find(is_it).map(|node| node.died_ms);
-                    **id == victim || died.is_some_and(|ms| self.now < ms + LAST_WORDS_MS)
-                };
-                let learners = c.learners.iter().filter(|id| !c.is_observer(**id));
-                let learners = learners.filter(is_last_heard);
-                let promoted: Vec<_> = c.voters.iter().chain(learners).copied().collect();
-                survives(&c.voters) && survives(&promoted) && survives(&c.voters_outgoing)
-            },
-        )
-    }
-
-    fn alive(&self) -> impl Iterator<Item = &Node> {
-        self.nodes.iter().filter(|node| node.alive)
-    }
-
-    /// Whether somebody is on the way in, as far as a leader knows.
-    fn is_changing(&self) -> bool {
-        !self.joiners.is_empty()
-            || self.alive().filter(|node| node.raft.is_leader()).any(|node| {
-                let status = node.raft.status();
-                let configuration = &status.configuration;
-                configuration.is_joint()
-                    || configuration.learners.iter().any(|id| !configuration.is_observer(*id))
-                    || status.configuration_index > status.commit_index
-            })
-    }
-
-    /// Strikes where it hurts a change most.
-    fn crash_in_change(&mut self) {
-        let alive: Vec<MemberId> = self.alive().map(|node| node.raft.id()).collect();
-        let leaders = self.alive().filter(|node| node.raft.is_leader());
-        let leader = leaders.map(|node| node.raft.id()).last();
-        let victim = match self.rng.below(4) {
-            0 => leader,
-            // The newest.
-            1 => alive.iter().max().copied(),
-            2 => self.rng.pick(&alive).copied(),
-            _ => {
-                // It may be admitted already, without knowing.
-                let joiner = self.rng.below(self.joiners.len() as u64) as usize;
-                let boot = self.next_boot();
-                if let Some(joiner) = self.joiners.get_mut(joiner) {
-                    joiner.boot = boot;
-                }
-                None
-            }
-        };
-        if let Some(victim) = victim {
-            self.crash(victim);
-        }
-    }
-
-    /// A member is gone for ever; sooner or later a new process takes its slot.
-    fn crash(&mut self, victim: MemberId) {
-        if !self.can_lose(victim) {
-            return;
-        }
-        let alive: Vec<MemberId> = self.alive().map(|node| node.raft.id()).collect();
-        self.checker.stats.crashes += 1;
-        let at = self.position(victim).expect("alive");
-        self.nodes[at].alive = false;
-        self.nodes[at].died_ms = self.now;
-        let slot = self.nodes[at].slot;
-        for at in alive {
-            let at_ms = self.now + 1 + self.rng.below(10);
-            self.schedule(at_ms, Event::Unreachable { at, peer: victim });
-        }
-        self.start_process(slot);
-    }
-
-    fn remove(&mut self) {
-        let configuration = self.configuration();
-        let Some(member) = self.rng.pick(&configuration.members) else { return };
-        if configuration.voters.len() > 3 || configuration.is_learner(member.id) {
-            let id = member.id;
-            for node in self.nodes.iter_mut().filter(|node| node.alive) {
-                // Refusals are part of the game.
-                let _refused = node.raft.remove(id);
-            }
-        }
-    }
-
-    /// A learner that died while the voter whose place it was to take turned out to be alive is
-    /// nobody's predecessor: only an operator can tell that it is to go.
-    fn remove_dead_rivals(&mut self) {
-        let configuration = self.configuration();
-        for id in &configuration.learners {
-            let slot = configuration.member(*id).map(|member| member.slot.clone());
-            let is_slot = |number| slot.as_ref() == Some(&slot_name(number));
-            let is_filled = self.alive().any(|node| is_slot(node.slot));
-            if is_filled && self.position(*id).is_none() {
-                for node in self.nodes.iter_mut().filter(|node| node.alive) {
-                    // Refused by all but the leader, and by that while another change goes on.
-                    let _refused = node.raft.remove(*id);
-                }
-            }
-        }
-    }
-
-    /// Who was removed, by chance or for its successor, is shut down.
-    fn bury_the_removed(&mut self) {
-        let configuration = self.configuration();
-        for at in 0..self.nodes.len() {
-            let id = self.nodes[at].raft.id();
-            let removed = !configuration.members.is_empty() && configuration.member(id).is_none();
-            if !self.nodes[at].alive || !removed {
-                continue;
-            }
-            self.nodes[at].alive = false;
-            let slot = self.nodes[at].slot;
-            let taken = self.nodes.iter().any(|node| node.alive && node.slot == slot);
-            if !taken && self.joiners.iter().all(|joiner| joiner.slot != slot) {
-                self.start_process(slot);
-            }
-        }
-    }
-
-    /// Clients on every member submit batches and reads.
-    pub fn submit(&mut self) {
-        for at in 0..self.nodes.len() {
-            if !self.nodes[at].alive || !self.rng.once_in(4) {
-                continue;
-            }
-            let floor = self.checker.acknowledged();
-            let node = &mut self.nodes[at];
-            for _ in 0..=self.rng.below(2) {
-                let stream = self.rng.below(2) as Stream;
-                node.last_ticket += 1;
-                let ticket = Ticket(node.last_ticket);
-                if self.rng.once_in(3) {
-                    if node.reads.len() < OUTSTANDING_MAX {
-                        node.reads.insert((stream, ticket), floor);
-                        node.raft.submit_read(stream, ticket);
-                    }
-                } else if node.batches.len() < OUTSTANDING_MAX {
-                    self.payloads += 1;
-                    let mut bytes = self.payloads.to_le_bytes().to_vec();
-                    bytes.resize(8 + self.rng.below(200) as usize, 0);
-                    node.raft.submit(stream, ticket, payload(&bytes));
-                    node.batches.insert((stream, ticket), bytes);
-                }
-            }
-        }
-    }
-
-    /// Ends all faults: everything that was cut is connected again, and processes that ask for a
-    /// slot that has one are gone.
-    pub fn calm(&mut self) {
-        self.faults = Faults { delay_ms: 2, ..Faults::default() };
-        self.is_calm = true;
-        self.cut.clear();
-        let mut joiners: Vec<Joiner> = Vec::new();
-        for joiner in std::mem::take(&mut self.joiners) {
-            let is_same = |slot| slot == joiner.slot;
-            let taken = self.alive().any(|node| is_same(node.slot));
-            if !taken && !joiners.iter().any(|other| is_same(other.slot)) {
-                joiners.push(joiner);
-            }
-        }
-        self.joiners = joiners;
-        let alive: Vec<MemberId> =
-            self.nodes.iter().filter(|node| node.alive).map(|node| node.raft.id()).collect();
-        for a in &alive {
-            for b in &alive {
-                if a != b {
-                    self.schedule(self.now + 1, Event::Connected { at: *a, peer: *b });
-                }
-            }
-        }
-    }
-
-    /// Nothing is left to be done: every slot has its process and every one of these is what it is
-    /// to be, all is answered, everybody has everything.
-    pub fn is_settled(&self) -> bool {
-        let alive = || self.nodes.iter().filter(|node| node.alive);
-        let configuration = self.configuration();
-        let committed = self.checker.committed().len() as u64;
-        let Size { voters, observers } = self.size;
-        let names = |ids: &[MemberId]| {
-            let slot = |id: &MemberId| configuration.member(*id).expect("a member").slot.clone();
-            ids.iter().map(slot).collect::<BTreeSet<_>>()
-        };
-        !self.is_joining()
-            && !configuration.is_joint()
-            && names(&configuration.voters) == (0..voters).map(slot_name).collect()
-            && names(&configuration.learners)
-                == (voters..voters + observers).map(slot_name).collect()
-            && configuration.members.len() == voters + observers
-            && alive().count() == voters + observers
-            && alive().all(|node| !node.waits() && node.watched.applied.0 == committed)
-            && alive().filter(|node| node.raft.is_leader()).count() == 1
-    }
-}
-
-fn slot_name(slot: usize) -> String {
-    format!("slot-{slot}")
-}
-
-fn payload(bytes: &[u8]) -> Payload {
-    let mut buffer = AlignedVec::new();
-    buffer.extend_from_slice(bytes);
-    Payload::new(buffer)
 }
