@@ -1,5 +1,6 @@
 //! Measures Mayfly: beside redis-server (`compare`), while a node joins or the log is compacted
-//! (`join`), through the loss of a node (`failover`), and part by part (`micro`).
+//! (`join`), through the loss of a node (`failover`), part by part (`micro`), and its consensus
+//! beside that of the `raft` crate (`core`).
 //!
 //! `compare`, `join` and `failover` measure from outside, over the client port, as any user of the
 //! server would. All processes that they start are stopped when they end, however they end.
@@ -7,6 +8,7 @@
 mod client;
 mod cluster;
 mod compare;
+mod consensus;
 mod failover;
 mod fill;
 mod interrupt;
@@ -18,6 +20,7 @@ mod micro;
 mod probe;
 mod process;
 mod redis_benchmark;
+mod repeat;
 mod server;
 mod stats;
 mod table;
@@ -45,6 +48,8 @@ enum Command {
     Failover(failover::Options),
     /// Measure consensus, parsing and the keyspace by themselves
     Micro(micro::Options),
+    /// Measure the consensus core and the `raft` crate in turns: ns per entry, 3 replicas, 1 thread
+    Core(consensus::Options),
 }
 
 fn main() -> ExitCode {
@@ -54,6 +59,7 @@ fn main() -> ExitCode {
         Command::Join(options) => join::run(&options).map_err(|error| error.to_string()),
         Command::Failover(options) => failover::run(&options).map_err(|error| error.to_string()),
         Command::Micro(options) => micro::run(&options).map_err(|error| error.to_string()),
+        Command::Core(options) => consensus::run(&options).map_err(|error| error.to_string()),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

@@ -23,6 +23,8 @@ fn bad_arguments_are_refused_by_name() {
         ("failover --events kill-leader,shout", "shout"),
         ("failover --nodes 2", "--nodes"),
         ("failover --after NaN", "--after"),
+        ("core --rounds 0", "--rounds"),
+        ("core --millis 0", "--millis"),
         ("fly", "fly"),
     ];
     for (line, named) in cases {
@@ -36,7 +38,9 @@ fn bad_arguments_are_refused_by_name() {
 #[test]
 fn help_names_every_command_and_event() {
     let cases = [
-        ("--help", ["compare", "join", "failover", "micro"]),
+        ("--help", ["compare", "join", "failover", "core"]),
+        ("--help", ["micro", "consensus core", "`raft` crate", "ns per entry"]),
+        ("core --help", ["--rounds", "--millis", "Repetitions", "Milliseconds"]),
         (
             "failover --help",
             ["kill-leader", "pause-leader", "pause-and-kill-leader", "terminate-leader"],

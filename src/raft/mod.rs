@@ -47,6 +47,8 @@
 #![forbid(unsafe_code)]
 
 mod bootstrap;
+#[cfg(test)]
+mod differential;
 mod election;
 mod flow;
 mod log;
@@ -408,6 +410,12 @@ impl Raft {
     /// any more.
     pub fn set_config(&mut self, config: Config) {
         self.config = config;
+    }
+
+    /// Starts the random numbers anew. For who explores states: members that differ only in what
+    /// they have drawn so far become equal.
+    pub fn reseed(&mut self, seed: u64) {
+        self.rng = Rng::new(seed);
     }
 
     pub fn id(&self) -> MemberId {

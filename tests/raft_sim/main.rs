@@ -24,11 +24,13 @@ mod core;
 mod faults;
 mod founding;
 mod invariants;
+mod late_answers;
 mod lifecycle;
 mod light;
 mod machine;
 mod network;
 mod oracle;
+mod reference;
 mod rng;
 mod scenario;
 mod stats;
@@ -40,11 +42,14 @@ use scenario::{Length, Scenario, run};
 use stats::Stats;
 
 use crate::core::Core;
+use crate::reference::Reference;
 
 #[cfg(core_only)]
 type SimMachine = light::LightMachine;
 #[cfg(not(core_only))]
 type SimMachine = machine::EngineMachine;
+
+const REFERENCE_SEEDS: u64 = 20;
 
 fn number(name: &str) -> Option<u64> {
     env::var(name).ok().map(|value| value.parse().expect("a number"))
@@ -137,6 +142,18 @@ fn survivor_of_a_lost_quorum_is_not_passed_over() {
 #[test]
 fn fixed_members_keep_every_promise() {
     check(&scenario::FIXED, 4);
+}
+
+/// The simulator and its checker accept a Raft that they were not written beside.
+#[test]
+fn reference_of_fixed_members_keeps_every_promise() {
+    let mut total = Stats::default();
+    for seed in 1..=REFERENCE_SEEDS {
+        total.add(&run::<Reference, SimMachine>(&scenario::FIXED, seed, length()));
+    }
+    println!("reference: {}", total.line());
+    assert!(total.answered_batches > 0 && total.answered_reads > 0, "{total:?}");
+    assert!(total.elections > REFERENCE_SEEDS && total.committed > 100, "{total:?}");
 }
 
 /// The machine of simulations without the engine.

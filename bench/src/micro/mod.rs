@@ -7,13 +7,13 @@ mod apply;
 mod core;
 mod parse;
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 
-use crate::interrupt;
 use crate::machine;
 use crate::process::ProcessError;
+use crate::repeat::{in_turns, nanoseconds_each};
 use crate::stats::Summary;
 use crate::table::Table;
 
@@ -58,27 +58,8 @@ impl Bench<'_> {
     fn measure(&mut self, measurement: Measurement<'_>) -> Result<(), ProcessError> {
         let Measurement { name, units, work } = measurement;
         let length = Duration::from_millis(self.options.millis);
-        let mut samples = Vec::new();
-        // The first repetition warms up and is not counted.
-        for round in 0..=self.options.rounds {
-            let mut calls = 0u64;
-            let start = Instant::now();
-            while start.elapsed() < length {
-                // Looking at the clock must not count beside the work.
-                for _ in 0..CALLS_BETWEEN_LOOKS {
-                    work();
-                }
-                calls += CALLS_BETWEEN_LOOKS;
-            }
-            let nanoseconds = start.elapsed().as_secs_f64() * 1e9;
-            if interrupt::is_interrupted() {
-                return Err(ProcessError::Interrupted);
-            }
-            if round > 0 {
-                samples.push(nanoseconds / (calls * units) as f64);
-            }
-        }
-        let Summary { median, min, max } = Summary::of(samples).expect("invariant: has samples");
+        let mut sample = || nanoseconds_each(length, units, work);
+        let [Summary { median, min, max }] = in_turns(self.options.rounds, [&mut sample])?;
         self.table.push(vec![
             name,
             format!("{median:.0}"),
@@ -88,9 +69,6 @@ impl Bench<'_> {
         Ok(())
     }
 }
-
-/// Calls of the work between two looks at the clock, which takes some 30 ns.
-const CALLS_BETWEEN_LOOKS: u64 = 16;
 
 pub fn run(options: &Options) -> Result<(), ProcessError> {
     println!("{}, {}", machine::describe(), machine::date());
