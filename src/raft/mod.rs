@@ -52,7 +52,8 @@
 //!   voters goes through joint consensus, one of a single server too: swapping a dead voter for
 //!   its successor must never pass through a configuration that tolerates less.
 //! - Elections have a pre-vote and leaders step down without a quorum (9.6, 6.2), and a broken
-//!   connection to the leader counts as the end of its silence.
+//!   connection to the leader counts as the end of its silence; whoever then stands in vain does so
+//!   again soon, a few times.
 //! - A follower acknowledges at least its own commit index, whatever the message: committed
 //!   entries are in the log of every later leader.
 //! - Duplicates are kept out of the log rather than filtered when it is applied (6.3): a leader
@@ -146,6 +147,8 @@ pub struct Raft {
     role: Role,
     /// When an election begins, unless this is a leader.
     election_deadline_ms: Millis,
+    /// Ends when a leader is known, or after a number of campaigns.
+    succession: Option<election::Succession>,
     /// When the leader of this term last sent something.
     leader_contact_ms: Millis,
     /// Since when no leader is known.
@@ -216,6 +219,7 @@ impl Raft {
             voted_for: None,
             role: Role::Follower { leader_id: None },
             election_deadline_ms: 0,
+            succession: None,
             leader_contact_ms: now.monotonic_ms,
             leaderless_ms: Some(now.monotonic_ms),
             heard_leaderless: Vec::new(),
@@ -338,13 +342,14 @@ impl Raft {
         }
         if matches!(self.role, Role::Follower { leader_id: Some(leader) } if leader == id) {
             self.dirty = true;
-            self.on_leader_lost();
+            self.on_leader_lost(id);
         }
     }
 
     /// There is a fresh connection to `id`: what was on its way is lost.
     pub fn peer_connected(&mut self, id: MemberId) {
         self.dirty = true;
+        self.on_reconnected(id);
         if let Some(peer) = self.peer_mut(id) {
             peer.become_probe();
             peer.owed = true;

@@ -9,3 +9,4 @@ mod election;
 mod messages;
 mod names;
 mod network;
+mod succession;

@@ -141,7 +141,7 @@ impl Network {
     pub fn with_config(count: u64, config: &Config) -> Self {
         let mut net = Self { last_boot: 1000, ..Self::default() };
         for id in 1..=count {
-            let raft = founder(id, count, Config { seed: id, ..config.clone() });
+            let raft = founder(id, count, Config { seed: config.seed + id, ..config.clone() });
             net.nodes.insert(id, Node::new(raft));
         }
         net.collect();
