@@ -5,6 +5,8 @@
 //! message is lost, late or out of order when the story says so and never otherwise. Only the
 //! public interface of the core is used, so that the scenarios outlive any change inside it.
 
+mod commit;
+mod disruption;
 mod election;
 mod messages;
 mod names;

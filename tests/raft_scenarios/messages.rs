@@ -3,7 +3,9 @@
 
 use mayfly::raft::message::{Body, Message};
 use mayfly::raft::types::{Entry, EntryBody, Index, MemberId, Round, Term};
-use mayfly::raft::{Output, Raft};
+use mayfly::raft::{Output, Raft, RoleKind};
+
+use crate::network::{T, at, config, founder};
 
 pub fn message(from: u64, to: u64, term: u64, body: Body) -> Message {
     Message { from: MemberId(from), to: MemberId(to), term: Term(term), body }
@@ -70,3 +72,27 @@ pub fn tell(raft: &mut Raft, message: Message) -> Output {
 pub fn said_to(output: &Output, to: u64) -> Vec<&Body> {
     output.messages.iter().filter(|m| m.to.0 == to).map(|m| &m.body).collect()
 }
+
+/// Member 1 of the voters 1 to 3, in `role`: at term 1, or at term 2 as a candidate or a leader. Its
+/// log ends with entry 3 of term 1; that of a leader with its first entry, 4.
+pub fn in_role(role: RoleKind) -> Raft {
+    let mut raft = founder(1, 3, config());
+    match role {
+        RoleKind::Follower => {}
+        RoleKind::PreCandidate => {
+            raft.set_now(at(2 * T));
+            raft.tick();
+        }
+        RoleKind::Candidate => raft.campaign_now().unwrap(),
+        RoleKind::Leader => {
+            raft.campaign_now().unwrap();
+            raft.step(message(2, 1, 2, granted(true)));
+        }
+    }
+    raft.take_output();
+    assert_eq!(raft.role_kind(), role);
+    raft
+}
+
+pub const ROLES: [RoleKind; 4] =
+    [RoleKind::Follower, RoleKind::PreCandidate, RoleKind::Candidate, RoleKind::Leader];

@@ -449,6 +449,12 @@ impl Network {
         true
     }
 
+    /// A message arrives that nobody of the network has sent. What follows is delivered.
+    pub fn tell(&mut self, message: Message) {
+        self.get(message.to.0).raft.step(message);
+        self.deliver_all();
+    }
+
     /// Drops what `id` has applied from its log.
     pub fn compact(&mut self, id: u64) {
         let raft = &mut self.get(id).raft;
@@ -512,6 +518,12 @@ impl Network {
         false
     }
 
+    /// Member `id` campaigns without a pre-vote. Nothing is delivered.
+    pub fn campaign_now(&mut self, id: u64) {
+        self.get(id).raft.campaign_now().unwrap();
+        self.collect();
+    }
+
     /// For everybody but `id` it is as if there had been silence for an election time-out: nobody
     /// believes in a leader any more, and nobody campaigns yet.
     pub fn lapse(&mut self, except: u64) {
@@ -534,9 +546,12 @@ impl Network {
         self.deliver_all();
     }
 
-    /// As [`Self::campaign`], which must succeed.
+    /// As [`Self::campaign`], which must succeed, though it may first have to learn of a term.
     pub fn elect(&mut self, id: u64) {
         self.campaign(id);
+        if !self.raft(id).is_leader() {
+            self.campaign(id);
+        }
         self.assert_leader(id);
     }
 }
