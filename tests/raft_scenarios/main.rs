@@ -11,4 +11,5 @@ mod election;
 mod messages;
 mod names;
 mod network;
+mod reads;
 mod succession;

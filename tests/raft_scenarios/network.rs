@@ -73,7 +73,7 @@ pub fn founder(id: u64, count: u64, config: Config) -> Raft {
 pub struct Node {
     pub raft: Raft,
     /// Its clock is ahead of the network's by so much.
-    ahead_ms: u64,
+    ahead_ms: i64,
     /// It neither takes messages nor notices that time passes.
     paused: bool,
     /// What it was handed as committed, or got with a snapshot, by index.
@@ -303,6 +303,12 @@ impl Network {
         self.get(id).paused = false;
     }
 
+    /// As [`Self::resume`] after so many milliseconds, in which its clock stood still with it.
+    pub fn resume_unaware(&mut self, id: u64, ms: u64) {
+        self.get(id).paused = false;
+        self.get(id).ahead_ms -= ms as i64;
+    }
+
     /// A new process is told that it was admitted as `id`, and has connections to everybody.
     pub fn start(&mut self, id: u64, config: Config) {
         let mut node = Node::new(Raft::join(config, MemberId(id), at(self.now_ms)));
@@ -467,7 +473,7 @@ impl Network {
             self.now_ms += 1;
             let now_ms = self.now_ms;
             for node in self.nodes.values_mut().filter(|node| !node.paused) {
-                node.raft.set_now(at(now_ms + node.ahead_ms));
+                node.raft.set_now(at(now_ms.saturating_add_signed(node.ahead_ms)));
                 node.raft.tick();
             }
             self.deliver_all();
@@ -494,8 +500,8 @@ impl Network {
     pub fn skip(&mut self, id: u64, ms: u64) {
         let now_ms = self.now_ms;
         let node = self.get(id);
-        node.ahead_ms += ms;
-        node.raft.set_now(at(now_ms + node.ahead_ms));
+        node.ahead_ms += ms as i64;
+        node.raft.set_now(at(now_ms.saturating_add_signed(node.ahead_ms)));
     }
 
     /// Time passes for `id` alone, until it campaigns or should have. Nothing is delivered. Whether
