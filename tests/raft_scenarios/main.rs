@@ -13,3 +13,4 @@ mod names;
 mod network;
 mod reads;
 mod succession;
+mod transfer;
