@@ -6,7 +6,7 @@ use mayfly::raft::message::Body;
 use mayfly::raft::types::{Index, MemberId, Term};
 
 use crate::messages::{
-    accepted, append, granted, in_role, is_append, is_append_answer, message, noop, said_to, tell,
+    accepted, append, granted, in_role, is_append, is_append_answer, message, noop, tell,
 };
 use crate::network::{HEARTBEAT, Network, config, founder};
 
@@ -39,8 +39,8 @@ fn leader_sync_follower_log() {
 
 #[test]
 fn leader_election_overwrite_newer_logs() {
-    // 1 led term 2, and 2 got its entry; 3 then led term 3 with the votes of 4 and 5, and nobody got
-    // what it appended.
+    // 1 led term 2, and 2 got its entry; then 3 led term 3 with the votes of 4 and 5, and nobody
+    // got what it appended.
     let mut net = Network::with_logs(&[&[2], &[2], &[3], &[], &[]]);
     for id in [4, 5] {
         net.tell(message(3, id, 3, granted(false)));
@@ -225,6 +225,12 @@ fn follower_commit_entry() {
         let handed: Vec<u64> = output.committed.iter().map(|c| c.entry.index.0).collect();
         assert_eq!(handed, (4..=expected).collect::<Vec<_>>());
     }
+    // Its log may go on with something else than the leader's.
+    let mut net = Network::with_logs(&[&[2, 2], &[], &[]]);
+    net.tell(message(2, 1, 3, append((3, 1), 5, vec![])));
+    assert_eq!(net.commit(1), 3);
+    net.tell(message(2, 1, 3, append((3, 1), 5, vec![noop(4, 3)])));
+    assert_eq!((net.commit(1), net.log_terms(1)), (4, vec![3]));
 }
 
 #[test]

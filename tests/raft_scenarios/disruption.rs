@@ -6,8 +6,8 @@ use mayfly::raft::message::Body;
 use mayfly::raft::types::{EntryBody, MemberId};
 use mayfly::raft::{Config, Raft};
 
-use crate::messages::{append, in_role, is_vote_request, message, tell};
-use crate::network::{HEARTBEAT, Network, T, config};
+use crate::messages::{append, in_role, is_vote_request, message, pre_granted, tell};
+use crate::network::{HEARTBEAT, Network, T, at, config};
 
 /// A time-out of `id` alone; what follows is delivered.
 fn stand(net: &mut Network, id: u64) {
@@ -409,4 +409,17 @@ fn stale_pre_vote_after_win() {
     net.assert_leader(1);
     net.assert_terms(&[2; 5]);
     assert!((2..=5).all(|id| leader_of(net.raft(id)) == Some(1)));
+}
+
+#[test]
+fn stale_pre_vote_of_an_earlier_campaign() {
+    let mut raft = in_role(Candidate);
+    raft.set_now(at(4 * T));
+    raft.tick();
+    assert_eq!((raft.role_kind(), raft.term().0), (PreCandidate, 2));
+    // It was granted for term 2; now term 3 is asked for.
+    tell(&mut raft, message(2, 1, 2, pre_granted(true)));
+    assert_eq!((raft.role_kind(), raft.term().0), (PreCandidate, 2));
+    tell(&mut raft, message(2, 1, 3, pre_granted(true)));
+    assert_eq!((raft.role_kind(), raft.term().0), (Candidate, 3));
 }

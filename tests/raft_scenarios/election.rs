@@ -480,6 +480,15 @@ fn state_transition() {
 }
 
 #[test]
+fn one_leader_per_term() {
+    let mut raft = in_role(Follower);
+    tell(&mut raft, message(2, 1, 2, append((3, 1), 3, vec![])));
+    let output = tell(&mut raft, message(3, 1, 2, append((3, 1), 4, vec![noop(4, 2)])));
+    assert!(output.messages.is_empty(), "nobody else can have been elected");
+    assert_eq!((raft.leader_id(), raft.commit_index()), (Some(MemberId(2)), Index(3)));
+}
+
+#[test]
 fn all_server_stepdown() {
     for role in ROLES {
         for (body, leader) in [

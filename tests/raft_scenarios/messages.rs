@@ -73,8 +73,8 @@ pub fn said_to(output: &Output, to: u64) -> Vec<&Body> {
     output.messages.iter().filter(|m| m.to.0 == to).map(|m| &m.body).collect()
 }
 
-/// Member 1 of the voters 1 to 3, in `role`: at term 1, or at term 2 as a candidate or a leader. Its
-/// log ends with entry 3 of term 1; that of a leader with its first entry, 4.
+/// Member 1 of the voters 1 to 3, in `role`: at term 1, or at term 2 as a candidate or a leader.
+/// Its log ends with entry 3 of term 1; that of a leader with its first entry, 4.
 pub fn in_role(role: RoleKind) -> Raft {
     let mut raft = founder(1, 3, config());
     match role {

@@ -234,11 +234,6 @@ impl Network {
         }
     }
 
-    /// Undoes one [`Self::cut`].
-    pub fn mend(&mut self, one: u64, other: u64) {
-        self.cuts.retain(|cut| *cut != (one, other) && *cut != (other, one));
-    }
-
     /// From now on the chosen messages are lost.
     pub fn lose(&mut self, chosen: impl Fn(&Message) -> bool + 'static) {
         self.lost.push(Box::new(chosen));

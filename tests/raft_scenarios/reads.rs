@@ -280,3 +280,25 @@ fn read_in_a_joint_configuration() {
     net.heartbeat();
     assert!(net.read_index(1, ticket).is_some());
 }
+
+#[test]
+fn read_while_a_successor_takes_a_slot() {
+    let mut net = Network::led(3);
+    net.kill(3);
+    net.run(5 * T);
+    let successor = net.join(1, "slot-03", false);
+    net.lose(|m| is_append_answer(m) && m.from.0 == 2);
+    net.run_until("the swap has begun", |net| net.raft(1).configuration().is_joint());
+    let ticket = net.ask_read(1);
+    net.run(HEARTBEAT);
+    assert!(net.raft(1).configuration().is_joint());
+    assert_eq!(
+        net.read_index(1, ticket),
+        None,
+        "1 and the successor are a majority of the new half alone"
+    );
+    net.heal();
+    net.lose(move |m| is_append_answer(m) && m.from.0 == successor);
+    net.heartbeat();
+    assert!(net.read_index(1, ticket).is_some(), "1 and 2 are a majority of either half");
+}

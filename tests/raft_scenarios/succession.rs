@@ -4,6 +4,7 @@
 use mayfly::raft::message::{Body, Message};
 use mayfly::raft::{Config, RoleKind};
 
+use crate::messages::{is_append, is_vote_request};
 use crate::network::{Network, T, config};
 
 /// As [`Network::led`], where the members draw other pauses for each seed.
@@ -110,15 +111,48 @@ fn a_leader_that_is_connected_again_in_time_stays_the_leader() {
     net.assert_terms(&[2, 2, 2]);
 }
 
-#[test]
-fn the_lost_leader_may_vote_for_its_successor() {
+/// 2 has lost its connection to the leader, and 3 refuses it its vote. Whether 2 waits for the vote
+/// of 1, which leads no more.
+fn waits_for_the_lost_leader(is_connected_again: bool) -> bool {
     let mut net = led(1, 3);
-    net.kill(3);
+    net.lose(|m| is_append(m) || m.from.0 == 3 && is_vote_request(m));
     net.break_link(1, 2);
-    net.isolate(2);
-    net.run(2 * T);
-    assert_eq!(net.leader(), None, "no quorum is connected");
-    net.heal();
-    net.connect(1, 2);
-    net.run_until("one of the two leads", |net| net.leader().is_some());
+    if is_connected_again {
+        net.connect(1, 2);
+    }
+    net.lapse(2);
+    assert!(net.time_out(2));
+    net.deliver_where(|m| !is_vote_request(m));
+    assert_eq!((net.role(2), net.term(2)), (RoleKind::Candidate, 3));
+    net.campaign_now(3);
+    net.hold(|m| m.to.0 == 1);
+    net.deliver_all();
+    if net.role(2) != RoleKind::Candidate {
+        return false;
+    }
+    net.release();
+    net.deliver_all();
+    net.assert_leader(2);
+    true
+}
+
+#[test]
+fn the_vote_of_a_lost_leader_is_waited_for_once_it_is_connected_again() {
+    assert!(waits_for_the_lost_leader(true));
+    assert!(!waits_for_the_lost_leader(false));
+}
+
+#[test]
+fn a_new_leader_ends_the_hurry() {
+    let mut net = led(1, 5);
+    net.kill(1);
+    net.run_until("a successor leads", |net| net.leader().is_some());
+    net.heartbeat();
+    let follower = (2..=5).find(|id| Some(*id) != net.leader()).unwrap();
+    // The successor falls silent for this one, and no connection breaks.
+    net.isolate(follower);
+    net.run_until("it stands", |net| net.role(follower) == RoleKind::PreCandidate);
+    let before = net.sent.len();
+    net.run(T - 1);
+    assert_eq!(pre_vote_requests(&net.sent[before..]), 0, "it waits for an election time-out");
 }
