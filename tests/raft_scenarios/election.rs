@@ -67,9 +67,12 @@ fn leader_election() {
     net.assert_roles(&[(1, Follower), (3, Follower)]);
 }
 
+/// Who answers, and how.
+type Votes = &'static [(u64, bool)];
+
 #[test]
 fn leader_election_in_one_round_rpc() {
-    let cases: [(u64, &[(u64, bool)], RoleKind); 13] = [
+    let cases: [(u64, Votes, RoleKind); 13] = [
         (1, &[], Leader),
         (3, &[(2, true), (3, true)], Leader),
         (3, &[(2, true)], Leader),
