@@ -195,6 +195,7 @@ mod tests {
             peers: Vec::new(),
             transfer_target: None,
             pending_reads: 0,
+            unconfirmed_requests: 0,
             outstanding_batches: 0,
         }
     }

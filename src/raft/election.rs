@@ -23,6 +23,20 @@ enum Campaign {
     Transfer,
 }
 
+/// How often a member stands for election in a row, without waiting for an election time-out, after
+/// the connection to its leader broke. Each attempt fails for a split with the chance that two
+/// survivors stand within a round trip of each other; four in a row do so hardly ever, and whatever
+/// else keeps them from a leader, hurry does not mend.
+const HURRIED_CAMPAIGNS_MAX: u32 = 4;
+
+/// The connection to the leader broke and nobody has taken its place yet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) struct Succession {
+    /// Who is taken to be gone: its vote is not waited for.
+    lost_id: MemberId,
+    campaigns_left: u32,
+}
+
 impl Raft {
     /// Campaigns at once, without a pre-vote and though a leader may live.
     pub fn campaign_now(&mut self) -> Result<(), CampaignError> {
@@ -62,17 +76,50 @@ impl Raft {
 
     /// The leader's connection broke: most likely it is gone, and waiting out the time-out would
     /// only cost time. The jitter keeps the survivors from splitting the vote.
-    pub(super) fn on_leader_lost(&mut self) {
+    pub(super) fn on_leader_lost(&mut self, lost_id: MemberId) {
         self.become_follower(self.term, None);
         if self.may_campaign() {
             let jitter = self.rng.below(self.config.election_timeout_ms / 10 + 1);
             self.election_deadline_ms = self.now.monotonic_ms + jitter;
+            self.succession = Some(Succession { lost_id, campaigns_left: HURRIED_CAMPAIGNS_MAX });
         }
+    }
+
+    /// There is a new connection to `id`, which may have been taken to be gone.
+    pub(super) fn on_reconnected(&mut self, id: MemberId) {
+        self.succession = self.succession.filter(|succession| succession.lost_id != id);
+    }
+
+    /// A leader's broken connection is noticed by all who followed it at once, so they are likely
+    /// to stand at the same moment, or before the others have noticed: whoever stands then in vain
+    /// asks again after a pause, which is random so that one of them is first. Only the pre-vote is
+    /// asked again: it changes nobody's term, and whoever hears a leader does not answer it.
+    fn hurry_next_campaign(&mut self) {
+        if self.succession.is_some() {
+            let interval = self.config.heartbeat_interval_ms;
+            let pause = interval / 2 + self.rng.below(interval);
+            self.election_deadline_ms = self.now.monotonic_ms + pause;
+        }
+    }
+
+    fn count_campaign(&mut self) {
+        self.succession = self.succession.and_then(|succession| {
+            let campaigns_left = succession.campaigns_left.checked_sub(1)?;
+            Some(Succession { campaigns_left, ..succession })
+        });
+    }
+
+    /// The (pre-)vote cannot be won any more.
+    fn on_campaign_lost(&mut self) {
+        self.become_follower(self.term, None);
+        self.hurry_next_campaign();
     }
 
     /// Dissertation 9.6: asks whether an election could be won before it disturbs anybody.
     fn pre_campaign(&mut self) {
         self.become_pre_candidate();
+        self.count_campaign();
+        self.hurry_next_campaign();
         self.on_pre_vote_response(self.id, self.term.next(), true);
         if matches!(self.role, Role::PreCandidate(_)) {
             let (last_index, last_term) = (self.log.last_index(), self.log.last_term());
@@ -189,7 +236,7 @@ impl Raft {
         votes.record(from, granted);
         match votes.result(&configuration) {
             VoteResult::Won => self.campaign(Campaign::Timeout),
-            VoteResult::Lost => self.become_follower(self.term, None),
+            VoteResult::Lost => self.on_campaign_lost(),
             VoteResult::Pending => {}
         }
     }
@@ -216,9 +263,19 @@ impl Raft {
         let configuration = self.configuration().clone();
         let Role::Candidate(votes) = &mut self.role else { return };
         votes.record(from, granted);
-        match votes.result(&configuration) {
+        let mut result = votes.result(&configuration);
+        // Among two survivors of three each refuses the other, and the third is gone: waiting for
+        // it would cost a whole election time-out.
+        if let Some(Succession { lost_id, .. }) = self.succession
+            && result == VoteResult::Pending
+        {
+            let mut without_lost = votes.clone();
+            without_lost.record(lost_id, false);
+            result = without_lost.result(&configuration);
+        }
+        match result {
             VoteResult::Won => self.become_leader(),
-            VoteResult::Lost => self.become_follower(self.term, None),
+            VoteResult::Lost => self.on_campaign_lost(),
             VoteResult::Pending => {}
         }
     }

@@ -137,6 +137,8 @@ pub struct Raft {
     role: Role,
     /// When an election begins, unless this is a leader.
     election_deadline_ms: Millis,
+    /// Ends when a leader is known, or after a number of campaigns.
+    succession: Option<election::Succession>,
     /// When the leader of this term last sent something.
     leader_contact_ms: Millis,
     /// Since when no leader is known.
@@ -207,6 +209,7 @@ impl Raft {
             voted_for: None,
             role: Role::Follower { leader_id: None },
             election_deadline_ms: 0,
+            succession: None,
             leader_contact_ms: now.monotonic_ms,
             leaderless_ms: Some(now.monotonic_ms),
             heard_leaderless: Vec::new(),
@@ -329,13 +332,14 @@ impl Raft {
         }
         if matches!(self.role, Role::Follower { leader_id: Some(leader) } if leader == id) {
             self.dirty = true;
-            self.on_leader_lost();
+            self.on_leader_lost(id);
         }
     }
 
     /// There is a fresh connection to `id`: what was on its way is lost.
     pub fn peer_connected(&mut self, id: MemberId) {
         self.dirty = true;
+        self.on_reconnected(id);
         if let Some(peer) = self.peer_mut(id) {
             peer.become_probe();
             peer.owed = true;

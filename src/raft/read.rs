@@ -147,6 +147,11 @@ impl Rounds {
         !self.inflight.is_empty()
     }
 
+    pub(crate) fn unconfirmed(&self) -> usize {
+        let asked: usize = self.inflight.iter().map(|pending| pending.requests.len()).sum();
+        self.gathering.len() + asked
+    }
+
     pub(crate) fn gather(&mut self, reader: MemberId, id: u64) {
         match self.gathering.iter_mut().find(|request| request.reader == reader) {
             Some(request) => request.id = request.id.max(id),

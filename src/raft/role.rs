@@ -115,6 +115,7 @@ impl Raft {
         match leader_id {
             Some(leader_id) => {
                 self.leaderless_ms = None;
+                self.succession = None;
                 self.heard_leaderless.clear();
                 self.on_leader_known(leader_id);
             }

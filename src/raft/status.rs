@@ -27,6 +27,8 @@ pub struct Status {
     pub transfer_target: Option<MemberId>,
     /// Reads of this node that wait for their index.
     pub pending_reads: usize,
+    /// Members, itself included, whose reads this leader has yet to confirm, once per round.
+    pub unconfirmed_requests: usize,
     /// Batches of this node that wait for their commit.
     pub outstanding_batches: usize,
 }
@@ -47,9 +49,9 @@ pub struct PeerStatus {
 
 impl Raft {
     pub fn status(&self) -> Status {
-        let peers = match &self.role {
-            Role::Leader(leader) => leader.peers.as_slice(),
-            _ => &[],
+        let (peers, unconfirmed_requests) = match &self.role {
+            Role::Leader(leader) => (leader.peers.as_slice(), leader.rounds.unconfirmed()),
+            _ => (&[][..], 0),
         };
         let peers = peers.iter().map(PeerStatus::of);
         Status {
@@ -68,6 +70,7 @@ impl Raft {
             peers: peers.collect(),
             transfer_target: self.transfer.map(|transfer| transfer.target),
             pending_reads: self.own_reads.pending(),
+            unconfirmed_requests,
             outstanding_batches: self.origin.outstanding(),
         }
     }

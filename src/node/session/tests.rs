@@ -174,6 +174,7 @@ fn leader() -> RaftReport {
         peers: vec![peer(2, 90, Some(9900)), peer(3, 40, None), peer(4, 20, Some(9900))],
         transfer_target: None,
         pending_reads: 3,
+        unconfirmed_requests: 0,
         outstanding_batches: 2,
     };
     RaftReport {
