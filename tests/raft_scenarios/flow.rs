@@ -3,7 +3,7 @@
 
 use mayfly::raft::message::Body;
 use mayfly::raft::types::{Index, MemberId, Ticket};
-use mayfly::raft::{Config, ProgressState};
+use mayfly::raft::{Config, GiveUpReason, ProgressState};
 
 use crate::members::{look, peer, requests_to, settled, write, zeroes};
 use crate::messages::{accepted, is_append, message, tell};
@@ -255,6 +255,48 @@ fn window_across_reconnect() {
     let output = tell(&mut raft, message(2, 1, 2, accepted(8)));
     assert_eq!(requests_to(&output, 2), []);
     assert_eq!((peer(&raft, 2).inflight_messages, peer(&raft, 2).next_index), (0, Index(9)));
+}
+
+/// With a new connection to the leader a node sends again what the old one may have lost: batches
+/// and the question for a read index, without waiting for a timeout.
+#[test]
+fn what_was_asked_across_reconnect() {
+    let mut net = Network::led(3);
+    net.lose(|m| m.from.0 == 2);
+    let write = net.write(2, "a");
+    let read = net.ask_read(2);
+    net.deliver_all();
+    net.heal();
+    net.connect(1, 2);
+    net.deliver_all();
+    assert!(net.is_answered(2, write));
+    assert!(net.read_index(2, read).is_some());
+}
+
+/// A batch that a leader may have got keeps its number when its client is no longer told, so that
+/// nothing else can be taken for it; one that was never sent gives its number up.
+#[test]
+fn numbers_of_what_was_given_up() {
+    let mut net = Network::led(3);
+    net.lose(|m| matches!(m.body, Body::Forward { .. }));
+    net.write(2, "a");
+    net.isolate(2);
+    net.break_link(1, 2);
+    net.write(2, "b");
+    net.run(10 * T);
+    let reasons: Vec<GiveUpReason> = net.get(2).given_up.iter().map(|g| g.reason).collect();
+    assert_eq!(reasons, [GiveUpReason::OutcomeUnknown, GiveUpReason::NeverSent]);
+    net.heal();
+    let before = net.sent.len();
+    let ticket = net.write(2, "c");
+    net.run_until("it is answered", |net| net.is_answered(2, ticket));
+    let numbers = net.said(before, 2, 1).into_iter().filter_map(|body| match body {
+        Body::Forward { seq, payload, .. } => Some((seq.0, payload.len())),
+        _ => None,
+    });
+    let mut numbers: Vec<(u64, usize)> = numbers.collect();
+    numbers.dedup();
+    assert_eq!(numbers, [(1, 0), (2, 1)], "an empty batch in the place of the first");
 }
 
 /// A connection that breaks again and again never makes a window grow or an entry appear twice.

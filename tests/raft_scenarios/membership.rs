@@ -10,7 +10,7 @@ use crate::members::{
     settled, write,
 };
 use crate::messages::{accepted, append, granted, message, said_to, tell, vote_request};
-use crate::network::{Network, T, config};
+use crate::network::{HEARTBEAT, Network, T, at, config};
 
 fn voters(raft: &Raft) -> Vec<u64> {
     raft.configuration().voters.iter().map(|id| id.0).collect()
@@ -62,10 +62,14 @@ fn add_node() {
 fn add_learner() {
     let mut raft = settled(3, config());
     let index = raft.admit(applicant("slot-04", 4)).unwrap();
+    // Until that is committed, its index may go to somebody else.
+    let output = look(&mut raft, HEARTBEAT);
+    assert_eq!(said_to(&output, index.0), Vec::<&Body>::new());
     assert_eq!(raft.configuration().learners, [MemberId(index.0)]);
     assert_eq!(voters(&raft), [1, 2, 3], "it is not counted");
-    tell(&mut raft, message(2, 1, 2, accepted(index.0)));
+    let output = tell(&mut raft, message(2, 1, 2, accepted(index.0)));
     assert_eq!(raft.commit_index(), index, "two of three voters");
+    assert_eq!(requests_to(&output, index.0).len(), 1);
 }
 
 #[test]
@@ -111,6 +115,18 @@ fn learner_promotion() {
     net.write(id, "a");
     net.heartbeat();
     net.assert_applied(1, &["a"]);
+}
+
+/// A learner that has caught up waits while the voters that there would be then do not answer.
+#[test]
+fn learner_promotion_without_a_quorum() {
+    let mut raft = leader_of(configuration(&[1, 2, 3], &[], &[4, 5]), &[2, 3], true);
+    raft.set_now(at(T));
+    tell(&mut raft, message(4, 1, 2, accepted(11)));
+    assert!(raft.configuration().is_learner(MemberId(4)), "1 and 4 of 1, 2, 3 and 4");
+    tell(&mut raft, message(2, 1, 2, accepted(11)));
+    tell(&mut raft, message(4, 1, 2, accepted(11)));
+    assert!(raft.configuration().is_voter(MemberId(4)));
 }
 
 /// A learner may have been promoted by an entry that it has not got yet, and may be the one whose
@@ -414,6 +430,8 @@ fn raw_node_joint_auto_leave() {
     look(&mut raft, 10);
     assert!(raft.configuration().is_joint());
     crate::members::take_the_lead(&mut raft, [2, 4]);
+    look(&mut raft, HEARTBEAT);
+    assert!(raft.configuration().is_joint(), "it has committed nothing of its term yet");
     tell(&mut raft, message(2, 1, 2, accepted(11)));
     assert_eq!(raft.status().configuration_index, Index(12));
 }
@@ -487,6 +505,16 @@ fn joint_safety() {
     assert_eq!(raft.commit_index(), Index(11));
     assert_eq!(raft.remove(MemberId(2)), Err(MembershipError::TransferInProgress));
     assert_eq!(raft.admit(applicant("slot-9", 9)), Err(MembershipError::TransferInProgress));
+    // The transfer has failed, and the next heartbeat is to leave the joint configuration.
+    raft.set_now(at(T - 1));
+    for id in [2, 3, 4] {
+        tell(&mut raft, message(id, 1, 2, accepted(11)));
+    }
+    raft.set_now(at(T));
+    raft.tick();
+    assert!(raft.is_leader() && raft.configuration().is_joint());
+    assert_eq!(raft.remove(MemberId(2)), Err(MembershipError::ChangeInProgress));
+    assert_eq!(raft.admit(applicant("slot-9", 9)), Err(MembershipError::ChangeInProgress));
 }
 
 #[test]

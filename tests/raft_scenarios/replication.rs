@@ -104,6 +104,26 @@ fn handle_msg_app() {
     }
 }
 
+/// What no leader can have is not taken, nor answered.
+#[test]
+fn handle_msg_app_that_makes_no_sense() {
+    let cases: [(At, &[At]); 6] = [
+        ((5, 3), &[(7, 4)]),
+        ((5, 3), &[(6, 4), (8, 4)]),
+        ((5, 3), &[(6, 4), (6, 4)]),
+        ((5, 3), &[(6, 2)]),
+        ((5, 3), &[(6, 9)]),
+        ((5, 9), &[]),
+    ];
+    for (previous, entries) in cases {
+        let mut raft = follower(&[2, 3]);
+        let entries: Vec<Entry> = entries.iter().map(|(at, term)| noop(*at, *term)).collect();
+        let output = tell(&mut raft, message(1, 2, 4, append(previous, 5, entries)));
+        assert!(output.messages.is_empty(), "{previous:?}");
+        assert_eq!((terms_from(&raft, 4), raft.commit_index()), (vec![2, 3], Index(3)));
+    }
+}
+
 /// Each refusal skips a whole term of one of the two logs, so that the number of round trips is
 /// that of the terms in which they differ and not that of the entries.
 #[test]
@@ -409,6 +429,20 @@ fn stale_word_on_a_stream() {
         net.heartbeat();
         net.assert_applied(leader, &["a", "b"]);
     }
+}
+
+/// A batch that was lost leaves a gap: what follows is not taken, and the leader says where the
+/// stream goes on.
+#[test]
+fn gap_in_a_stream() {
+    let mut raft = settled(3, config());
+    let output = tell(&mut raft, message(2, 1, 2, forward(2)));
+    let expected = Body::ForwardExpected { stream: 0, expected: mayfly::raft::types::Seq(1) };
+    assert_eq!(said_to(&output, 2), [&expected]);
+    assert_eq!(raft.last_log_id().index, Index(4));
+    raft.step(message(2, 1, 2, forward(1)));
+    tell(&mut raft, message(2, 1, 2, forward(2)));
+    assert_eq!(raft.last_log_id().index, Index(6));
 }
 
 #[test]

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use mayfly::raft::message::Body;
 use mayfly::raft::types::{Configuration, Index, MemberId, Term};
-use mayfly::raft::{PeerStatus, ProgressState, Raft, SnapshotState};
+use mayfly::raft::{GiveUpReason, PeerStatus, ProgressState, Raft, SnapshotState};
 
 use crate::members::{
     configuration, follower, leader_of, look, member_of, peer, rejected, requests_to, settled,
@@ -67,7 +67,8 @@ fn provide_snap() {
     assert!(output.snapshots_wanted.is_empty());
 }
 
-/// Nobody makes a snapshot for a peer whose link is broken: it could not be sent.
+/// For a peer whose link is broken one is wanted once, with a heartbeat, and not with each batch:
+/// it could not be sent, so its caller makes it when the peer is there.
 #[test]
 fn ignore_providing_snap() {
     let mut net = Network::led(3);
@@ -76,10 +77,12 @@ fn ignore_providing_snap() {
     net.write(1, "a");
     net.compact(1);
     net.hold_snapshots = true;
-    for ms in 0..5 {
-        net.write(1, &format!("{ms}"));
+    for text in ["b", "c", "d"] {
+        net.write(1, text);
     }
     assert_eq!(net.snapshots_wanted, []);
+    net.run(5 * HEARTBEAT);
+    assert_eq!(net.snapshots_wanted, [(1, 3)]);
 }
 
 #[test]
@@ -111,6 +114,32 @@ fn restore_ignore_snapshot() {
     assert!(raft.install_snapshot(state((5, 2), three)));
     assert_eq!((raft.commit_index(), raft.last_log_id().index), (Index(5), Index(6)));
     assert_eq!(terms_from(&raft, 6), [2]);
+}
+
+/// A leader has everything that is committed, and loads nothing.
+#[test]
+fn restore_is_refused_by_a_leader() {
+    let mut raft = settled(3, config());
+    let before = raft.clone();
+    assert!(!raft.install_snapshot(state((99, 2), configuration(&[1, 2, 3], &[], &[]))));
+    assert_eq!(raft, before);
+}
+
+/// What its own clients wait for may be in the snapshot: executed, and nobody there to answer.
+#[test]
+fn restore_ends_the_wait_for_what_it_holds() {
+    let mut net = Network::led(3);
+    let tickets = [net.submit(3, "a"), net.submit(3, "b")];
+    net.lose(|m| m.to.0 == 3);
+    net.deliver_all();
+    net.compact(1);
+    net.heal();
+    net.heartbeat();
+    let ends = net.get(3).given_up.iter().map(|g| (g.ticket, g.reason)).collect::<Vec<_>>();
+    assert_eq!(ends, tickets.map(|ticket| (ticket, GiveUpReason::OutcomeUnknown)));
+    net.write(3, "c");
+    net.heartbeat();
+    net.assert_applied(1, &["a", "b", "c"]);
 }
 
 #[test]
