@@ -254,7 +254,12 @@ impl Raft {
     /// Takes a message of a peer. What does not make sense is ignored.
     pub fn step(&mut self, message: Message) {
         let Message { from, to, term, body } = message;
-        if to != self.id || from == self.id || from.is_none() || self.is_removed(from) {
+        if to != self.id || from == self.id || from.is_none() {
+            return;
+        }
+        // The last word of a leader that has removed itself comes when that is committed.
+        let is_farewell = matches!(body, Body::TimeoutNow) && self.leader_id() == Some(from);
+        if self.is_removed(from) && !is_farewell {
             return;
         }
         if term.0 >= NUMBER_MAX {

@@ -11,9 +11,16 @@
 mod commit;
 mod disruption;
 mod election;
+mod flow;
+mod identity;
+mod members;
+mod membership;
 mod messages;
 mod names;
 mod network;
+mod quorums;
 mod reads;
+mod replication;
+mod snapshots;
 mod succession;
 mod transfer;

@@ -4,7 +4,7 @@ mod observers;
 
 use crate::raft::message::Body;
 use crate::raft::testing::{
-    T, accepted, applicant, at, configuration, leader_of, message, pass, payload, sent_to,
+    Members, T, accepted, applicant, at, configuration, leader_of, message, pass, payload, sent_to,
     settled_leader, tick_at, voter,
 };
 use crate::raft::types::{Applicant, Boot, Index, MemberId, Ticket};
@@ -218,6 +218,17 @@ fn a_leader_that_removed_itself_steps_down_when_that_is_committed() {
     assert_eq!(raft.commit_index(), Index(13));
     assert!(!raft.is_leader());
     assert!(output.messages.iter().any(|message| message.body == Body::TimeoutNow));
+}
+
+/// The successor has learned by then that the leader is no member any more.
+#[test]
+fn who_is_told_to_follow_a_leader_that_removed_itself_campaigns_at_once() {
+    let mut members = Members::voters(3);
+    members.get(1).remove(MemberId(1)).unwrap();
+    members.settle();
+    assert!(!members.get(1).is_leader());
+    let leader = members.leader().expect("no time has passed");
+    assert_eq!((leader.term().0, leader.configuration().voters.len()), (3, 2));
 }
 
 #[test]
