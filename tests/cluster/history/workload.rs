@@ -1,0 +1,201 @@
+//! Clients that do this and that to a window of keys and record it.
+
+use std::collections::HashMap;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::Duration;
+
+use super::edn::Model;
+use super::record::{History, Names, Op, Operation, Outcome, Reply, perform};
+use crate::chaos::random::Random;
+use crate::client::Client;
+use crate::wait;
+
+/// How long a client waits for an answer: shorter than most faults last, so that some of what is
+/// asked then has an unknown outcome.
+pub const ANSWER_TIME: Duration = Duration::from_millis(500);
+
+/// Operations on one key within a window: the search for an order takes their number squared.
+pub const OPERATIONS_MAX: usize = 300;
+
+/// Writes of unknown outcome on one key within a window: each may have been executed at any time
+/// since, which multiplies the orders that there are.
+const UNKNOWN_MAX: usize = 6;
+
+/// Before a node that does not serve is asked again.
+const RETRY: Duration = Duration::from_millis(30);
+
+/// A key, and what was done to it so far.
+pub struct Key {
+    pub name: String,
+    model: Model,
+    operations: AtomicUsize,
+    unknown: AtomicUsize,
+}
+
+/// Keys that nobody has used before, and the clients that use them.
+pub struct Window<'a> {
+    pub keys: Vec<Key>,
+    pub ports: Vec<u16>,
+    pub names: &'a Names,
+    /// Whether the nodes know MULTI.
+    pub transactions: bool,
+    pub stop: AtomicBool,
+    complaints: Mutex<Vec<String>>,
+}
+
+impl<'a> Window<'a> {
+    /// `each` keys of each model.
+    pub fn new(number: usize, each: usize, ports: Vec<u16>, names: &'a Names) -> Self {
+        let keys = Model::ALL.into_iter().flat_map(|model| {
+            let name = model.name().trim_end_matches('s');
+            (0..each).map(move |key| Key {
+                name: format!("{name}:{number}:{key}"),
+                model,
+                operations: AtomicUsize::new(0),
+                unknown: AtomicUsize::new(0),
+            })
+        });
+        let transactions = knows_transactions(ports[0]);
+        let stop = AtomicBool::new(false);
+        let complaints = Mutex::default();
+        Self { keys: keys.collect(), ports, names, transactions, stop, complaints }
+    }
+
+    /// Fails the test if a client was told what no node may say.
+    pub fn check(&self) {
+        let complaints = self.complaints.lock().unwrap();
+        assert!(complaints.is_empty(), "clients complain:\n{}", complaints.join("\n"));
+    }
+
+    /// Runs a client of the node at `node` until the window is closed.
+    pub fn run_client(&self, client: u32, node: usize, random: Random) -> History {
+        let process = self.names.process();
+        let mut worker = Worker {
+            window: self,
+            client,
+            node,
+            process,
+            link: None,
+            random,
+            seen: HashMap::new(),
+            history: Vec::new(),
+        };
+        while !self.stop.load(Ordering::SeqCst) {
+            if let Err(complaint) = worker.step() {
+                self.complaints.lock().unwrap().push(complaint);
+                break;
+            }
+        }
+        worker.history
+    }
+
+    /// Reads every key once at every node, one after the other; there must be no other clients.
+    pub fn read_all(&self, client: u32) -> History {
+        let mut history = Vec::new();
+        for (node, port) in self.ports.iter().enumerate() {
+            let mut link = Client::connect(*port);
+            let who = (self.names.process(), client, node as u32);
+            for key in &self.keys {
+                let read = if key.model == Model::List { Op::Range } else { Op::Get };
+                let operation = perform(&mut link, who, &key.name, read).unwrap();
+                assert!(matches!(operation.outcome, Outcome::Ok(_)), "{operation:?}");
+                history.push(operation);
+            }
+        }
+        history
+    }
+}
+
+fn knows_transactions(port: u16) -> bool {
+    let mut client = Client::connect(port);
+    client.call("MULTI").text() == "OK"
+}
+
+struct Worker<'a> {
+    window: &'a Window<'a>,
+    client: u32,
+    node: usize,
+    process: u32,
+    link: Option<Client>,
+    random: Random,
+    /// What each register held when it was last read here.
+    seen: HashMap<String, i64>,
+    history: History,
+}
+
+impl Worker<'_> {
+    /// One operation, and a rest after it.
+    fn step(&mut self) -> Result<(), String> {
+        wait::rest(Duration::from_millis(self.random.below(24) as u64));
+        let window = self.window;
+        let key = &window.keys[self.random.below(window.keys.len())];
+        let is_used_up = key.operations.load(Ordering::Relaxed) >= OPERATIONS_MAX
+            || key.unknown.load(Ordering::Relaxed) >= UNKNOWN_MAX;
+        if is_used_up || !self.connect() {
+            wait::rest(RETRY);
+            return Ok(());
+        }
+        let op = self.choose(key);
+        let who = (self.process, self.client, self.node as u32);
+        let link = self.link.as_mut().expect("it is connected");
+        let operation = perform(link, who, &key.name, op)?;
+        key.operations.fetch_add(1, Ordering::Relaxed);
+        match &operation.outcome {
+            Outcome::Ok(reply) => {
+                if let (Op::Get, Reply::Number(value)) = (op, reply) {
+                    self.seen.insert(key.name.clone(), *value);
+                }
+            }
+            Outcome::Fail(_) => wait::rest(RETRY),
+            Outcome::Unknown(_) => self.end_process(key, &operation),
+        }
+        self.history.push(operation);
+        Ok(())
+    }
+
+    /// Another process takes over, on a connection of its own.
+    fn end_process(&mut self, key: &Key, operation: &Operation) {
+        self.link = None;
+        self.process = self.window.names.process();
+        if !operation.op.is_read() {
+            key.unknown.fetch_add(1, Ordering::Relaxed);
+        }
+        // Others may go on.
+        wait::rest(RETRY * 4);
+    }
+
+    fn connect(&mut self) -> bool {
+        if self.link.is_none() {
+            let link = Client::try_connect(self.window.ports[self.node]).ok();
+            self.link = link.filter(|link| link.set_patience(ANSWER_TIME).is_ok());
+        }
+        self.link.is_some()
+    }
+
+    fn choose(&mut self, key: &Key) -> Op {
+        let value = self.window.names.value();
+        let percent = self.random.below(100);
+        match key.model {
+            Model::Counter if percent < 70 => Op::Increment,
+            Model::Counter => Op::Get,
+            Model::List => match percent {
+                0..30 if self.window.transactions => Op::AppendAndRange(value),
+                0..60 => Op::Append(value),
+                _ => Op::Range,
+            },
+            Model::Register => {
+                let seen = self.seen.get(&key.name).copied();
+                match (percent, seen) {
+                    (0..35, _) => Op::Get,
+                    (35..60, _) => Op::Set(value),
+                    (60..70, _) => Op::SetIfAbsent(value),
+                    (70..78, _) => Op::Delete,
+                    (78..94, Some(old)) => Op::SetIfEqual { old, new: value },
+                    (94.., Some(old)) => Op::DeleteIfEqual(old),
+                    (78.., None) => Op::Get,
+                }
+            }
+        }
+    }
+}
