@@ -8,27 +8,20 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use super::check::{Violation, check};
-use super::fleet::{Build, Fleet, Life, PATIENCE};
+use super::fleet::{Build, Fleet};
 use super::patch;
 use super::proxy::{Passage, Traffic};
-use super::record::{History, Names, Op, Outcome, perform};
-use super::this_build;
-use crate::client::{Client, Value};
+use super::record::{Names, Op, Outcome};
+use super::stage::{DEFAULT_MS, NEVER_MS, Schedule, Stage, play};
+use super::workload::Window;
+use super::{CLIENTS_MAX, check, disturb, this_build};
+use crate::chaos::random::Random;
 use crate::cluster::Layout;
 use crate::process::is_stand_in;
 use crate::wait;
 
 /// Chances that a control has to be convicted; one is enough unless the machine stands still.
 const ROUNDS_MAX: usize = 4;
-
-/// A client of a schedule does not wait for what will not come.
-const ANSWER_TIME: Duration = Duration::from_millis(700);
-
-/// An election timeout that is as good as none.
-const NEVER_MS: u64 = 600_000;
-
-const DEFAULT_MS: u64 = 400;
 
 /// Which patch the copy obeys, by its place in the list.
 const SWITCH: &str = "
@@ -71,9 +64,6 @@ fn patched_binary() -> &'static str {
     })
 }
 
-/// What is done in one round.
-type Schedule = fn(&mut Stage<'_>);
-
 /// Runs `schedule` on the patched build until it is convicted, and on the true build once.
 fn check_control(name: &str, schedule: Schedule) {
     if is_stand_in() {
@@ -83,83 +73,13 @@ fn check_control(name: &str, schedule: Schedule) {
     let environment = format!("CONTROL={number}");
     let build = Build { binary: patched_binary(), environment: &environment };
     let convicted = (1..=ROUNDS_MAX).find_map(|round| {
-        let violation = run(name, schedule, &build).err()?;
+        let violation = play(name, schedule, &build).err()?;
         println!("history: {name} is convicted in round {round}: {violation:?}");
         Some(violation)
     });
     assert!(convicted.is_some(), "{name} is not convicted in {ROUNDS_MAX} rounds");
-    if let Err(violation) = run(&format!("{name}-acquitted"), schedule, &this_build()) {
+    if let Err(violation) = play(&format!("{name}-acquitted"), schedule, &this_build()) {
         panic!("the true build is convicted by the schedule of {name}: {violation:?}");
-    }
-}
-
-fn run(name: &str, schedule: Schedule, build: &Build<'_>) -> Result<(), Violation> {
-    let mut fleet = Fleet::start(3, Layout::Folded, "", build);
-    let names = Names::default();
-    let mut stage = Stage { fleet: &mut fleet, names: &names, history: Vec::new() };
-    schedule(&mut stage);
-    let violation = check(&stage.history).err();
-    let verdict = match violation {
-        Some(violation) => Err(violation),
-        // A node that has gone wrong may not come so far.
-        None => {
-            stage.recover();
-            check(&stage.history)
-        }
-    };
-    super::keep(name, &stage.history, verdict.is_err());
-    verdict
-}
-
-/// A cluster of three, and what its only client has seen so far.
-struct Stage<'a> {
-    fleet: &'a mut Fleet,
-    names: &'a Names,
-    history: History,
-}
-
-impl Stage<'_> {
-    /// Each operation is a process of its own, on a connection of its own.
-    fn perform(&mut self, node: usize, key: &str, op: Op) -> Outcome {
-        let mut client = Client::connect(self.fleet.nodes[node].port);
-        client.set_patience(ANSWER_TIME).unwrap();
-        let who = (self.names.process(), 0, node as u32);
-        let operation = perform(&mut client, who, key, op).unwrap();
-        println!("history: {op:?} of {key} at node {node}: {:?}", operation.outcome);
-        let outcome = operation.outcome.clone();
-        self.history.push(operation);
-        outcome
-    }
-
-    /// The same, where it must succeed.
-    fn acknowledged(&mut self, node: usize, key: &str, op: Op) {
-        let outcome = self.perform(node, key, op);
-        assert!(matches!(outcome, Outcome::Ok(_)), "{op:?} of {key} at node {node}: {outcome:?}");
-    }
-
-    fn set_election_timeout(&self, node: usize, ms: u64) {
-        let mut client = Client::connect(self.fleet.nodes[node].port);
-        let reply = client.call(&format!("CONFIG SET raft.election-timeout {ms}"));
-        assert_eq!(reply, Value::ok());
-    }
-
-    /// The end of all faults: everybody is asked for everything.
-    fn recover(&mut self) {
-        for node in self.fleet.all() {
-            if self.fleet.lives[node] == Life::Running {
-                self.set_election_timeout(node, DEFAULT_MS);
-            }
-        }
-        self.fleet.settle();
-        let mut keys: Vec<(String, Op)> =
-            self.history.iter().map(|operation| (operation.key.clone(), operation.op)).collect();
-        keys.sort_by(|(one, _), (other, _)| one.cmp(other));
-        keys.dedup_by(|(one, _), (other, _)| one == other);
-        for node in self.fleet.all() {
-            for (key, _) in &keys {
-                self.acknowledged(node, key, Op::Get);
-            }
-        }
     }
 }
 
@@ -171,10 +91,7 @@ fn ask_a_deposed_leader(stage: &mut Stage<'_>) {
     stage.set_election_timeout(former, NEVER_MS);
     stage.acknowledged(former, "register:0:0", Op::Set(1));
     stage.fleet.network.set_between(&[former], &others, Passage::Stalled);
-    let leader = wait::until("a leader of the others", PATIENCE, || {
-        let leads = |node: &&usize| stage.fleet.info(**node).is_some_and(|info| info.leads());
-        others.iter().find(leads).copied()
-    });
+    let leader = stage.leader_among(&others);
     stage.acknowledged(leader, "register:0:0", Op::Set(2));
     stage.perform(former, "register:0:0", Op::Get);
 }
@@ -235,4 +152,29 @@ fn a_build_that_takes_a_forwarded_command_twice_is_convicted_of_counting_twice()
 #[test]
 fn a_build_whose_processes_keep_their_identity_is_convicted_of_losing_writes() {
     check_control("same-identity-after-restart", vote_after_amnesia);
+}
+
+/// What the product itself offers as reads that may be stale, under the clients and the faults of
+/// every other history: those have to notice.
+#[test]
+fn reads_without_a_quorum_are_convicted_by_the_ordinary_history() {
+    if is_stand_in() {
+        return;
+    }
+    let options = format!("{} --raft.quorum-reads no", super::OPTIONS);
+    let mut fleet = Fleet::start(3, Layout::Folded, &options, &this_build());
+    let names = Names::default();
+    let mut random = Random::new(1);
+    let mut next = 0;
+    let convicted = (0..ROUNDS_MAX).any(|round| {
+        let window = Window::new(round, 5, fleet.ports(), &names);
+        let end = Instant::now();
+        let mut history = disturb(&window, &mut fleet, &mut random, &mut next, end);
+        // The last reads are part of it, and are as they should be: all is quiet.
+        history.extend(window.read_all(CLIENTS_MAX as u32));
+        let verdict = check::check(&history);
+        println!("history: {verdict:?}");
+        verdict.is_err()
+    });
+    assert!(convicted, "stale reads were not noticed in {ROUNDS_MAX} windows");
 }

@@ -22,7 +22,7 @@ const ANSWER_TIME: Duration = Duration::from_millis(500);
 /// Between two looks at a cluster that works at something.
 const LOOK: Duration = Duration::from_millis(20);
 
-/// A node that is said to be dead by its own process.
+/// Whether a node has a process, and whether that moves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Life {
     Running,
@@ -146,8 +146,21 @@ impl Fleet {
                 assert!(node.is_running(), "node {position} has ended by itself");
             }
             wait::rest(LOOK);
+            self.replace_removed();
             self.is_settled()
         });
+    }
+
+    /// A removal that was asked for may have come into force: who was removed comes back as
+    /// somebody new.
+    fn replace_removed(&mut self) {
+        for position in self.all() {
+            if self.info(position).is_some_and(|info| info.get("state") == "removed") {
+                println!("history: node {position} was removed");
+                self.kill(position);
+                self.restart(position);
+            }
+        }
     }
 
     pub fn kill(&mut self, position: usize) {

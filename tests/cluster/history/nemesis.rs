@@ -50,28 +50,55 @@ pub enum Fault {
     Clocks,
     /// Everything takes its time on the way.
     SlowNetwork,
+    /// Somebody is cut off, and something else happens on top of it.
+    Compound,
 }
 
+/// For [`Fault::Compound`]: what cuts somebody off.
+const CUTS: [Fault; 6] = [
+    Fault::Isolate(Who::Leader),
+    Fault::Isolate(Who::Follower),
+    Fault::Halves,
+    Fault::MuteLeader,
+    Fault::DeafLeader,
+    Fault::Bridge,
+];
+
+/// And what else happens. No more nodes die than the data survives.
+const BESIDES: [Fault; 7] = [
+    Fault::Kill(Who::Leader),
+    Fault::Kill(Who::Follower),
+    Fault::Pause(Who::Leader),
+    Fault::Pause(Who::Follower),
+    Fault::Transfer,
+    Fault::Storm,
+    Fault::Clocks,
+];
+
 /// Every kind, in an order in which each few differ from each other.
-pub const FAULTS: [Fault; 20] = [
+pub const FAULTS: [Fault; 24] = [
     Fault::Isolate(Who::Leader),
     Fault::Kill(Who::Leader),
     Fault::Pause(Who::Leader),
     Fault::Storm,
     Fault::Transfer,
     Fault::Bridge,
+    Fault::Compound,
     Fault::KillMinority,
     Fault::Clocks,
     Fault::MuteLeader,
     Fault::Swap(Who::Leader),
     Fault::Halves,
+    Fault::Compound,
     Fault::Kill(Who::Follower),
     Fault::Island,
     Fault::PauseMajority,
     Fault::DeafLeader,
+    Fault::Compound,
     Fault::KillBehindPartition,
     Fault::SlowNetwork,
     Fault::Remove,
+    Fault::Compound,
     Fault::Isolate(Who::Follower),
     Fault::Pause(Who::Follower),
 ];
@@ -155,6 +182,16 @@ impl Nemesis<'_> {
             Fault::Transfer => self.transfer(),
             Fault::Storm => self.storm(leader),
             Fault::Clocks => self.move_clocks(),
+            Fault::Compound => {
+                let cut = self.random.pick(&CUTS);
+                self.begin(cut, leader);
+                self.hold();
+                let beside = self.random.pick(&BESIDES);
+                println!("history: {beside:?} beside {cut:?}");
+                // Who leads may be another by now, or nobody.
+                let leader = self.fleet.try_leader().unwrap_or(leader);
+                self.begin(beside, leader);
+            }
             Fault::SlowNetwork => {
                 let slow = Passage::Slow(Duration::from_millis(5 + self.random.below(40) as u64));
                 let all = self.fleet.all();
