@@ -4,8 +4,8 @@
 //!
 //! `MAYFLY_HISTORY_SECONDS=600 MAYFLY_HISTORY_SEED=7 cargo test --test cluster history --
 //! --nocapture` runs each history for ten minutes of faults, of another seed; without the variables
-//! it is a quarter of a minute, or what a quarter of all faults takes. The seed decides what is done
-//! to whom, the machine how it falls out. A history that no order explains is written under
+//! it is a quarter of a minute, or what a quarter of all faults takes. The seed decides what is
+//! done to whom, the machine how it falls out. A history that no order explains is written under
 //! `target/histories/` as EDN (see [`edn`]); with `MAYFLY_HISTORY_DIR` all of them are, there.
 
 mod check;

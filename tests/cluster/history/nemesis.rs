@@ -154,6 +154,38 @@ impl Nemesis<'_> {
                 self.fleet.pause(victim);
             }
             Fault::PauseMajority => self.pause_majority(leader),
+            Fault::Isolate(_)
+            | Fault::Halves
+            | Fault::MuteLeader
+            | Fault::DeafLeader
+            | Fault::Bridge => self.cut_off(fault, leader),
+            Fault::Island => self.island(leader, &rest),
+            Fault::KillBehindPartition => self.kill_behind_partition(leader),
+            Fault::Remove => self.remove(leader, &rest),
+            Fault::Transfer => self.transfer(),
+            Fault::Storm => self.storm(leader),
+            Fault::Clocks => self.move_clocks(),
+            Fault::Compound => {
+                let cut = self.random.pick(&CUTS);
+                self.begin(cut, leader);
+                self.hold();
+                let beside = self.random.pick(&BESIDES);
+                println!("history: {beside:?} beside {cut:?}");
+                // Who leads may be another by now, or nobody.
+                let leader = self.fleet.try_leader().unwrap_or(leader);
+                self.begin(beside, leader);
+            }
+            Fault::SlowNetwork => {
+                let slow = Passage::Slow(Duration::from_millis(5 + self.random.below(40) as u64));
+                let all = self.fleet.all();
+                self.fleet.network.set(&all, &all, slow);
+            }
+        }
+    }
+
+    fn cut_off(&mut self, fault: Fault, leader: usize) {
+        let rest = self.fleet.others(&[leader]);
+        match fault {
             Fault::Isolate(who) => {
                 let victim = self.victim(who, leader);
                 self.cut(&[victim], &self.fleet.others(&[victim]));
@@ -176,27 +208,7 @@ impl Nemesis<'_> {
                 let (some, others) = around.split_at(around.len() / 2);
                 self.cut(some, others);
             }
-            Fault::Island => self.island(leader, &rest),
-            Fault::KillBehindPartition => self.kill_behind_partition(leader),
-            Fault::Remove => self.remove(leader, &rest),
-            Fault::Transfer => self.transfer(),
-            Fault::Storm => self.storm(leader),
-            Fault::Clocks => self.move_clocks(),
-            Fault::Compound => {
-                let cut = self.random.pick(&CUTS);
-                self.begin(cut, leader);
-                self.hold();
-                let beside = self.random.pick(&BESIDES);
-                println!("history: {beside:?} beside {cut:?}");
-                // Who leads may be another by now, or nobody.
-                let leader = self.fleet.try_leader().unwrap_or(leader);
-                self.begin(beside, leader);
-            }
-            Fault::SlowNetwork => {
-                let slow = Passage::Slow(Duration::from_millis(5 + self.random.below(40) as u64));
-                let all = self.fleet.all();
-                self.fleet.network.set(&all, &all, slow);
-            }
+            other => unreachable!("{other:?} cuts nobody off"),
         }
     }
 
