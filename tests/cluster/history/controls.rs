@@ -17,7 +17,7 @@ use super::workload::Window;
 use super::{CLIENTS_MAX, check, disturb, this_build};
 use crate::chaos::random::Random;
 use crate::cluster::Layout;
-use crate::process::is_stand_in;
+use crate::process::{is_stand_in, one_at_a_time};
 use crate::wait;
 
 /// Chances that a control has to be convicted; one is enough unless the machine stands still.
@@ -42,6 +42,8 @@ fn patches() -> Vec<patch::Patch> {
 fn patched_binary() -> &'static str {
     static BINARY: std::sync::OnceLock<String> = std::sync::OnceLock::new();
     BINARY.get_or_init(|| {
+        // Meanwhile there is no CPU for a cluster.
+        let _turn = one_at_a_time();
         let root = Path::new(env!("CARGO_MANIFEST_DIR"));
         let folder = root.join("target/controls");
         let kept = ["Cargo.toml", "Cargo.lock", "src", "bench", "loadgen", "tests"];

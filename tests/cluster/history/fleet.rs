@@ -249,11 +249,14 @@ fn shifted_clock() -> &'static PathBuf {
     static LIBRARY: OnceLock<PathBuf> = OnceLock::new();
     LIBRARY.get_or_init(|| {
         let source = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/cluster/history/clock.c");
-        let library = PathBuf::from(env!("CARGO_TARGET_TMPDIR"))
-            .join(format!("clock-{}.so", std::process::id()));
-        let arguments = format!("-shared -fPIC -O1 -o {} {source}", library.display());
+        let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR"));
+        let library = folder.join("clock.so");
+        // Another run may use it at this moment.
+        let fresh = folder.join(format!("clock-{}.so", std::process::id()));
+        let arguments = format!("-shared -fPIC -O1 -o {} {source}", fresh.display());
         let (built, printed) = run_tool("cc", &arguments);
         assert!(built, "{printed}");
+        fs::rename(&fresh, &library).unwrap();
         library
     })
 }

@@ -154,11 +154,18 @@ impl Names {
     }
 }
 
-/// What an error reply says about the command.
-fn outcome_of_error(text: &str) -> Result<Outcome, String> {
+/// What an error reply says about the command, after the replies to those that it came with.
+fn outcome_of_error(text: &str, before: &[Value]) -> Result<Outcome, String> {
     match text.split(' ').next() {
-        Some("NOCLUSTER" | "LOADING" | "CLUSTERDOWN") => Ok(Outcome::Fail(text.to_owned())),
+        Some("NOCLUSTER" | "LOADING" | "CLUSTERDOWN" | "EXECABORT") => {
+            Ok(Outcome::Fail(text.to_owned()))
+        }
         Some("TIMEOUT") => Ok(Outcome::Unknown(text.to_owned())),
+        // MULTI was refused, and what followed it as well, or it was executed by itself.
+        _ if matches!(before.first(), Some(Value::Error(_))) => match &before[1] {
+            Value::Error(_) => Ok(Outcome::Fail(text.to_owned())),
+            _ => Ok(Outcome::Unknown(text.to_owned())),
+        },
         _ => Err(text.to_owned()),
     }
 }
@@ -179,19 +186,19 @@ pub fn perform(
     }
     let invoked_ns = now_ns();
     let mut answered = client.send(&bytes);
-    let mut last = Value::Null;
+    let mut replies = Vec::new();
     for _ in &commands {
         answered = answered.and_then(|()| {
-            last = client.receive()?;
+            replies.push(client.receive()?);
             Ok(())
         });
     }
     let returned_ns = now_ns();
-    let outcome = match (answered, last) {
+    let outcome = match (answered, replies.pop()) {
         (Err(error), _) => Outcome::Unknown(format!("{:?}", error.kind())),
-        (Ok(()), Value::Error(text)) => outcome_of_error(&text)
+        (Ok(()), Some(Value::Error(text))) => outcome_of_error(&text, &replies)
             .map_err(|text| format!("{op:?} of {key} at node {} answered {text}", who.2))?,
-        (Ok(()), value) => Outcome::Ok(op.understand(value)?),
+        (Ok(()), value) => Outcome::Ok(op.understand(value.expect("it has a command"))?),
     };
     let (process, client, node) = who;
     let key = key.to_owned();

@@ -10,7 +10,7 @@ use super::record::{History, Names, Op, Operation, Outcome, perform};
 use crate::chaos::swarm::check_digests;
 use crate::client::{Client, Value};
 use crate::cluster::Layout;
-use crate::wait;
+use crate::wait::{self, LONG};
 
 /// A client of a schedule does not wait for what will not come.
 const ANSWER_TIME: Duration = Duration::from_millis(700);
@@ -52,8 +52,12 @@ pub struct Stage<'a> {
 impl Stage<'_> {
     /// Each operation is a process of its own, on a connection of its own.
     pub fn perform(&mut self, node: usize, key: &str, op: Op) -> Outcome {
+        self.perform_within(ANSWER_TIME, node, key, op)
+    }
+
+    fn perform_within(&mut self, time: Duration, node: usize, key: &str, op: Op) -> Outcome {
         let mut client = Client::connect(self.fleet.nodes[node].port);
-        client.set_patience(ANSWER_TIME).unwrap();
+        client.set_patience(time).unwrap();
         let who = (self.names.process(), 0, node as u32);
         let operation = perform(&mut client, who, key, op).unwrap();
         println!("history: {op:?} of {key} at node {node}: {:?}", operation.outcome);
@@ -64,7 +68,7 @@ impl Stage<'_> {
 
     /// The same, where it must succeed.
     pub fn acknowledged(&mut self, node: usize, key: &str, op: Op) {
-        let outcome = self.perform(node, key, op);
+        let outcome = self.perform_within(LONG, node, key, op);
         assert!(matches!(outcome, Outcome::Ok(_)), "{op:?} of {key} at node {node}: {outcome:?}");
     }
 
