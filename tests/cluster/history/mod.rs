@@ -101,6 +101,7 @@ fn run(name: &str, count: u16, layout: Layout, quarter: usize) {
         history.extend(window.read_all(CLIENTS_MAX as u32));
         history.sort_by_key(|operation| (operation.invoked_ns, operation.process));
         verify(&format!("{name}-{seed}-{number}"), &history);
+        check_digests(&fleet.ports());
         windows.push((window, history));
     }
     read_again(name, seed, &mut windows);
@@ -125,7 +126,7 @@ fn disturb(
     let nodes = fleet.len();
     let history: History = thread::scope(|scope| {
         let guard = StopGuard(window);
-        let clients: Vec<_> = (0..CLIENTS_MAX.min(2 * nodes))
+        let clients: Vec<_> = (0..CLIENTS_MAX.min(3 * nodes))
             .map(|client| {
                 let random = Random::new(random.below(1 << 30) as u64);
                 scope.spawn(move || window.run_client(client as u32, client % nodes, random))

@@ -35,7 +35,8 @@ pub enum Fault {
     MuteLeader,
     /// The leader hears nobody, and everybody hears it.
     DeafLeader,
-    /// Two groups that only one node hears both of.
+    /// Two groups that only one node hears both of; or a ring, in which everybody hears two others
+    /// and so another majority.
     Bridge,
     /// A leader on its own that is told to remove all others.
     Island,
@@ -202,6 +203,7 @@ impl Nemesis<'_> {
                 let way = self.one_way();
                 self.fleet.network.set(&rest, &[leader], way);
             }
+            Fault::Bridge if self.fleet.len() > 3 && self.random.below(2) == 0 => self.ring(),
             Fault::Bridge => {
                 let bridge = self.random.below(self.fleet.len());
                 let around = self.fleet.others(&[bridge]);
@@ -237,6 +239,14 @@ impl Nemesis<'_> {
         let way = self.random.pick(&[Passage::Stalled, Passage::Lost, Passage::Refused]);
         println!("history: {some:?} and {others:?} are apart, {way:?}");
         self.fleet.network.set_between(some, others, way);
+    }
+
+    fn ring(&mut self) {
+        let count = self.fleet.len();
+        for node in 0..count {
+            let (next, former) = ((node + 1) % count, (node + count - 1) % count);
+            self.cut(&[node], &self.fleet.others(&[node, next, former]));
+        }
     }
 
     /// A connection that is refused is so both ways.

@@ -66,10 +66,15 @@ impl Stage<'_> {
         outcome
     }
 
-    /// The same, where it must succeed.
+    /// The same, where it must succeed; a slow machine may be without a leader for a while.
     pub fn acknowledged(&mut self, node: usize, key: &str, op: Op) {
-        let outcome = self.perform_within(LONG, node, key, op);
-        assert!(matches!(outcome, Outcome::Ok(_)), "{op:?} of {key} at node {node}: {outcome:?}");
+        wait::until_true("an acknowledgement", PATIENCE, || {
+            match self.perform_within(LONG, node, key, op) {
+                Outcome::Ok(_) => true,
+                Outcome::Fail(_) => false,
+                Outcome::Unknown(error) => panic!("{op:?} of {key} at node {node}: {error}"),
+            }
+        });
     }
 
     pub fn set_election_timeout(&self, node: usize, ms: u64) {

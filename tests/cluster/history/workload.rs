@@ -95,12 +95,20 @@ impl<'a> Window<'a> {
         let mut history = Vec::new();
         for (node, port) in self.ports.iter().enumerate() {
             let mut link = Client::connect(*port);
-            let who = (self.names.process(), client, node as u32);
+            let mut process = self.names.process();
             for key in &self.keys {
                 let read = if key.model == Model::List { Op::Range } else { Op::Get };
-                let operation = perform(&mut link, who, &key.name, read).unwrap();
-                assert!(matches!(operation.outcome, Outcome::Ok(_)), "{operation:?}");
-                history.push(operation);
+                // A slow machine may choose another leader, and refuse or give up a read.
+                wait::until_true("a read of everything", wait::LONG, || {
+                    let who = (process, client, node as u32);
+                    let operation = perform(&mut link, who, &key.name, read).unwrap();
+                    if matches!(operation.outcome, Outcome::Unknown(_)) {
+                        link = Client::connect(*port);
+                        process = self.names.process();
+                    }
+                    history.push(operation);
+                    matches!(history.last().unwrap().outcome, Outcome::Ok(_))
+                });
             }
         }
         history
