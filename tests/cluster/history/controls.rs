@@ -9,6 +9,7 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use super::fleet::{Build, Fleet};
+use super::nemesis::{FAULTS, Fault, Who};
 use super::patch;
 use super::proxy::{Passage, Traffic};
 use super::record::{Names, Op, Outcome};
@@ -66,14 +67,29 @@ fn patched_binary() -> &'static str {
     })
 }
 
+/// The patched copy with one of its patches in force.
+struct Control {
+    environment: String,
+}
+
+fn control(name: &str) -> Control {
+    let number = patches().iter().position(|patch| patch.name == name).unwrap();
+    Control { environment: format!("CONTROL={number}") }
+}
+
+impl Control {
+    fn build(&self) -> Build<'_> {
+        Build { binary: patched_binary(), environment: &self.environment }
+    }
+}
+
 /// Runs `schedule` on the patched build until it is convicted, and on the true build once.
 fn check_control(name: &str, schedule: Schedule) {
     if is_stand_in() {
         return;
     }
-    let number = patches().iter().position(|patch| patch.name == name).unwrap();
-    let environment = format!("CONTROL={number}");
-    let build = Build { binary: patched_binary(), environment: &environment };
+    let control = control(name);
+    let build = control.build();
     let convicted = (1..=ROUNDS_MAX).find_map(|round| {
         let violation = play(name, schedule, &build).err()?;
         println!("history: {name} is convicted in round {round}: {violation:?}");
@@ -156,20 +172,20 @@ fn a_build_whose_processes_keep_their_identity_is_convicted_of_losing_writes() {
     check_control("same-identity-after-restart", vote_after_amnesia);
 }
 
-/// What the product itself offers as reads that may be stale, under the clients and the faults of
-/// every other history: those have to notice.
-#[test]
-fn reads_without_a_quorum_are_convicted_by_the_ordinary_history() {
+/// Clients and faults as in every other history, from `fault` on, until they are convicted.
+fn convict_by_the_ordinary_history(build: &Build<'_>, options: &str, fault: Fault) {
     if is_stand_in() {
         return;
     }
-    let options = format!("{} --raft.quorum-reads no", super::OPTIONS);
-    let mut fleet = Fleet::start(3, Layout::Folded, &options, &this_build());
+    let options = format!("{} {options}", super::OPTIONS);
+    let mut fleet = Fleet::start(3, Layout::Folded, &options, build);
     let names = Names::default();
     let mut random = Random::new(1);
-    let mut next = 0;
+    let is_wanted = |known: &Fault| *known == fault;
+    let first = FAULTS.iter().position(is_wanted).unwrap();
     let convicted = (0..ROUNDS_MAX).any(|round| {
         let window = Window::new(round, 5, fleet.ports(), &names);
+        let mut next = first;
         let end = Instant::now();
         let mut history = disturb(&window, &mut fleet, &mut random, &mut next, end);
         // The last reads are part of it, and are as they should be: all is quiet.
@@ -179,4 +195,20 @@ fn reads_without_a_quorum_are_convicted_by_the_ordinary_history() {
         verdict.is_err()
     });
     assert!(convicted, "stale reads were not noticed in {ROUNDS_MAX} windows");
+}
+
+/// What the product itself offers as reads that may be stale.
+#[test]
+fn reads_without_a_quorum_are_convicted_by_the_ordinary_history() {
+    let fault = Fault::Isolate(Who::Leader);
+    convict_by_the_ordinary_history(&this_build(), "--raft.quorum-reads no", fault);
+}
+
+#[test]
+fn reads_without_a_round_are_convicted_by_the_ordinary_history() {
+    if is_stand_in() {
+        return;
+    }
+    let build = control("read-without-round");
+    convict_by_the_ordinary_history(&build.build(), "", Fault::Stubborn);
 }

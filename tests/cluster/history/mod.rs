@@ -133,7 +133,7 @@ fn disturb(
             })
             .collect();
         let seed = random.below(1 << 30) as u64;
-        let mut nemesis = Nemesis { fleet, random: Random::new(seed), next: *next };
+        let mut nemesis = Nemesis { fleet, window, random: Random::new(seed), next: *next };
         for fault in 0..FAULTS_A_WINDOW {
             if fault > 0 && Instant::now() >= end {
                 break;

@@ -6,17 +6,18 @@ use std::time::Duration;
 
 use super::fleet::{Fleet, Life};
 use super::proxy::Passage;
+use super::workload::{ANSWER_TIME, Window};
 use crate::chaos::random::Random;
 use crate::wait;
 
 /// Whom a fault befalls.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Who {
     Leader,
     Follower,
 }
 
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fault {
     /// SIGKILL, and a fresh process in the place.
     Kill(Who),
@@ -29,6 +30,9 @@ pub enum Fault {
     PauseMajority,
     /// One node on its own, the others together.
     Isolate(Who),
+    /// A leader on its own that is slow to notice it, as if its clock hardly moved: it believes in
+    /// its office long after the others have given it to another.
+    Stubborn,
     /// A minority and a majority that do not hear each other.
     Halves,
     /// The leader hears everybody and nobody hears it.
@@ -56,7 +60,8 @@ pub enum Fault {
 }
 
 /// For [`Fault::Compound`]: what cuts somebody off.
-const CUTS: [Fault; 6] = [
+const CUTS: [Fault; 7] = [
+    Fault::Stubborn,
     Fault::Isolate(Who::Leader),
     Fault::Isolate(Who::Follower),
     Fault::Halves,
@@ -76,6 +81,12 @@ const BESIDES: [Fault; 7] = [
     Fault::Clocks,
 ];
 
+/// The product's own.
+const ELECTION_MS: u64 = 400;
+
+/// For [`Fault::Stubborn`].
+const STUBBORN_MS: u64 = 60_000;
+
 /// Every kind, in an order in which each few differ from each other.
 pub const FAULTS: [Fault; 24] = [
     Fault::Isolate(Who::Leader),
@@ -84,7 +95,7 @@ pub const FAULTS: [Fault; 24] = [
     Fault::Storm,
     Fault::Transfer,
     Fault::Bridge,
-    Fault::Compound,
+    Fault::Stubborn,
     Fault::KillMinority,
     Fault::Clocks,
     Fault::MuteLeader,
@@ -106,6 +117,7 @@ pub const FAULTS: [Fault; 24] = [
 
 pub struct Nemesis<'a> {
     pub fleet: &'a mut Fleet,
+    pub window: &'a Window<'a>,
     pub random: Random,
     /// Where it goes on in [`FAULTS`].
     pub next: usize,
@@ -118,6 +130,9 @@ impl Nemesis<'_> {
         self.next += 1;
         println!("history: {fault:?}");
         let leader = self.fleet.leader();
+        if self.random.below(2) == 0 {
+            self.quieten(leader);
+        }
         self.begin(fault, leader);
         self.hold();
         // Sometimes nothing is left but to hand leadership on, in the middle of it.
@@ -129,10 +144,20 @@ impl Nemesis<'_> {
         if self.random.below(3) == 0 {
             self.hold();
         }
+        for node in self.fleet.all() {
+            self.set_election_timeout(node, ELECTION_MS);
+        }
         self.fleet.settle();
         for node in self.fleet.all() {
             self.fleet.set_clock(node, 0);
+            self.window.set_quiet(node, false);
         }
+    }
+
+    /// The clients of `node` only read from here on, and what they have written is answered.
+    fn quieten(&mut self, node: usize) {
+        self.window.set_quiet(node, true);
+        wait::rest(ANSWER_TIME);
     }
 
     fn begin(&mut self, fault: Fault, leader: usize) {
@@ -156,6 +181,7 @@ impl Nemesis<'_> {
             }
             Fault::PauseMajority => self.pause_majority(leader),
             Fault::Isolate(_)
+            | Fault::Stubborn
             | Fault::Halves
             | Fault::MuteLeader
             | Fault::DeafLeader
@@ -191,6 +217,13 @@ impl Nemesis<'_> {
                 let victim = self.victim(who, leader);
                 self.cut(&[victim], &self.fleet.others(&[victim]));
             }
+            Fault::Stubborn => {
+                self.set_election_timeout(leader, STUBBORN_MS);
+                self.quieten(leader);
+                self.cut(&[leader], &rest);
+                // The others are through with their election then, and clients go on.
+                self.hold();
+            }
             Fault::Halves => {
                 let minority = self.some((self.fleet.len() - 1) / 2);
                 self.cut(&minority, &self.fleet.others(&minority));
@@ -211,6 +244,14 @@ impl Nemesis<'_> {
                 self.cut(some, others);
             }
             other => unreachable!("{other:?} cuts nobody off"),
+        }
+    }
+
+    /// One that is dead or stands still does not listen, and has no other than it started with, or
+    /// is told at the next occasion.
+    fn set_election_timeout(&self, node: usize, ms: u64) {
+        if self.fleet.lives[node] == Life::Running {
+            self.fleet.ask(node, &format!("CONFIG SET raft.election-timeout {ms}"));
         }
     }
 

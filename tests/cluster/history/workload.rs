@@ -33,6 +33,12 @@ pub struct Key {
     unknown: AtomicUsize,
 }
 
+impl Key {
+    fn read(&self) -> Op {
+        if self.model == Model::List { Op::Range } else { Op::Get }
+    }
+}
+
 /// Keys that nobody has used before, and the clients that use them.
 pub struct Window<'a> {
     pub keys: Vec<Key>,
@@ -41,6 +47,9 @@ pub struct Window<'a> {
     /// Whether the nodes know MULTI.
     pub transactions: bool,
     pub stop: AtomicBool,
+    /// By node: its clients write nothing for the moment. Reads behind a write that cannot be
+    /// committed wait for it, so a node that has no writes to wait for shows other mistakes.
+    quiet: Vec<AtomicBool>,
     complaints: Mutex<Vec<String>>,
 }
 
@@ -58,8 +67,14 @@ impl<'a> Window<'a> {
         });
         let transactions = knows_transactions(ports[0]);
         let stop = AtomicBool::new(false);
+        let quiet = ports.iter().map(|_| AtomicBool::new(false)).collect();
         let complaints = Mutex::default();
-        Self { keys: keys.collect(), ports, names, transactions, stop, complaints }
+        Self { keys: keys.collect(), ports, names, transactions, stop, quiet, complaints }
+    }
+
+    /// From here on the clients of `node` only read, or write as well again.
+    pub fn set_quiet(&self, node: usize, quiet: bool) {
+        self.quiet[node].store(quiet, Ordering::SeqCst);
     }
 
     /// Fails the test if a client was told what no node may say.
@@ -97,7 +112,7 @@ impl<'a> Window<'a> {
             let mut link = Client::connect(*port);
             let mut process = self.names.process();
             for key in &self.keys {
-                let read = if key.model == Model::List { Op::Range } else { Op::Get };
+                let read = key.read();
                 // A slow machine may choose another leader, and refuse or give up a read.
                 wait::until_true("a read of everything", wait::LONG, || {
                     let who = (process, client, node as u32);
@@ -182,6 +197,10 @@ impl Worker<'_> {
     }
 
     fn choose(&mut self, key: &Key) -> Op {
+        let only_reads = self.window.quiet[self.node].load(Ordering::SeqCst);
+        if only_reads {
+            return key.read();
+        }
         let value = self.window.names.value();
         let percent = self.random.below(100);
         match key.model {
