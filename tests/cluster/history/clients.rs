@@ -67,16 +67,16 @@ fn redis_py_records_a_linearizable_history_beside_other_clients() {
     let mut fleet = Fleet::start(3, Layout::Folded, OPTIONS, &this_build());
     let names = Names::default();
     let mut random = Random::new(seed);
-    let window = Window::new(0, 5, fleet.ports(), &names);
+    let window = Window::new(&format!("redis-py-{seed}"), 0, 5, fleet.ports(), &names);
     let recorder = Recorder::start(seed, &window);
     let end = Instant::now() + Duration::from_secs(60);
-    let ours = disturb(&window, &mut fleet, &mut random, &mut (seed as usize + 4), end);
+    disturb(&window, &mut fleet, &mut random, &mut (seed as usize + 4), end);
     let theirs = recorder.finish();
     let answered = summary("redis-py", &theirs);
     println!("history: {answered}");
     assert!(theirs.len() > 50, "{answered}");
-    let mut history = [ours, theirs, window.read_all(CLIENTS_MAX as u32)].concat();
+    let mut history = [window.finish(CLIENTS_MAX as u32), theirs].concat();
     history.sort_by_key(|operation| (operation.invoked_ns, operation.process));
-    verify(&format!("redis-py-{seed}"), &history);
+    verify(window.name(), &history);
     check_digests(&fleet.ports());
 }

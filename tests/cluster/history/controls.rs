@@ -184,13 +184,11 @@ fn convict_by_the_ordinary_history(build: &Build<'_>, options: &str, fault: Faul
     let is_wanted = |known: &Fault| *known == fault;
     let first = FAULTS.iter().position(is_wanted).unwrap();
     let convicted = (0..ROUNDS_MAX).any(|round| {
-        let window = Window::new(round, 5, fleet.ports(), &names);
+        let window = Window::new("convicted", round, 5, fleet.ports(), &names);
         let mut next = first;
         let end = Instant::now();
-        let mut history = disturb(&window, &mut fleet, &mut random, &mut next, end);
-        // The last reads are part of it, and are as they should be: all is quiet.
-        history.extend(window.read_all(CLIENTS_MAX as u32));
-        let verdict = check::check(&history);
+        disturb(&window, &mut fleet, &mut random, &mut next, end);
+        let verdict = check::check(&window.finish(CLIENTS_MAX as u32));
         println!("history: {verdict:?}");
         verdict.is_err()
     });

@@ -96,15 +96,14 @@ fn run(name: &str, count: u16, layout: Layout, quarter: usize) {
     // All four together have every fault, however slow the machine is.
     while next - first < FAULTS.len() / 4 || Instant::now() < end {
         let number = windows.len();
-        let window = Window::new(number, 5, fleet.ports(), &names);
-        let mut history = disturb(&window, &mut fleet, &mut random, &mut next, end);
-        history.extend(window.read_all(CLIENTS_MAX as u32));
-        history.sort_by_key(|operation| (operation.invoked_ns, operation.process));
-        verify(&format!("{name}-{seed}-{number}"), &history);
+        let window = Window::new(&format!("{name}-{seed}"), number, 5, fleet.ports(), &names);
+        disturb(&window, &mut fleet, &mut random, &mut next, end);
+        let history = window.finish(CLIENTS_MAX as u32);
+        verify(window.name(), &history);
         check_digests(&fleet.ports());
         windows.push((window, history));
     }
-    read_again(name, seed, &mut windows);
+    read_again(&mut windows);
     check_digests(&fleet.ports());
     let operations: usize = windows.iter().map(|(_, history)| history.len()).sum();
     println!("history: {name}: {operations} operations in {} windows", windows.len());
@@ -122,9 +121,9 @@ fn disturb(
     random: &mut Random,
     next: &mut usize,
     end: Instant,
-) -> History {
+) {
     let nodes = fleet.len();
-    let history: History = thread::scope(|scope| {
+    thread::scope(|scope| {
         let guard = StopGuard(window);
         let clients: Vec<_> = (0..CLIENTS_MAX.min(3 * nodes))
             .map(|client| {
@@ -145,10 +144,9 @@ fn disturb(
         // What goes well counts, too.
         wait::rest(Duration::from_millis(300));
         drop(guard);
-        clients.into_iter().flat_map(|client| client.join().unwrap()).collect()
+        clients.into_iter().for_each(|client| client.join().unwrap());
     });
     window.check();
-    history
 }
 
 /// Ends the clients of a window, those of a failed test too.
@@ -207,10 +205,10 @@ fn export(folder: &Path, name: &str, history: &[Operation]) -> Vec<PathBuf> {
 }
 
 /// Every key of all windows still holds what it held, or a write of unknown outcome came true.
-fn read_again(name: &str, seed: u64, windows: &mut [(Window<'_>, History)]) {
-    for (number, (window, history)) in windows.iter_mut().enumerate() {
+fn read_again(windows: &mut [(Window<'_>, History)]) {
+    for (window, history) in windows {
+        // Behind all else in the order of time: nobody has asked anything since.
         history.extend(window.read_all(CLIENTS_MAX as u32 + 1));
-        // In the order of time already: nobody else has asked anything since.
-        verify(&format!("{name}-{seed}-{number}-again"), history);
+        verify(&format!("{}-again", window.name()), history);
     }
 }

@@ -135,22 +135,28 @@ impl Nemesis<'_> {
         }
         self.begin(fault, leader);
         self.hold();
-        // Sometimes nothing is left but to hand leadership on, in the middle of it.
+        // In the middle of it, whoever leads may be asked to hand leadership on.
         if self.random.below(4) == 0 {
             self.transfer();
         }
-        // Now and then the network heals and the next thing happens before anybody has recovered.
+        // For a while nothing but the network may be whole again.
         self.fleet.network.heal();
         if self.random.below(3) == 0 {
             self.hold();
         }
-        for node in self.fleet.all() {
-            self.set_election_timeout(node, ELECTION_MS);
-        }
+        self.reset_election_timeouts();
         self.fleet.settle();
+        // Those who stood still did not listen.
+        self.reset_election_timeouts();
         for node in self.fleet.all() {
             self.fleet.set_clock(node, 0);
             self.window.set_quiet(node, false);
+        }
+    }
+
+    fn reset_election_timeouts(&self) {
+        for node in self.fleet.all() {
+            self.set_election_timeout(node, ELECTION_MS);
         }
     }
 
@@ -247,8 +253,6 @@ impl Nemesis<'_> {
         }
     }
 
-    /// One that is dead or stands still does not listen, and has no other than it started with, or
-    /// is told at the next occasion.
     fn set_election_timeout(&self, node: usize, ms: u64) {
         if self.fleet.lives[node] == Life::Running {
             self.fleet.ask(node, &format!("CONFIG SET raft.election-timeout {ms}"));

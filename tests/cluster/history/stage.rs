@@ -27,7 +27,7 @@ pub type Schedule = fn(&mut Stage<'_>);
 pub fn play(name: &str, schedule: Schedule, build: &Build<'_>) -> Result<(), Violation> {
     let mut fleet = Fleet::start(3, Layout::Folded, "", build);
     let names = Names::default();
-    let mut stage = Stage { fleet: &mut fleet, names: &names, history: Vec::new() };
+    let mut stage = Stage { name, fleet: &mut fleet, names: &names, history: Vec::new() };
     schedule(&mut stage);
     let verdict = check(&stage.history).and_then(|()| {
         // A node that has gone wrong may not come so far.
@@ -36,6 +36,7 @@ pub fn play(name: &str, schedule: Schedule, build: &Build<'_>) -> Result<(), Vio
     });
     let is_true_build = build.environment.is_empty();
     super::keep(name, &stage.history, is_true_build && verdict.is_err());
+    drop(stage);
     if verdict.is_ok() {
         check_digests(&fleet.ports());
     }
@@ -44,6 +45,7 @@ pub fn play(name: &str, schedule: Schedule, build: &Build<'_>) -> Result<(), Vio
 
 /// A cluster of three, and what its only client has seen so far.
 pub struct Stage<'a> {
+    name: &'a str,
     pub fleet: &'a mut Fleet,
     names: &'a Names,
     history: History,
@@ -133,6 +135,15 @@ impl Stage<'_> {
         let outcome = operation.outcome.clone();
         self.history.push(operation);
         outcome
+    }
+}
+
+impl Drop for Stage<'_> {
+    /// Of a test that fails before the verdict, what there is is kept.
+    fn drop(&mut self) {
+        if thread::panicking() {
+            super::keep(&format!("{}-unfinished", self.name), &self.history, true);
+        }
     }
 }
 

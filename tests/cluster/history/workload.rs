@@ -1,8 +1,9 @@
 //! Clients that do this and that to a window of keys and record it.
 
 use std::collections::HashMap;
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Mutex, PoisonError};
+use std::thread;
 use std::time::Duration;
 
 use super::edn::Model;
@@ -41,6 +42,7 @@ impl Key {
 
 /// Keys that nobody has used before, and the clients that use them.
 pub struct Window<'a> {
+    name: String,
     pub keys: Vec<Key>,
     pub ports: Vec<u16>,
     pub names: &'a Names,
@@ -51,11 +53,13 @@ pub struct Window<'a> {
     /// committed wait for it, so a node that has no writes to wait for shows other mistakes.
     quiet: Vec<AtomicBool>,
     complaints: Mutex<Vec<String>>,
+    journal: Mutex<History>,
+    is_finished: AtomicBool,
 }
 
 impl<'a> Window<'a> {
-    /// `each` keys of each model.
-    pub fn new(number: usize, each: usize, ports: Vec<u16>, names: &'a Names) -> Self {
+    /// `each` keys of each model. Windows of the same cluster have different numbers.
+    pub fn new(run: &str, number: usize, each: usize, ports: Vec<u16>, names: &'a Names) -> Self {
         let keys = Model::ALL.into_iter().flat_map(|model| {
             let name = model.name().trim_end_matches('s');
             (0..each).map(move |key| Key {
@@ -68,8 +72,33 @@ impl<'a> Window<'a> {
         let transactions = knows_transactions(ports[0]);
         let stop = AtomicBool::new(false);
         let quiet = ports.iter().map(|_| AtomicBool::new(false)).collect();
-        let complaints = Mutex::default();
-        Self { keys: keys.collect(), ports, names, transactions, stop, quiet, complaints }
+        Self {
+            name: format!("{run}-{number}"),
+            keys: keys.collect(),
+            ports,
+            names,
+            transactions,
+            stop,
+            quiet,
+            complaints: Mutex::default(),
+            journal: Mutex::default(),
+            is_finished: AtomicBool::new(false),
+        }
+    }
+
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Reads every key at every node, when there are no other clients any more. All that was
+    /// recorded, in the order of invocation.
+    pub fn finish(&self, client: u32) -> History {
+        let last = self.read_all(client);
+        let mut history = self.journal.lock().unwrap().clone();
+        history.extend(last);
+        history.sort_by_key(|operation| (operation.invoked_ns, operation.process));
+        self.is_finished.store(true, Ordering::SeqCst);
+        history
     }
 
     /// From here on the clients of `node` only read, or write as well again.
@@ -84,7 +113,7 @@ impl<'a> Window<'a> {
     }
 
     /// Runs a client of the node at `node` until the window is closed.
-    pub fn run_client(&self, client: u32, node: usize, random: Random) -> History {
+    pub fn run_client(&self, client: u32, node: usize, random: Random) {
         let process = self.names.process();
         let mut worker = Worker {
             window: self,
@@ -94,7 +123,6 @@ impl<'a> Window<'a> {
             link: None,
             random,
             seen: HashMap::new(),
-            history: Vec::new(),
         };
         while !self.stop.load(Ordering::SeqCst) {
             if let Err(complaint) = worker.step() {
@@ -102,7 +130,6 @@ impl<'a> Window<'a> {
                 break;
             }
         }
-        worker.history
     }
 
     /// Reads every key once at every node, one after the other; there must be no other clients.
@@ -130,6 +157,16 @@ impl<'a> Window<'a> {
     }
 }
 
+impl Drop for Window<'_> {
+    /// Of a test that fails before the verdict, what there is is kept.
+    fn drop(&mut self) {
+        if thread::panicking() && !self.is_finished.load(Ordering::SeqCst) {
+            let journal = self.journal.lock().unwrap_or_else(PoisonError::into_inner);
+            super::keep(&format!("{}-unfinished", self.name), &journal, true);
+        }
+    }
+}
+
 fn knows_transactions(port: u16) -> bool {
     let mut client = Client::connect(port);
     client.call("MULTI").text() == "OK"
@@ -144,7 +181,6 @@ struct Worker<'a> {
     random: Random,
     /// What each register held when it was last read here.
     seen: HashMap<String, i64>,
-    history: History,
 }
 
 impl Worker<'_> {
@@ -173,7 +209,7 @@ impl Worker<'_> {
             Outcome::Fail(_) => wait::rest(RETRY),
             Outcome::Unknown(_) => self.end_process(key, &operation),
         }
-        self.history.push(operation);
+        window.journal.lock().unwrap().push(operation);
         Ok(())
     }
 
