@@ -71,6 +71,12 @@ impl Client {
         Ok(Self { stream: BufReader::with_capacity(4096, stream) })
     }
 
+    /// From here on an answer that takes longer is an error, after which the connection is of no
+    /// use any more: the answer may come yet.
+    pub fn set_patience(&self, time: Duration) -> io::Result<()> {
+        self.stream.get_ref().set_read_timeout(Some(time))
+    }
+
     pub fn connect(port: u16) -> Self {
         Self::try_connect(port).unwrap_or_else(|error| panic!("connect to {port}: {error}"))
     }

@@ -52,6 +52,11 @@ pub struct Node {
 }
 
 impl Node {
+    /// One whose process a test has started itself.
+    pub fn new(port: u16, process: Process) -> Self {
+        Self { port, process: Some(process) }
+    }
+
     pub fn client(&self) -> Client {
         Client::connect(self.port)
     }

@@ -14,6 +14,7 @@ mod addresses;
 mod chaos;
 mod client;
 mod cluster;
+mod history;
 mod limits;
 mod links;
 mod local;

@@ -14,6 +14,7 @@ on_both_layouts!(
     resp3_is_spoken_on_request,
     unknown_commands_are_named_in_the_reply,
     large_values_come_back_whole,
+    errors_of_transactions_leave_a_connection_as_it_was,
 );
 
 fn inline_commands_work(layout: Layout) {
@@ -171,4 +172,21 @@ fn large_values_come_back_whole(layout: Layout) {
             assert!(read == Value::Bulk(value.clone()), "{len} bytes from {}", node.port);
         }
     }
+}
+
+fn errors_of_transactions_leave_a_connection_as_it_was(layout: Layout) {
+    let cluster = Cluster::start(layout);
+    let mut client = cluster.client(1);
+    let is_error = |value: &Value| matches!(value, Value::Error(_));
+    for command in ["DISCARD", "EXEC", "DISCARD now", "EXEC now", "MULTI now"] {
+        assert!(is_error(&client.call(command)), "{command}");
+        assert_eq!(client.call("PING").text(), "PONG", "after {command}");
+    }
+    // Whether it is known or not, what ends it ends it.
+    let begun = client.call("MULTI");
+    assert!(is_error(&client.call("SET few")));
+    assert_eq!(is_error(&begun), is_error(&client.call("DISCARD")));
+    assert!(is_error(&client.call("DISCARD")));
+    assert_eq!(client.call("SET k v"), Value::ok());
+    assert_eq!(client.call("GET k"), Value::bulk("v"));
 }

@@ -109,3 +109,32 @@ fn the_consensus_core_forbids_unsafe_code() {
         "src/raft/mod.rs lacks #![forbid(unsafe_code)]"
     );
 }
+
+/// The table promises what its tests keep.
+#[test]
+fn every_test_that_the_table_of_failure_classes_names_exists() {
+    let root = root();
+    let table = std::fs::read_to_string(root.join("tests/jepsen.md")).unwrap();
+    let quoted = table.split('`').skip(1).step_by(2);
+    let is_name = |text: &&str| {
+        text.contains('_')
+            && text.chars().all(|c| c.is_ascii_lowercase() || "_0123456789".contains(c))
+    };
+    let named: Vec<&str> = quoted.filter(is_name).collect();
+    assert!(named.len() > 50, "only {} tests are named: the table was not read", named.len());
+    let rows = table.lines().filter(|line| line.starts_with("| #")).count();
+    assert!(rows >= 21, "only {rows} classes");
+    for row in table.lines().filter(|line| line.starts_with("| #")) {
+        assert!(row.split('`').skip(1).step_by(2).any(|text| is_name(&text)), "no test: {row}");
+    }
+    let sources: Vec<String> = tracked(&root)
+        .iter()
+        .filter(|path| path.ends_with(".rs"))
+        .filter_map(|path| std::fs::read_to_string(root.join(path)).ok())
+        .collect();
+    for name in named {
+        let function = format!("fn {name}(");
+        let exists = sources.iter().any(|source| source.contains(&function));
+        assert!(exists, "there is no test {name}");
+    }
+}

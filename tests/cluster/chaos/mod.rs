@@ -8,9 +8,9 @@
 //! done to whom, the machine how it falls out.
 
 mod load;
-mod random;
+pub mod random;
 mod respawn;
-mod swarm;
+pub mod swarm;
 
 use std::thread;
 use std::time::Duration;

@@ -34,29 +34,29 @@ pub struct Swarm {
 }
 
 /// The fields of INFO raft.
-struct Info(HashMap<String, String>);
+pub struct Info(HashMap<String, String>);
 
 impl Info {
     fn of(port: u16) -> Option<Self> {
         Self::ask(&mut Client::try_connect(port).ok()?)
     }
 
-    fn ask(client: &mut Client) -> Option<Self> {
+    pub fn ask(client: &mut Client) -> Option<Self> {
         let text = client.try_call("INFO raft").ok()?.text();
         let fields = text.lines().filter_map(|line| line.trim_end().split_once(':'));
         Some(Self(fields.map(|(name, value)| (name.to_owned(), value.to_owned())).collect()))
     }
 
-    fn get(&self, name: &str) -> &str {
+    pub fn get(&self, name: &str) -> &str {
         self.0.get(&format!("raft_{name}")).map_or("", String::as_str)
     }
 
-    fn leads(&self) -> bool {
+    pub fn leads(&self) -> bool {
         self.get("role") == "leader"
     }
 
     /// A voter of a cluster of `count` settled members, that knows a leader.
-    fn is_settled(&self, count: usize) -> bool {
+    pub fn is_settled(&self, count: usize) -> bool {
         let count = count.to_string();
         self.get("state") == "up"
             && self.get("is_voting") == "yes"
@@ -67,7 +67,7 @@ impl Info {
     }
 
     /// Whether all others follow this leader's log closely.
-    fn is_followed(&self, count: usize) -> bool {
+    pub fn is_followed(&self, count: usize) -> bool {
         let lines = self.0.iter().filter(|(name, _)| {
             name.strip_prefix("raft_node").is_some_and(|rest| rest.parse::<u32>().is_ok())
         });
