@@ -421,8 +421,8 @@ fn flatten<'a>(
         let Some(next) = rest.find([',', '}']) else { return "" };
         number += rest[..next].matches('\n').count();
         rest = &rest[next..];
-        if rest.starts_with('}') {
-            return &rest[1..];
+        if let Some(behind) = rest.strip_prefix('}') {
+            return behind;
         }
     }
 }
