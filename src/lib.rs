@@ -64,6 +64,8 @@
 //! - All nodes started anew at once therefore found a new, empty cluster. Its id, which INFO shows
 //!   as `raft_dbid` and `master_replid`, is another one. `on-total-loss manual` leaves it to
 //!   RAFT.CLUSTER INIT.
+//! - A learner or observer that outlives all voters belongs to a cluster that nobody can vote in any
+//!   more, and says so to the fresh nodes, which wait for it: restart it, too.
 //!
 //! A voter that has had no leader and heard of no majority for `no-leader-timeout`, and four
 //! election time-outs at least, says `quorum_lost`. It halts: it cannot know what the others have

@@ -15,7 +15,9 @@
 //! - `compact` only through entries that were handed out, and only as far as it has a snapshot for
 //!   peers that fall behind.
 //! - To load a snapshot for each of `snapshots_wanted` on the peer, which then calls
-//!   [`Raft::install_snapshot`]; [`Raft::snapshot_failed`] when that came to nothing.
+//!   [`Raft::install_snapshot`]; [`Raft::snapshot_failed`] when that came to nothing, and not to
+//!   compact behind the snapshot before the peer has told that it has it: a peer whose word of that
+//!   is lost would else get heartbeats alone until its link is made anew.
 //!
 //! # What it is owed
 //! - Committed entries, each once, in order, the same on every member; those of this node's clients
