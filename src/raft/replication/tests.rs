@@ -441,3 +441,13 @@ fn a_configuration_outlives_the_compaction_of_its_entry() {
     pass(&mut raft, message(3, 2, 3, append((11, 1), 11, vec![noop(12, 3)])));
     assert_eq!(*raft.configuration(), before);
 }
+
+#[test]
+fn what_is_compacted_already_is_not_compacted_again() {
+    let mut raft = voter(2, &[1, 2, 3]);
+    for through in [10, 10, 3] {
+        raft.compact(Index(through));
+        assert_eq!(raft.first_index(), Index(11));
+        assert_eq!(raft.configuration().voters.len(), 3);
+    }
+}
