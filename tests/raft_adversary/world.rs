@@ -399,7 +399,10 @@ impl World {
             assert!(before == *raft, "moved by a frame that is addressed to a former life");
             return;
         }
-        if self.is_removed(at, message.from) {
+        // A leader that has removed itself may still say who is to lead.
+        let is_farewell = message.body == Body::TimeoutNow
+            && self.processes[at].raft.leader_id() == Some(message.from);
+        if self.is_removed(at, message.from) && !is_farewell {
             let before = self.processes[at].raft.clone();
             self.processes[at].raft.step(message);
             assert!(before == self.processes[at].raft, "moved by a member that was removed");
