@@ -21,6 +21,9 @@
 //! there is one. More `-` and `+` lines are more changes. What other keys mean is up to the tool.
 //! Lines that begin with `#` are comments.
 
+// Each suite that includes this file uses a part of it.
+#![allow(dead_code)]
+
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::{fs, io};

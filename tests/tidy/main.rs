@@ -2,11 +2,16 @@
 //!
 //! [`rules`] holds the rules, [`source`] splits a Rust file into code and comments, [`samples`]
 //! shows that each rule can fail, [`value`] is what the consensus core owes to those who check it.
-//! A violation is printed as `file:line: rule`.
+//! A violation is printed as `file:line: rule`. The patches of the mutants are looked at here as
+//! well, since they go stale with the sources.
 
 // A test fails by panicking; clippy knows only of test functions, not of what they call.
 #![allow(clippy::unwrap_used)]
 
+#[path = "../mutants/table.rs"]
+mod mutants;
+#[path = "../mutants/patch.rs"]
+mod patch;
 mod rules;
 mod samples;
 mod source;

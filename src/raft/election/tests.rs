@@ -227,3 +227,19 @@ fn messages_to_another_id_and_from_a_removed_one_are_dropped() {
     raft.step(message(12, 1, 9, vote_request((99, 9), true)));
     assert_eq!(raft.term(), Term(9), "an id beyond the own configuration may be a new member");
 }
+
+#[test]
+fn a_candidate_has_given_its_vote_to_itself() {
+    let mut raft = voter(1, &[1, 2, 3]);
+    raft.campaign_now().unwrap();
+    let output = pass(&mut raft, message(2, 1, 2, vote_request((99, 1), false)));
+    assert_eq!(sent_to(&output, 2).last(), Some(&&Body::VoteResponse { granted: false }));
+}
+
+#[test]
+fn a_clock_that_is_set_back_moves_nothing_back() {
+    let mut raft = voter(1, &[1, 2, 3]);
+    raft.set_now(crate::raft::testing::at(50));
+    raft.set_now(crate::raft::testing::at(10));
+    assert_eq!(raft.now.monotonic_ms, 50);
+}

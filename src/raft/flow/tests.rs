@@ -96,3 +96,22 @@ fn what_waits_at_a_leader_that_is_replaced_is_for_the_next_one() {
     assert_eq!(last_index(&raft), 12);
     assert!(raft.flow.held.is_empty());
 }
+
+#[test]
+fn what_waits_of_a_member_that_is_removed_meanwhile_is_dropped() {
+    let mut raft = three();
+    raft.hold_below(Index(20));
+    pass(&mut raft, message(3, 1, 2, forward(1)));
+    assert_eq!(raft.remove(MemberId(3)), Ok(Index(12)));
+    for index in [12, 13] {
+        raft.take_output();
+        for id in [2, 3] {
+            raft.step(message(id, 1, 2, accepted(index, 0)));
+        }
+    }
+    raft.take_output();
+    assert!(raft.configuration().member(MemberId(3)).is_none());
+    raft.hold_below(Index::ZERO);
+    raft.take_output();
+    assert_eq!(last_index(&raft), 13);
+}

@@ -8,7 +8,7 @@ use crate::raft::testing::{
     settled_leader, tick_at, voter,
 };
 use crate::raft::types::{Applicant, Boot, Index, MemberId, Ticket};
-use crate::raft::{MembershipError, Raft};
+use crate::raft::{MEMBERS_MAX, MembershipError, Raft};
 
 fn admit(raft: &mut Raft, slot: &str, boot: Boot) -> Result<Index, MembershipError> {
     raft.admit(applicant(slot, boot))
@@ -242,4 +242,39 @@ fn a_removal_that_leaves_no_quorum_is_refused() {
     answer_at(&mut raft, 150, &[2], 11);
     assert_eq!(raft.remove(MemberId(2)), Err(MembershipError::QuorumUnreachable));
     assert_eq!(raft.remove(MemberId(3)), Ok(Index(12)));
+}
+
+#[test]
+fn a_promotion_waits_until_another_change_has_ended() {
+    let mut raft = replacing();
+    assert_eq!(admit(&mut raft, "slot-4", 4444), Ok(Index(13)));
+    pass(&mut raft, message(12, 1, 2, accepted(12, 0)));
+    assert_eq!(raft.status().last_index, Index(13));
+    pass(&mut raft, message(2, 1, 2, accepted(13, 0)));
+    pass(&mut raft, message(12, 1, 2, accepted(13, 0)));
+    assert!(raft.configuration().is_joint());
+}
+
+#[test]
+fn a_promotion_waits_for_a_majority_that_answers() {
+    let mut raft = settled_leader(configuration(&[1, 2, 3, 4, 5], &[], &[]), &[2, 3]);
+    assert_eq!(admit(&mut raft, "slot-6", 6666), Ok(Index(12)));
+    raft.take_output();
+    let answer = |raft: &mut Raft, ids: &[u64]| {
+        ids.iter().for_each(|id| raft.step(message(*id, 1, 2, accepted(12, 0))));
+        raft.take_output();
+    };
+    answer(&mut raft, &[2, 3]);
+    raft.set_now(at(T));
+    answer(&mut raft, &[12]);
+    assert!(!raft.configuration().is_joint(), "two of six");
+    answer(&mut raft, &[2, 3, 12]);
+    assert!(raft.configuration().is_joint());
+}
+
+#[test]
+fn a_cluster_takes_no_more_members_than_a_message_can_name() {
+    let learners: Vec<u64> = (2..=MEMBERS_MAX as u64).collect();
+    let mut raft = settled_leader(configuration(&[1], &[], &learners), &[]);
+    assert_eq!(admit(&mut raft, "another", 4444), Err(MembershipError::Full));
 }

@@ -401,3 +401,53 @@ fn a_peer_that_acknowledges_what_does_not_exist_is_not_believed() {
     assert_eq!(raft.commit_index(), Index(11));
     assert_eq!(raft.status().peers[0].state, ProgressState::Replicate);
 }
+
+#[test]
+fn a_follower_acknowledges_no_further_than_the_request_has_verified() {
+    let mut raft = voter(2, &[1, 2, 3]);
+    pass(&mut raft, message(1, 2, 1, append((10, 1), 10, vec![noop(11, 1), noop(12, 1)])));
+    // Another leader, which may not have entry 12.
+    let output = pass(&mut raft, message(3, 2, 2, append((11, 1), 10, vec![])));
+    assert_eq!(sent_to(&output, 3), [&accepted(11, 0)]);
+}
+
+#[test]
+fn what_a_former_leader_was_owed_is_not_acknowledged_to_the_next() {
+    let mut raft = voter(2, &[1, 2, 3]);
+    raft.step(message(1, 2, 1, append((10, 1), 10, vec![noop(11, 1), noop(12, 1)])));
+    let output = pass(&mut raft, message(3, 2, 2, append((10, 1), 10, vec![])));
+    assert_eq!(sent_to(&output, 3), [&accepted(10, 0)]);
+}
+
+#[test]
+fn a_follower_goes_on_only_behind_an_entry_of_the_same_term() {
+    let mut raft = voter(2, &[1, 2, 3]);
+    pass(&mut raft, message(1, 2, 1, append((10, 1), 10, vec![noop(11, 1)])));
+    let output = pass(&mut raft, message(3, 2, 3, append((11, 2), 10, vec![noop(12, 3)])));
+    assert_eq!(sent_to(&output, 3), [&rejected(11, (11, 1))]);
+    assert_eq!(terms(&raft).len(), 11);
+}
+
+#[test]
+fn a_configuration_outlives_the_compaction_of_its_entry() {
+    let mut raft = voter(2, &[1, 2, 3]);
+    let before = Arc::clone(raft.configuration());
+    let joint = EntryBody::Configuration(Arc::new(configuration(&[1, 2, 4], &[1, 2, 3], &[])));
+    let entries = vec![noop(11, 1), entry(12, 1, joint)];
+    pass(&mut raft, message(1, 2, 1, append((10, 1), 11, entries)));
+    raft.compact(Index(11));
+    assert!(raft.configuration().is_joint());
+    assert_eq!(raft.snapshot_state(Index(11)).unwrap().configuration, before);
+    pass(&mut raft, message(3, 2, 3, append((11, 1), 11, vec![noop(12, 3)])));
+    assert_eq!(*raft.configuration(), before);
+}
+
+#[test]
+fn what_is_compacted_already_is_not_compacted_again() {
+    let mut raft = voter(2, &[1, 2, 3]);
+    for through in [10, 10, 3] {
+        raft.compact(Index(through));
+        assert_eq!(raft.first_index(), Index(11));
+        assert_eq!(raft.configuration().voters.len(), 3);
+    }
+}

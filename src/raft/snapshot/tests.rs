@@ -277,3 +277,14 @@ fn two_learners_load_snapshots_at_once_while_the_log_is_compacted() {
         assert_eq!(members.get(id).commit_index(), end);
     }
 }
+
+#[test]
+fn a_snapshot_of_another_term_than_the_log_has_there_replaces_the_log() {
+    let mut raft = Raft::join(config(), MemberId(3), at(0));
+    let entries = (1..=5).map(|index| noop(index, 2)).collect();
+    pass(&mut raft, message(1, 3, 2, append((0, 0), 1, entries)));
+    assert!(raft.install_snapshot(SnapshotState { last_term: Term(3), ..snapshot(3, 0) }));
+    let status = raft.status();
+    assert_eq!((status.first_index, status.last_index), (Index(4), Index(3)));
+    assert_eq!(raft.last_log_id().term, Term(3));
+}

@@ -201,3 +201,14 @@ fn a_truncated_promotion_makes_a_learner_of_it_again() {
     assert!(raft.campaign_now().is_err());
     assert_eq!(raft.term(), Term(2));
 }
+
+#[test]
+fn a_joint_configuration_is_not_left_before_it_is_committed() {
+    let mut raft = settled_leader(configuration(&[1, 2, 3], &[], &[]), &[2, 3]);
+    assert_eq!(raft.remove(MemberId(3)), Ok(Index(12)));
+    raft.take_output();
+    // Nor does time alone move it on.
+    tick_at(&mut raft, 20);
+    assert_eq!(raft.status().last_index, Index(12));
+    assert!(raft.configuration().is_joint());
+}
