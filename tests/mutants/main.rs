@@ -49,7 +49,7 @@ fn every_mutant_is_killed() {
             survivors.push(format!("{name}: {error}"));
         }
     }
-    println!("{} mutants, {} of them not killed as stated", mutants.len(), survivors.len());
+    println!("mutants: {} in all, {} of them not killed as stated", mutants.len(), survivors.len());
     assert!(survivors.is_empty(), "not killed as stated:\n{}", survivors.join("\n"));
 }
 
