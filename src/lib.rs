@@ -65,9 +65,10 @@
 //!   as `raft_dbid` and `master_replid`, is another one. `on-total-loss manual` leaves it to
 //!   RAFT.CLUSTER INIT.
 //! - A learner or observer that outlives all voters belongs to a cluster that nobody can vote in any
-//!   more, and says so to the fresh nodes, which wait for it: restart it, too.
+//!   more, and says so to the fresh nodes, which wait for it: restart it, too, or go on with its data
+//!   by RAFT.CLUSTER FORCE-RECOVER.
 //!
-//! A voter that has had no leader and heard of no majority for `no-leader-timeout`, and four
+//! A member that has had no leader and heard of no majority for `no-leader-timeout`, and four
 //! election time-outs at least, says `quorum_lost`. It halts: it cannot know what the others have
 //! committed without it. INFO raft shows the end of its log, the processes that it knew, and those
 //! that ask for their places. On the survivor with the largest last log id an operator may say

@@ -84,6 +84,8 @@ pub struct RaftRole {
     listed: Option<Listed>,
     /// Who has asked to be admitted since there is no leader.
     asking: Asking,
+    /// What this node returns to when the quorum turns out not to be lost.
+    state_before_loss: NodeState,
     now: Now,
     next_tick_ms: Millis,
     output: Output,
@@ -112,6 +114,7 @@ impl RaftRole {
             member: None,
             listed: None,
             asking: Asking::default(),
+            state_before_loss: NodeState::Up,
             now,
             next_tick_ms: 0,
             output: Output::default(),

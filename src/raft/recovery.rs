@@ -1,4 +1,4 @@
-//! A lost quorum: how a voter notices it, and the way out that only an operator can take.
+//! A lost quorum: how a member notices it, and the way out that only an operator can take.
 //!
 //! A survivor of a lost majority cannot know what that majority has committed without it, so it
 //! halts and never repairs itself. [`Raft::force_recover`] makes it the only voter of a cluster of
@@ -12,7 +12,7 @@ use thiserror::Error;
 
 use super::Raft;
 use super::quorum::is_quorum;
-use super::types::{Configuration, EntryBody, Index, MemberId, Millis, Term};
+use super::types::{Configuration, EntryBody, Index, Member, MemberId, Millis, Term};
 
 /// The end of a log. Of two logs of one cluster the one with the larger id holds more (Raft 5.4.1).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -44,13 +44,16 @@ impl Raft {
         LogId { term: self.log.last_term(), index: self.log.last_index() }
     }
 
-    /// Whether this voter has had no leader, and has heard of no majority, for as long as requests
+    /// Whether this member has had no leader, and has heard of no majority, for as long as requests
     /// wait for one, and for two elections at least.
+    ///
+    /// It need not be a voter by its own log: one that was promoted a moment ago may not have
+    /// learned of it, and be all that is left.
     pub fn is_quorum_lost(&self) -> bool {
         let Some(since_ms) = self.leaderless_ms else { return false };
         let now = self.now.monotonic_ms;
         now.saturating_sub(since_ms) >= self.quorum_patience_ms()
-            && self.configuration().is_voter(self.id)
+            && self.configuration().member(self.id).is_some()
             && !is_quorum(self.configuration(), |id| id == self.id || self.is_heard(id))
     }
 
@@ -94,7 +97,8 @@ impl Raft {
             return Err(RecoverError::WrongLastLogId { last: self.last_log_id() });
         }
         let own = self.configuration().member(self.id).cloned();
-        let own = own.expect("invariant: every voter is a member");
+        let own = own.expect("invariant: only a member has a quorum to lose");
+        let own = Member { observer: false, ..own };
         let alone =
             Configuration { voters: vec![self.id], members: vec![own], ..Configuration::default() };
         self.become_follower(self.term.next(), None);

@@ -86,7 +86,8 @@ impl RaftRole {
         }
         let is_lost = member.raft.is_quorum_lost();
         match self.shared.state() {
-            NodeState::Up if is_lost => {
+            state @ (NodeState::Up | NodeState::Joining) if is_lost => {
+                self.state_before_loss = state;
                 self.shared.set_state(NodeState::QuorumLost);
                 let last = member.raft.last_log_id();
                 log::error!(
@@ -97,7 +98,7 @@ impl RaftRole {
                     member.raft.commit_index(),
                 );
             }
-            NodeState::QuorumLost if !is_lost => self.shared.set_state(NodeState::Up),
+            NodeState::QuorumLost if !is_lost => self.shared.set_state(self.state_before_loss),
             _ => {}
         }
     }

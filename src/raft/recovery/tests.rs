@@ -66,11 +66,23 @@ fn of_a_joint_configuration_both_halves_are_needed() {
 }
 
 #[test]
-fn a_learner_and_a_lone_voter_have_no_quorum_to_lose() {
-    let mut learner = member_of(4, configuration(&[1, 2, 3], &[], &[4]));
-    assert!(!is_lost_at(&mut learner, 10 * PATIENCE));
+fn a_stranger_and_a_lone_voter_have_no_quorum_to_lose() {
+    let mut stranger = member_of(4, configuration(&[1, 2, 3], &[], &[]));
+    assert!(!is_lost_at(&mut stranger, 10 * PATIENCE));
     let mut alone = voter(1, &[1]);
     assert!(!is_lost_at(&mut alone, 10 * PATIENCE));
+}
+
+/// Its promotion may be committed without its knowledge.
+#[test]
+fn a_learner_that_is_all_that_is_left_goes_on_as_the_only_voter() {
+    let mut learner = member_of(4, configuration(&[1, 2, 3], &[], &[4]));
+    assert!(!is_lost_at(&mut learner, PATIENCE - 1));
+    assert!(is_lost_at(&mut learner, PATIENCE));
+    assert!(learner.force_recover(learner.last_log_id()).is_ok());
+    let output = learner.take_output();
+    assert_eq!(*output.configuration.unwrap(), configuration(&[4], &[], &[]));
+    assert!(learner.is_leader() && learner.is_only_voter());
 }
 
 #[test]
