@@ -161,11 +161,13 @@ impl<C: Consensus, M: Machine> Cluster<C, M> {
         }
     }
 
-    /// The operator lets the survivor that has most go on alone, if a quorum is lost.
+    /// The operator lets the survivor that has most go on alone, if a quorum is lost. An observer
+    /// would become a voter by that, and its slot is to be an observer's again.
     pub fn recover(&mut self) -> bool {
         let lost = self.alive.iter().copied().filter(|pid| {
             let process = &self.processes[*pid];
-            process.paused_until_ms <= self.now && process.raft.is_quorum_lost()
+            let runs = process.paused_until_ms <= self.now;
+            runs && process.slot < self.size.voters && process.raft.is_quorum_lost()
         });
         let Some(pid) = lost.max_by_key(|pid| self.processes[*pid].raft.last_log_id()) else {
             return false;
