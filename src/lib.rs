@@ -36,6 +36,26 @@
 //! 5. The net role copies each client's replies into its output; the ring sends them all with its
 //!    next entry into the kernel.
 //!
+//! # Life of a transaction
+//!
+//! 1. After MULTI the net role queues: it checks a command as far as that can be done without
+//!    running it, and appends it to the batch of the transaction (`node::session`). A refused
+//!    command makes EXEC refuse the whole.
+//! 2. WATCH goes through the log: all nodes note which session, of which member, watches which keys
+//!    ([`engine::keyspace`]). Whatever changes such a key, whichever node it was asked for on, marks
+//!    the sessions that watch it. While nobody watches anything this is one branch per change.
+//! 3. EXEC puts the queue into the pass as one unit: nothing can come between its commands, and
+//!    they have the clock of their entry. If the session watched keys the unit tells so, and apply
+//!    runs it only if no key was changed, which is the same on every node. A transaction that only
+//!    reads, without WATCH, is a read: it runs at one moment, at a read index.
+//! 4. What the node answers itself (PING, SELECT, CLIENT) is no part of the unit: it is run when
+//!    the reply to the unit has come, and put in its place.
+//! 5. What a session watches ends with EXEC, DISCARD, UNWATCH, RESET, the connection (the net role
+//!    tells all nodes, through the log), and with the member that has the connection.
+//!
+//! An EXEC that is given up has the errors of any other write: it ran as a whole or not at all, and
+//! if that is not known the error says so.
+//!
 //! # Code map
 //!
 //! - [`raft`]: consensus. PURE. It knows nothing of commands: a batch is bytes.

@@ -162,3 +162,18 @@ pub const ASKING_NODES_MAX: usize = crate::raft::MEMBERS_MAX;
 
 /// Milliseconds between two looks at the clients for those that are idle or do not read.
 pub const SWEEP_MS: u64 = 1000;
+
+/// Keys that one session may watch; WATCH over it is an error. Each is compared with all others of
+/// the session.
+pub const WATCHED_KEYS_MAX: usize = 4096;
+
+/// What all watched keys may count, of all sessions in the cluster: they are part of the head of a
+/// snapshot, which is made at once. About 100,000 keys of 30 bytes. WATCH over it is an error.
+pub const WATCHED_BYTES_MAX: usize = 16 << 20;
+
+/// Bytes of the commands that a transaction may queue: what fits a frame beside what the pass has
+/// gathered before. A command over it is refused, and EXEC then refuses the transaction.
+pub const TRANSACTION_BYTES_MAX: usize = FRAME_BYTES_MAX - (32 << 20);
+
+// A batch is closed at its bound: what is in it before a transaction is smaller.
+const _: () = assert!(TRANSACTION_BYTES_MAX + 2 * BATCH_BYTES_MAX < FRAME_BYTES_MAX);

@@ -4,9 +4,13 @@
 //! log entry, sent to every peer and applied in place on every node. The reads of a pass have the
 //! same form but are never archived. [`Commands`] walks over either without decoding anything.
 //!
-//! `shape` holds, for each command, the word `command | database << 16`, the word `argc`, and
-//! `argc` argument lengths; `blob` holds the bytes of all arguments, one after the other. The name
-//! of the command is not an argument.
+//! `shape` holds, for each command, the word `command | database << 16 | marks << 24`, the word
+//! `argc`, `argc` argument lengths, and what the marks call for; `blob` holds the bytes of all
+//! arguments, one after the other. The name of the command is not an argument.
+//!
+//! Few commands have marks: those that leave something behind for the session of their client tell
+//! its number (2 words, the low one first), and EXEC how many of the following commands are its
+//! transaction (1 word). These are of the same batch, hence of the same entry.
 
 use rkyv::rend::u32_le;
 use rkyv::util::AlignedVec;
@@ -14,6 +18,7 @@ use rkyv::{Archive, Serialize};
 use smallvec::SmallVec;
 
 use super::command::{CommandId, command_count};
+use super::reply::Protocol;
 
 #[derive(Archive, Serialize, Clone, Debug, Default)]
 pub struct Batch {
@@ -21,13 +26,66 @@ pub struct Batch {
     blob: Vec<u8>,
 }
 
+/// The session of the client is told, and it speaks RESP2 unless [`MARK_RESP3`] is there too.
+const MARK_SESSION: u32 = 1 << 24;
+const MARK_RESP3: u32 = 1 << 25;
+/// A transaction follows.
+const MARK_GROUP: u32 = 1 << 26;
+
+/// The client of a command that leaves something behind for it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Caller {
+    /// Number of its session among those of its node, never used twice by a process.
+    pub session: u64,
+    pub protocol: Protocol,
+}
+
 /// The arguments of one command, without its name. Most commands have at most 4.
 pub type Arguments<'a> = SmallVec<[&'a [u8]; 8]>;
 
 impl Batch {
     pub fn push(&mut self, command: CommandId, database: u8, arguments: &[&[u8]]) {
+        self.push_marked(0, command, database, arguments);
+    }
+
+    /// A command that tells who sent it.
+    pub fn push_for(
+        &mut self,
+        caller: Caller,
+        command: CommandId,
+        database: u8,
+        arguments: &[&[u8]],
+    ) {
+        self.push_marked(marks_of(caller), command, database, arguments);
+        self.push_session(caller.session);
+    }
+
+    /// A transaction: EXEC, and the `count` commands in `queued`, which stand in no other batch
+    /// than itself. Watched keys are of the session of `caller`.
+    pub fn push_transaction(
+        &mut self,
+        caller: Option<Caller>,
+        exec: CommandId,
+        queued: &Batch,
+        count: u32,
+    ) {
+        self.push_marked(MARK_GROUP | caller.map_or(0, marks_of), exec, 0, &[]);
+        if let Some(caller) = caller {
+            self.push_session(caller.session);
+        }
+        self.shape.push(count.into());
+        self.shape.extend_from_slice(&queued.shape);
+        self.blob.extend_from_slice(&queued.blob);
+    }
+
+    fn push_session(&mut self, session: u64) {
+        self.shape.push((session as u32).into());
+        self.shape.push(((session >> 32) as u32).into());
+    }
+
+    fn push_marked(&mut self, marks: u32, command: CommandId, database: u8, arguments: &[&[u8]]) {
         let count = u32::try_from(arguments.len()).expect("invariant: the parser bounds argc");
-        self.shape.push((u32::from(command.0) | u32::from(database) << 16).into());
+        self.shape.push((u32::from(command.0) | u32::from(database) << 16 | marks).into());
         self.shape.push(count.into());
         for argument in arguments {
             let len = u32::try_from(argument.len()).expect("invariant: the parser bounds lengths");
@@ -61,6 +119,19 @@ impl Batch {
     }
 }
 
+fn marks_of(caller: Caller) -> u32 {
+    match caller.protocol {
+        Protocol::Resp2 => MARK_SESSION,
+        Protocol::Resp3 => MARK_SESSION | MARK_RESP3,
+    }
+}
+
+/// How many words the marks of a command add to its shape.
+#[inline]
+fn marked_words(head: u32) -> usize {
+    (head & MARK_SESSION != 0) as usize * 2 + (head & MARK_GROUP != 0) as usize
+}
+
 /// Why the payload of an entry is not a batch.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 pub enum BatchError {
@@ -83,6 +154,8 @@ impl ArchivedBatch {
     fn validate_shape(&self) -> Result<(), BatchError> {
         let mut words = self.shape.iter().map(|word| word.to_native());
         let mut blob_len = 0usize;
+        // How many commands the transaction lacks that is being read.
+        let mut missing = 0;
         while let Some(head) = words.next() {
             let command = head as u16;
             if usize::from(command) >= command_count() {
@@ -93,8 +166,18 @@ impl ArchivedBatch {
                 let len = words.next().ok_or(BatchError::Shape)?;
                 blob_len += len as usize;
             }
+            let mut last = 0;
+            for _ in 0..marked_words(head) {
+                last = words.next().ok_or(BatchError::Shape)?;
+            }
+            match (head & MARK_GROUP != 0, missing) {
+                (true, 0) => missing = last,
+                (true, _) => return Err(BatchError::Shape),
+                (false, _) => missing = missing.saturating_sub(1),
+            }
         }
-        if blob_len == self.blob.len() { Ok(()) } else { Err(BatchError::Shape) }
+        let is_whole = blob_len == self.blob.len() && missing == 0;
+        if is_whole { Ok(()) } else { Err(BatchError::Shape) }
     }
 
     /// Walks over a batch that was validated when it arrived, or that this node made.
@@ -118,9 +201,44 @@ pub struct Command<'a> {
     pub id: CommandId,
     pub database: u8,
     pub arguments: Arguments<'a>,
+    /// Who sent it, if it leaves something behind.
+    pub caller: Option<Caller>,
+    /// How many of the next commands are its transaction.
+    pub group: Option<u32>,
+}
+
+impl<'a> Command<'a> {
+    /// A command without marks.
+    pub fn new(id: CommandId, database: u8, arguments: Arguments<'a>) -> Self {
+        Self { id, database, arguments, caller: None, group: None }
+    }
 }
 
 impl<'a> Commands<'a> {
+    #[cold]
+    fn read_marks(&mut self, head: u32, command: &mut Command<'a>) {
+        let (words, rest) = self.shape.split_at(marked_words(head));
+        self.shape = rest;
+        let mut words = words.iter().map(|word| word.to_native());
+        let mut next = || words.next().expect("invariant: validated shape");
+        if head & MARK_SESSION != 0 {
+            let session = u64::from(next()) | u64::from(next()) << 32;
+            let is_resp3 = head & MARK_RESP3 != 0;
+            let protocol = if is_resp3 { Protocol::Resp3 } else { Protocol::Resp2 };
+            command.caller = Some(Caller { session, protocol });
+        }
+        if head & MARK_GROUP != 0 {
+            command.group = Some(next());
+        }
+    }
+
+    /// Passes over the next command, and the transaction that it begins.
+    pub fn skip_next(&mut self) {
+        if let Some(Command { group: Some(count), .. }) = self.next() {
+            self.take(count as usize).for_each(drop);
+        }
+    }
+
     /// Database and first argument of each command that has one: the key, of most commands.
     pub fn first_arguments(&self) -> impl Iterator<Item = (u8, &'a [u8])> {
         let Self { mut shape, mut blob } = *self;
@@ -129,7 +247,7 @@ impl<'a> Commands<'a> {
                 let (head, rest) = shape.split_first()?;
                 let (argc, rest) = rest.split_first().expect("invariant: validated shape");
                 let (lens, rest) = rest.split_at(argc.to_native() as usize);
-                shape = rest;
+                shape = &rest[marked_words(head.to_native())..];
                 let first = lens.first().map(|len| &blob[..len.to_native() as usize]);
                 let len: usize = lens.iter().map(|len| len.to_native() as usize).sum();
                 blob = &blob[len..];
@@ -157,7 +275,11 @@ impl<'a> Iterator for Commands<'a> {
             arguments.push(argument);
         }
         let head = head.to_native();
-        Some(Command { id: CommandId(head as u16), database: (head >> 16) as u8, arguments })
+        let mut command = Command::new(CommandId(head as u16), (head >> 16) as u8, arguments);
+        if head >> 24 != 0 {
+            self.read_marks(head, &mut command);
+        }
+        Some(command)
     }
 }
 
@@ -170,7 +292,17 @@ mod tests {
         batch.push(CommandId(0), 0, &[b"k", b"v"]);
         batch.push(CommandId(1), 15, &[]);
         batch.push(CommandId(0), 3, &[b"", b"\0\xff", b"x"]);
+        batch.push_for(caller(Protocol::Resp3), CommandId(2), 1, &[b"k"]);
+        let mut queued = Batch::default();
+        queued.push(CommandId(3), 2, &[b"in"]);
+        queued.push(CommandId(4), 2, &[]);
+        batch.push_transaction(None, CommandId(5), &queued, 2);
+        batch.push_transaction(Some(caller(Protocol::Resp2)), CommandId(5), &queued, 2);
         batch
+    }
+
+    fn caller(protocol: Protocol) -> Caller {
+        Caller { session: 7 << 32 | 1, protocol }
     }
 
     #[test]
@@ -180,8 +312,31 @@ mod tests {
         ArchivedBatch::validate(&archive).unwrap();
         let archived: Vec<_> = ArchivedBatch::commands(&archive).collect();
         assert_eq!(archived, batch.commands().collect::<Vec<_>>());
-        assert_eq!(archived.len(), 3);
+        assert_eq!(archived.len(), 10);
         assert_eq!(archived[2].arguments.as_slice(), [&b""[..], b"\0\xff", b"x"]);
+        assert_eq!(archived[3].caller, Some(caller(Protocol::Resp3)));
+        assert_eq!((archived[4].caller, archived[4].group), (None, Some(2)));
+        assert_eq!(archived[5].arguments.as_slice(), [&b"in"[..]]);
+        assert_eq!(
+            (archived[7].caller, archived[7].group),
+            (Some(caller(Protocol::Resp2)), Some(2))
+        );
+        let firsts: Vec<_> = batch.commands().first_arguments().collect();
+        let expected: [(u8, &[u8]); 5] = [(0, b"k"), (3, b""), (1, b"k"), (2, b"in"), (2, b"in")];
+        assert_eq!(firsts, expected);
+    }
+
+    #[test]
+    fn a_transaction_is_whole_and_holds_no_other() {
+        let (mut queued, mut nested, mut cut) = Default::default();
+        Batch::push(&mut queued, CommandId(0), 0, &[b"k"]);
+        Batch::push_transaction(&mut nested, None, CommandId(1), &queued, 1);
+        let mut outer = Batch::default();
+        outer.push_transaction(None, CommandId(1), &nested, 2);
+        assert_eq!(ArchivedBatch::validate(&outer.to_archive()), Err(BatchError::Shape));
+        Batch::push_transaction(&mut cut, None, CommandId(1), &queued, 2);
+        assert_eq!(ArchivedBatch::validate(&cut.to_archive()), Err(BatchError::Shape));
+        assert_eq!(ArchivedBatch::validate(&nested.to_archive()), Ok(()));
     }
 
     #[test]

@@ -3,7 +3,7 @@
 //! (<https://redis.io/docs/latest/develop/reference/protocol-spec/>).
 
 use super::error::CommandError;
-use super::number::format_double;
+use super::number::{format_double, parse_integer};
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Protocol {
@@ -179,7 +179,69 @@ impl Reply {
     }
 }
 
+/// Bytes of the first reply in `bytes`. Precondition: they were written by a [`Reply`].
+pub fn first_reply_len(bytes: &[u8]) -> usize {
+    let (mut at, mut missing) = (0, 1u64);
+    while missing > 0 {
+        missing -= 1;
+        let line = bytes[at..].split(|byte| *byte == b'\n').next().expect("invariant: a line");
+        let (kind, digits) = (line[0], &line[1..line.len() - 1]);
+        at += line.len() + 1;
+        let len = || parse_integer(digits).and_then(|len| u64::try_from(len).ok());
+        match kind {
+            b'$' | b'=' => at += len().map_or(0, |len| len as usize + 2),
+            b'*' | b'~' | b'>' => missing += len().unwrap_or(0),
+            b'%' => missing += 2 * len().unwrap_or(0),
+            _ => {}
+        }
+    }
+    at
+}
+
 /// A place in a reply, see [`Reply::defer`].
 #[must_use]
 #[derive(Debug)]
 pub struct Deferred(usize);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_of_several_replies_is_found() {
+        let mut reply = Reply::new(Protocol::Resp3);
+        let mut ends = Vec::new();
+        let writes: [fn(&mut Reply); 9] = [
+            |reply| reply.ok(),
+            |reply| reply.integer(-7),
+            |reply| reply.bulk(b"with\r\n*9\r\n in it"),
+            |reply| reply.bulk(b""),
+            |reply| reply.null(),
+            |reply| reply.buffer.extend_from_slice(b"*-1\r\n$-1\r\n"),
+            |reply| {
+                reply.map(2);
+                reply.bulk(b"a");
+                reply.array(2);
+                reply.double(1.5);
+                reply.array(0);
+                reply.bulk(b"b");
+                reply.set(1);
+                reply.boolean(true);
+            },
+            |reply| reply.verbatim("text"),
+            |reply| reply.error_text("ERR x"),
+        ];
+        for write in writes {
+            write(&mut reply);
+            ends.push(reply.buffer.len());
+        }
+        let (mut at, mut found) = (0, Vec::new());
+        while at < reply.buffer.len() {
+            at += first_reply_len(&reply.buffer[at..]);
+            found.push(at);
+        }
+        // The two nulls of RESP2 are two replies.
+        found.retain(|end| *end != ends[4] + 5);
+        assert_eq!(found, ends);
+    }
+}

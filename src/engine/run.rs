@@ -4,12 +4,12 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use super::batch::{Command, Commands};
-use super::command::{Context, Handler, command_count, resolve, spec};
+use super::command::{CommandId, Context, Handler, command_count, resolve, spec};
 use super::error::CommandError;
-use super::keyspace::{DATABASE_COUNT, Keyspace, WARM_RUN, digest_of};
+use super::keyspace::{DATABASE_COUNT, Keyspace, SessionId, WARM_RUN, digest_of};
 use super::random::Random;
 use super::reply::Reply;
-use crate::raft::types::Millis;
+use crate::raft::types::{MemberId, Millis};
 
 /// Distinct codes that are counted: those of the engine itself are fewer.
 const ERROR_CODES_MAX: usize = 128;
@@ -24,6 +24,8 @@ pub struct Engine {
     /// The string of RAFT.WRITE.
     register: Vec<u8>,
     stats: EngineStats,
+    /// Whose clients sent the batch that is run.
+    origin: MemberId,
 }
 
 /// Counts since the start of the node or CONFIG RESETSTAT.
@@ -50,6 +52,7 @@ impl Engine {
             keyspace: Keyspace::new(hash_seed),
             register: Vec::new(),
             stats: EngineStats::default(),
+            origin: MemberId::NONE,
         };
         engine.reset_stats();
         engine
@@ -76,10 +79,10 @@ impl Engine {
         self.keyspace.digest().wrapping_add(self.digest_beside_keys())
     }
 
-    /// What clock, hash seed, swaps of databases and register add to [`Engine::digest`].
+    /// What clock, hash seed, register and watched keys add to [`Engine::digest`].
     pub fn digest_beside_keys(&self) -> u128 {
         let keyspace = &self.keyspace;
-        let of_keyspace = (keyspace.clock_ms(), keyspace.hash_seed(), keyspace.swapped());
+        let of_keyspace = (keyspace.clock_ms(), keyspace.hash_seed(), keyspace.watching());
         digest_of(&(of_keyspace, &self.register))
     }
 
@@ -99,6 +102,16 @@ impl Engine {
         self.keyspace.begin(index, at_ms);
     }
 
+    /// What is run from here on was sent by clients of `origin`.
+    pub fn begin_batch(&mut self, origin: MemberId) {
+        self.origin = origin;
+    }
+
+    /// Only these members are in the cluster: what others left behind for their clients goes.
+    pub fn keep_members(&mut self, is_member: impl Fn(MemberId) -> bool) {
+        self.keyspace.keep_watches_of(is_member);
+    }
+
     /// Reads what the next commands will read, so that their cache misses overlap instead of adding
     /// up: to be called before each run of [`WARM_RUN`] commands of a batch.
     #[inline]
@@ -115,56 +128,49 @@ impl Engine {
         now_ms: Millis,
         random: &mut Random,
     ) {
-        let start = reply.buffer.len();
-        let stats = &mut self.stats.commands[usize::from(command.id.0)];
-        stats.calls += 1;
-        self.stats.total_commands += 1;
-        if let Err(error) = self.dispatch(command, reply, now_ms, random) {
-            reply.buffer.truncate(start);
-            self.fail(command, reply, &error);
-        }
+        self.context(reply, now_ms, random).run(command);
     }
 
+    /// Runs the next command of a batch and appends its reply: EXEC with the transaction that
+    /// follows it. False when there is none.
     #[inline]
-    fn dispatch(
+    pub fn run_next(
         &mut self,
-        command: &Command<'_>,
+        commands: &mut Commands<'_>,
         reply: &mut Reply,
         now_ms: Millis,
         random: &mut Random,
-    ) -> Result<(), CommandError> {
-        let (spec, arguments) = resolve(spec(command.id), &command.arguments)?;
-        if command.database >= DATABASE_COUNT {
-            return Err(CommandError::DatabaseOutOfRange);
+    ) -> bool {
+        let Some(command) = commands.next() else { return false };
+        let mut context = self.context(reply, now_ms, random);
+        match command.group {
+            None => context.run(&command),
+            Some(count) => {
+                let queued = commands.by_ref().take(count as usize);
+                context.run_transaction(&command, count, queued);
+            }
         }
-        let Handler::Engine(run) = spec.handler else {
-            let text = format!("ERR '{}' cannot run here", spec.name);
-            return Err(CommandError::Text(Cow::Owned(text)));
-        };
-        let mut context = Context {
+        true
+    }
+
+    #[inline]
+    pub(in crate::engine) fn context<'a>(
+        &'a mut self,
+        reply: &'a mut Reply,
+        now_ms: Millis,
+        random: &'a mut Random,
+    ) -> Context<'a> {
+        Context {
             keyspace: &mut self.keyspace,
-            database: command.database,
+            database: 0,
             reply,
             random,
             register: &mut self.register,
             now_ms,
-        };
-        run(&mut context, arguments)
-    }
-
-    #[cold]
-    fn fail(&mut self, command: &Command<'_>, reply: &mut Reply, error: &CommandError) {
-        self.stats.commands[usize::from(command.id.0)].failed += 1;
-        self.stats.total_errors += 1;
-        let text = error.to_string();
-        let code = text.split(' ').next().unwrap_or_default();
-        let errors = &mut self.stats.errors;
-        if let Some(count) = errors.get_mut(code) {
-            *count += 1;
-        } else if errors.len() < ERROR_CODES_MAX {
-            errors.insert(code.to_owned(), 1);
+            session: None,
+            stats: &mut self.stats,
+            origin: self.origin,
         }
-        reply.error_text(&text);
     }
 
     /// Runs a batch whose replies nobody here waits for. `reply` is where they are written and
@@ -181,9 +187,11 @@ impl Engine {
         loop {
             self.warm(&commands);
             let mut ran = 0;
-            for command in commands.by_ref().take(WARM_RUN) {
+            while ran < WARM_RUN {
                 reply.buffer.clear();
-                self.run(&command, reply, at_ms, &mut random);
+                if !self.run_next(&mut commands, reply, at_ms, &mut random) {
+                    break;
+                }
                 ran += 1;
             }
             if ran < WARM_RUN {
@@ -192,6 +200,98 @@ impl Engine {
         }
         reply.buffer.clear();
         reply.buffer.shrink_to(UNWANTED_REPLY_BYTES_MAX);
+    }
+}
+
+impl Context<'_> {
+    /// Runs a command as a part of what this context is for, with the same clock and randomness,
+    /// and puts its reply into `reply`. It is counted like any other; it cannot wait, nor leave
+    /// anything behind for the session.
+    pub fn call(&mut self, command: &Command<'_>, reply: &mut Reply) {
+        std::mem::swap(self.reply, reply);
+        self.run_nested(command);
+        std::mem::swap(self.reply, reply);
+    }
+
+    /// [`Context::call`] whose reply goes behind what this context has replied so far.
+    fn run_nested(&mut self, command: &Command<'_>) {
+        let outer = (self.database, self.session);
+        self.run(command);
+        (self.database, self.session) = outer;
+    }
+
+    #[inline]
+    fn run(&mut self, command: &Command<'_>) {
+        let start = self.reply.buffer.len();
+        self.count(command.id);
+        if let Err(error) = self.dispatch(command) {
+            self.reply.buffer.truncate(start);
+            self.fail(command.id, &error);
+        }
+    }
+
+    /// Runs EXEC with the commands of its transaction, unless one of the keys has changed that its
+    /// session watches. It watches none from here on.
+    fn run_transaction<'b>(
+        &mut self,
+        exec: &Command<'_>,
+        count: u32,
+        commands: impl Iterator<Item = Command<'b>>,
+    ) {
+        self.count(exec.id);
+        let session = self.session_of(exec);
+        if session.is_some_and(|session| !self.keyspace.unwatch(session)) {
+            self.reply.null_array();
+            return commands.for_each(drop);
+        }
+        self.reply.array(count as usize);
+        for command in commands {
+            self.run_nested(&command);
+        }
+    }
+
+    fn session_of(&self, command: &Command<'_>) -> Option<SessionId> {
+        let caller = command.caller?;
+        Some(SessionId { member: self.origin, number: caller.session })
+    }
+
+    #[inline]
+    fn count(&mut self, id: CommandId) {
+        self.stats.commands[usize::from(id.0)].calls += 1;
+        self.stats.total_commands += 1;
+    }
+
+    #[inline]
+    fn dispatch(&mut self, command: &Command<'_>) -> Result<(), CommandError> {
+        let (spec, arguments) = resolve(spec(command.id), &command.arguments)?;
+        if command.database >= DATABASE_COUNT {
+            return Err(CommandError::DatabaseOutOfRange);
+        }
+        self.database = command.database;
+        self.session = self.session_of(command);
+        match spec.handler {
+            Handler::Engine(run) => run(self, arguments),
+            Handler::Session(command) => self.run_session(command, arguments),
+            Handler::Node(_) => {
+                let text = format!("ERR '{}' cannot run here", spec.name);
+                Err(CommandError::Text(Cow::Owned(text)))
+            }
+        }
+    }
+
+    #[cold]
+    fn fail(&mut self, id: CommandId, error: &CommandError) {
+        self.stats.commands[usize::from(id.0)].failed += 1;
+        self.stats.total_errors += 1;
+        let text = error.to_string();
+        let code = text.split(' ').next().unwrap_or_default();
+        let errors = &mut self.stats.errors;
+        if let Some(count) = errors.get_mut(code) {
+            *count += 1;
+        } else if errors.len() < ERROR_CODES_MAX {
+            errors.insert(code.to_owned(), 1);
+        }
+        self.reply.error_text(&text);
     }
 }
 

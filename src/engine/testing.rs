@@ -29,7 +29,7 @@ pub fn run_words_in(
     words: &[&[u8]],
 ) -> Vec<u8> {
     let id = lookup(words[0]).unwrap_or_else(|| panic!("no command {}", words[0].escape_ascii()));
-    let command = Command { id, database, arguments: words[1..].iter().copied().collect() };
+    let command = Command::new(id, database, words[1..].iter().copied().collect());
     let mut reply = Reply::new(protocol);
     let now_ms = engine.keyspace.clock_ms();
     engine.run(&command, &mut reply, now_ms, &mut Random::new(7));

@@ -246,9 +246,13 @@ impl ApplyRole {
         }
         self.engine.begin_entry(entry.index.0, entry.at_ms);
         self.engine.keyspace.expire_due(EXPIRE_PER_ENTRY_MAX);
-        if let EntryBody::Batch { stream, payload, .. } = &entry.body
+        if let EntryBody::Configuration(configuration) = &entry.body {
+            self.engine.keep_members(|id| configuration.member(id).is_some());
+        }
+        if let EntryBody::Batch { origin, stream, payload, .. } = &entry.body
             && !payload.is_empty()
         {
+            self.engine.begin_batch(*origin);
             let commands = ArchivedBatch::commands(payload.as_slice());
             match ticket {
                 Some(ticket) => self.run_own(&entry, usize::from(*stream), ticket, commands),
@@ -339,6 +343,7 @@ impl ApplyRole {
             let start = reply.buffer.len();
             match step.source {
                 Source::Canned => take_canned(&mut canned, step, &mut reply.buffer),
+                Source::Quiet => {}
                 Source::Entry if reason == GiveUpReason::OutcomeUnknown => {
                     (0..step.count).for_each(|_| reply.error_text("TIMEOUT not committed yet"));
                 }
@@ -351,11 +356,13 @@ impl ApplyRole {
             }
             push_segment(&mut segments, step, reply.buffer.len() - start, false);
         }
-        self.send(stream, reply.buffer, segments, pending);
+        let bytes = reply.buffer;
+        let replies = Replies { given_up: true, bytes, segments, pending };
+        self.nets[stream].send(ToNet::Replies(Box::new(replies)));
     }
 
     fn send(&self, stream: usize, bytes: Vec<u8>, segments: Vec<Segment>, pending: Pending) {
-        let replies = Box::new(Replies { bytes, segments, pending });
+        let replies = Box::new(Replies { given_up: false, bytes, segments, pending });
         self.nets[stream].send(ToNet::Replies(replies));
     }
 
@@ -397,17 +404,24 @@ impl Execution<'_> {
             match step.source {
                 Source::Canned => take_canned(&mut canned, step, &mut self.reply.buffer),
                 Source::Reads => {
-                    for command in reads.by_ref().take(step.count as usize) {
-                        if !self.is_over(pending, start) {
-                            self.engine.run(&command, &mut self.reply, self.now_ms, read_random);
+                    for _ in 0..step.count {
+                        if self.is_over(pending, start) {
+                            reads.skip_next();
+                            continue;
                         }
+                        let Self { engine, reply, now_ms, .. } = self;
+                        engine.run_next(&mut reads, reply, *now_ms, read_random);
                     }
                 }
-                Source::Entry => {
+                Source::Entry | Source::Quiet => {
                     let commands =
                         entry.as_mut().expect("invariant: a pass with writes is an entry");
-                    for command in commands.by_ref().take(step.count as usize) {
-                        self.engine.run(&command, &mut self.reply, self.now_ms, &mut self.random);
+                    let Self { engine, reply, now_ms, random, .. } = self;
+                    for _ in 0..step.count {
+                        engine.run_next(commands, reply, *now_ms, random);
+                    }
+                    if step.source == Source::Quiet {
+                        reply.buffer.truncate(start);
                     }
                 }
             }

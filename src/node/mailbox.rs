@@ -213,6 +213,8 @@ pub struct Pending {
     pub reads: Batch,
     /// Replies that the net role has already made, in the order of their steps.
     pub canned: Vec<u8>,
+    /// The sessions that end with this pass, which are told of it in [`Source::Quiet`] steps.
+    pub ended: Vec<Ended>,
     /// Bytes that the batch counts against the bound of its net role.
     pub bytes: usize,
     /// Bytes of replies in this pass over which a client gets no more, since it would be closed
@@ -226,6 +228,7 @@ impl Pending {
         self.steps.clear();
         self.reads.clear();
         self.canned.clear();
+        self.ended.clear();
     }
 }
 
@@ -260,6 +263,15 @@ pub enum Source {
     Reads,
     /// Nowhere: the reply is ready.
     Canned,
+    /// In the log entry, and nobody gets a reply.
+    Quiet,
+}
+
+/// A session that leaves nothing behind any more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Ended {
+    pub session: u64,
+    pub connection: Connection,
 }
 
 /// What consensus has decided in one pass.
@@ -341,6 +353,8 @@ pub enum KillReply {
 
 /// The replies to one [`Pending`], and its vectors to be used again.
 pub struct Replies {
+    /// Nothing of the pass was run, or so it seems.
+    pub given_up: bool,
     pub bytes: Vec<u8>,
     pub segments: Vec<Segment>,
     pub pending: Pending,

@@ -60,6 +60,9 @@ pub struct EngineReport {
     /// The databases that hold keys.
     pub databases: Vec<DatabaseReport>,
     pub keyspace: KeyspaceStats,
+    /// Sessions of all nodes that watch keys, and how many keys they watch in all.
+    pub watching_clients: usize,
+    pub watched_keys: usize,
     pub total_commands: u64,
     pub total_errors: u64,
     /// The commands that were called, by name.
@@ -93,6 +96,8 @@ impl EngineReport {
                 .filter(|database| database.keys > 0)
                 .collect(),
             keyspace: keyspace.stats(),
+            watching_clients: keyspace.watching().len(),
+            watched_keys: keyspace.watching().values().map(|watching| watching.keys.len()).sum(),
             total_commands: stats.total_commands,
             total_errors: stats.total_errors,
             commands: commands

@@ -25,7 +25,6 @@ use rkyv::rend::u32_le;
 use rkyv::util::AlignedVec;
 use rkyv::{Archive, Deserialize, Serialize};
 
-use crate::engine::keyspace::DATABASE_COUNT;
 use crate::engine::types::hash::HashEncoding;
 use crate::engine::types::set::SetEncoding;
 use crate::engine::types::sorted_set::SortedSetEncoding;
@@ -41,7 +40,7 @@ pub const CHUNK_BYTES: usize = 128 << 10;
 const CHUNK_HEADER_BYTES: usize = 256;
 
 /// Version of the format. A reader takes no other.
-pub(super) const FORMAT: u32 = 4;
+pub(super) const FORMAT: u32 = 5;
 
 /// The place of the chunk of consensus in the sequence; the engine's follow.
 const CONSENSUS_SEQUENCE: u64 = 0;
@@ -92,10 +91,19 @@ pub(super) enum Content {
 pub(super) struct EngineHead {
     pub hash_seed: u64,
     pub clock_ms: u64,
-    /// By database, [`crate::engine::keyspace::Keyspace::swapped`].
-    pub swapped: [u64; DATABASE_COUNT as usize],
     pub applied_index: u64,
     pub register: Vec<u8>,
+    pub watching: Vec<WatchRecord>,
+}
+
+/// What a session watches.
+#[derive(Archive, Serialize)]
+pub(super) struct WatchRecord {
+    pub member: u64,
+    pub session: u64,
+    pub dirty: bool,
+    /// Database and key.
+    pub keys: Vec<(u8, Vec<u8>)>,
 }
 
 #[derive(Archive, Serialize, Default)]

@@ -1,10 +1,12 @@
 //! Builds an engine from chunks, beside the one that still serves.
 
 use rkyv::rend::u32_le;
+use rkyv::tuple::ArchivedTuple2;
+use rkyv::vec::ArchivedVec;
 
 use crate::engine::Engine;
 use crate::engine::bytes::SmallBytes;
-use crate::engine::keyspace::{DATABASE_COUNT, Entry};
+use crate::engine::keyspace::{DATABASE_COUNT, Entry, SessionId, Watching};
 use crate::engine::types::hash::Hash;
 use crate::engine::types::list::{End, List};
 use crate::engine::types::set::Set;
@@ -12,11 +14,11 @@ use crate::engine::types::sorted_set::SortedSet;
 use crate::engine::types::stream::{Delivery, ENTRY_BYTES_MAX, Group, Name, Stream, StreamId};
 use crate::engine::types::string::StringValue;
 use crate::engine::value::Value;
-use crate::raft::types::{Index, Millis};
+use crate::raft::types::{Index, MemberId, Millis};
 
 use super::format::{
-    ArchivedContent, ArchivedRecords, ENGINE_SEQUENCE, FIRST, GOES_ON, Head, Kind, SnapshotError,
-    StreamItem, UNKNOWN, access,
+    ArchivedContent, ArchivedRecords, ArchivedWatchRecord, ENGINE_SEQUENCE, FIRST, GOES_ON, Head,
+    Kind, SnapshotError, StreamItem, UNKNOWN, access,
 };
 
 /// What a whole snapshot amounts to.
@@ -100,7 +102,7 @@ impl Reader {
             (State::Empty, ArchivedContent::Engine(head)) => {
                 let mut engine = Engine::new(head.hash_seed.to_native());
                 engine.set_register(&head.register);
-                engine.keyspace.set_swapped(head.swapped.map(|index| index.to_native()));
+                restore_watching(&mut engine, &head.watching)?;
                 State::Loading(Loading {
                     engine,
                     clock_ms: head.clock_ms.to_native(),
@@ -131,6 +133,22 @@ impl Reader {
             _ => Err(SnapshotError::Incomplete),
         }
     }
+}
+
+fn restore_watching(
+    engine: &mut Engine,
+    records: &[ArchivedWatchRecord],
+) -> Result<(), SnapshotError> {
+    for record in records {
+        let member = MemberId(record.member.to_native());
+        let session = SessionId { member, number: record.session.to_native() };
+        let key = |key: &ArchivedTuple2<u8, ArchivedVec<u8>>| (key.0, SmallBytes::new(&key.1));
+        let keys = record.keys.iter().map(key).collect();
+        if !engine.keyspace.restore_watching(session, Watching { dirty: record.dirty, keys }) {
+            return Err(SnapshotError::Value);
+        }
+    }
+    Ok(())
 }
 
 impl Loading {

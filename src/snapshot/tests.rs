@@ -9,6 +9,7 @@ use super::*;
 use crate::engine::Engine;
 use crate::engine::batch::Command;
 use crate::engine::command::lookup;
+use crate::engine::keyspace::SessionId;
 use crate::engine::random::Random;
 use crate::engine::reply::{Protocol, Reply};
 use crate::raft::types::{Configuration, Index, Member, MemberId, Payload, Seq, Term};
@@ -18,7 +19,7 @@ const START_MS: u64 = 1_700_000_000_000;
 
 fn run(engine: &mut Engine, database: u8, words: &[&[u8]]) -> Vec<u8> {
     let id = lookup(words[0]).unwrap_or_else(|| panic!("no command {}", words[0].escape_ascii()));
-    let command = Command { id, database, arguments: words[1..].iter().copied().collect() };
+    let command = Command::new(id, database, words[1..].iter().copied().collect());
     let mut reply = Reply::new(Protocol::Resp3);
     let now_ms = engine.keyspace.clock_ms();
     engine.run(&command, &mut reply, now_ms, &mut Random::new(now_ms));
@@ -190,8 +191,28 @@ fn versions_and_keys_that_are_due_survive() {
     engine.begin_entry(10, START_MS + 20);
     let loaded = reloaded(&mut engine, 10);
     assert_eq!(loaded.keyspace.len(5), 2);
-    assert_eq!(loaded.keyspace.version(5, b"other"), 9);
+    assert_eq!(loaded.keyspace.peek(5, b"other").unwrap().version, 9);
     assert!(loaded.keyspace.peek(5, b"due").is_none());
+}
+
+#[test]
+fn what_sessions_watch_survives() {
+    let mut engine = Engine::new(1);
+    engine.begin_entry(1, START_MS);
+    let session = |member, number| SessionId { member: MemberId(member), number };
+    for (member, number, database, key) in
+        [(1, 1, 0, "a"), (1, 1, 3, "b"), (2, 1, 0, "a key of more than 22 bytes"), (2, 9, 0, "c")]
+    {
+        engine.keyspace.watch(session(member, number), database, key.as_bytes()).unwrap();
+    }
+    run_line(&mut engine, 0, "SET c 1");
+    let mut loaded = reloaded(&mut engine, 1);
+    assert_eq!(loaded.keyspace.watching(), engine.keyspace.watching());
+    assert_eq!(loaded.digest(), engine.digest());
+    run_line(&mut loaded, 3, "SET b 1");
+    let unwatched = [(1, 1), (2, 1), (2, 9), (3, 1)]
+        .map(|(member, number)| loaded.keyspace.unwatch(session(member, number)));
+    assert_eq!(unwatched, [false, true, false, false]);
 }
 
 #[test]

@@ -4,7 +4,8 @@ use std::mem;
 use std::ops::ControlFlow;
 
 use crate::engine::Engine;
-use crate::engine::keyspace::{DATABASE_COUNT, Entry, WalkProgress};
+use crate::engine::bytes::SmallBytes;
+use crate::engine::keyspace::{DATABASE_COUNT, Entry, SessionId, WalkProgress, Watching};
 use crate::engine::types::stream::{Consumer, Group, Stream, StreamId, StreamLog};
 use crate::engine::types::string::Digits;
 use crate::engine::value::Value;
@@ -12,7 +13,7 @@ use crate::raft::types::{Index, Payload};
 
 use super::format::{
     CHUNK_BYTES, Content, ENGINE_SEQUENCE, EngineHead, FIRST, GOES_ON, Head, Kind, Records,
-    StreamItem, UNKNOWN, archive,
+    StreamItem, UNKNOWN, WatchRecord, archive,
 };
 
 /// The chunks that follow the chunk of consensus: the state of `engine` after `applied_index`.
@@ -49,9 +50,9 @@ impl Writer {
         let head = EngineHead {
             hash_seed: keyspace.hash_seed(),
             clock_ms: keyspace.clock_ms(),
-            swapped: keyspace.swapped(),
             applied_index: applied_index.0,
             register: engine.register().to_vec(),
+            watching: engine.keyspace.watching().iter().map(watch_record).collect(),
         };
         let mut output = Output::default();
         output.push(Content::Engine(head));
@@ -290,6 +291,16 @@ impl<'e> Pen<'_, 'e> {
     fn id(&mut self, id: StreamId) {
         self.number(id.ms);
         self.number(id.seq);
+    }
+}
+
+fn watch_record((session, watching): (&SessionId, &Watching)) -> WatchRecord {
+    let key = |(database, key): &(u8, SmallBytes)| (*database, key.to_vec());
+    WatchRecord {
+        member: session.member.0,
+        session: session.number,
+        dirty: watching.dirty,
+        keys: watching.keys.iter().map(key).collect(),
     }
 }
 

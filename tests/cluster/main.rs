@@ -30,4 +30,5 @@ mod start;
 mod stop;
 mod survival;
 mod tools;
+mod transactions;
 mod wait;

@@ -1,6 +1,6 @@
 //! Commands on the connection of a client, which the node answers.
 
-use super::{CommandSpec, Docs, Flags, Handler, Keys, NodeCommand};
+use super::{CommandSpec, Docs, Flags, Handler, Keys, NodeCommand, SessionCommand};
 
 const TELL: Flags = Flags::of(&[Flags::LOADING, Flags::STALE]);
 const CLIENT: Flags = Flags::of(&[TELL, Flags::NOSCRIPT]);
@@ -44,8 +44,12 @@ pub(super) static COMMANDS: &[CommandSpec] = &[
         docs("1.0.0", "O(1)", "Tells that the node is there.")),
     CommandSpec::node("quit", -1, GREETING, NodeCommand::Quit,
         docs("1.0.0", "O(1)", "Closes the connection.")),
-    CommandSpec::node("reset", 1, GREETING, NodeCommand::Reset,
-        docs("6.2.0", "O(1)", "Makes the connection as good as new.")),
+    CommandSpec {
+        name: "reset", arity: 1, flags: GREETING, keys: Keys::NONE,
+        handler: Handler::Session(SessionCommand::Reset),
+        docs: docs("6.2.0", "O(1)", "Makes the connection as good as new."),
+        subcommands: &[],
+    },
     CommandSpec::node("select", 2, FAST, NodeCommand::Select,
         docs("1.0.0", "O(1)", "Chooses the database.")),
     CommandSpec::node("wait", 3, Flags::NOSCRIPT, NodeCommand::Wait,

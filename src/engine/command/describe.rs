@@ -165,6 +165,7 @@ fn is_of_memory(spec: &CommandSpec) -> bool {
 fn is_dangerous(spec: &CommandSpec) -> bool {
     match spec.handler {
         Handler::Node(command) => command == NodeCommand::Info,
+        Handler::Session(_) => false,
         Handler::Engine(_) => {
             ["flushall", "flushdb", "keys", "restore", "sort", "sort_ro", "swapdb"]
                 .contains(&spec.name)

@@ -26,14 +26,16 @@ mod sorted_set;
 mod stream;
 mod string;
 pub mod table;
+mod transaction;
 
 use bitflags::bitflags;
 
 use super::error::CommandError;
-use super::keyspace::Keyspace;
+use super::keyspace::{Keyspace, SessionId};
 use super::random::Random;
 use super::reply::Reply;
-use crate::raft::types::Millis;
+use super::run::EngineStats;
+use crate::raft::types::{MemberId, Millis};
 
 pub use describe::{categories, keys_of};
 pub use table::{command_count, fingerprint, lookup, resolve, spec};
@@ -95,6 +97,21 @@ pub enum Handler {
     Engine(EngineHandler),
     /// The node that holds the client, from what it knows of the connection and of itself.
     Node(NodeCommand),
+    /// Both: the node keeps what is queued and set, and sends through the log what all nodes must
+    /// know of the session.
+    Session(SessionCommand),
+}
+
+/// Commands on the session of a client that leave something behind in the replicated state; the
+/// names are the commands'.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SessionCommand {
+    Discard,
+    Exec,
+    Multi,
+    Reset,
+    Unwatch,
+    Watch,
 }
 
 /// Commands that never enter the engine; the names are the commands'.
@@ -120,7 +137,6 @@ pub enum NodeCommand {
     RaftWaitReady,
     Readonly,
     Readwrite,
-    Reset,
     Role,
     Select,
     Shutdown,
@@ -235,4 +251,9 @@ pub struct Context<'a> {
     pub register: &'a mut Vec<u8>,
     /// The leader's clock for this command, since the Unix epoch; at least the keyspace's clock.
     pub now_ms: Millis,
+    /// The session that the command is of, if it may leave something behind for it.
+    pub session: Option<SessionId>,
+    pub(in crate::engine) stats: &'a mut EngineStats,
+    /// The member whose clients the commands of the batch are of.
+    pub(in crate::engine) origin: MemberId,
 }

@@ -8,7 +8,7 @@ use rapidhash::v3::rapidhash_v3;
 use super::{CommandId, CommandSpec};
 use super::{
     bitmap, cluster, connection, dump, geo, hash, hyperloglog, key, lcs, list, memory, object,
-    raft, server, set, sort, sorted_set, stream, string,
+    raft, server, set, sort, sorted_set, stream, string, transaction,
 };
 use crate::engine::error::CommandError;
 
@@ -33,6 +33,7 @@ static FAMILIES: &[&[CommandSpec]] = &[
     sorted_set::COMMANDS,
     stream::COMMANDS,
     string::COMMANDS,
+    transaction::COMMANDS,
 ];
 
 /// No command has a longer name; longer words are not looked up.

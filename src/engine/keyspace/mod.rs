@@ -6,11 +6,13 @@
 //! so it is the same on all nodes whatever the history of their tables.
 
 mod expiry;
+mod interest;
 mod scan;
 mod segment;
 #[cfg(test)]
 mod tests;
 mod walk;
+mod watch;
 
 use std::cell::Cell;
 use std::hint::black_box;
@@ -22,6 +24,8 @@ use super::error::CommandError;
 use super::value::{Kind, Value};
 use crate::raft::types::Millis;
 use expiry::Deadlines;
+use interest::Interest;
+pub use interest::{Place, SessionId, WatchError, Watching};
 pub(super) use scan::digest_of;
 pub use segment::Entry;
 use segment::{Hasher, Position, Segment, Table};
@@ -44,6 +48,8 @@ pub struct Keyspace {
     /// is there asks first whether the walk needs it.
     walk: Option<Box<Walk>>,
     condemned: Condemned,
+    /// Whatever changes or removes an entry tells the interested, if there are any.
+    interest: Interest,
     hits: Cell<u64>,
     misses: Cell<u64>,
     expired: u64,
@@ -55,9 +61,6 @@ struct Database {
     deadlines: Deadlines,
     /// How many keys have a deadline.
     volatile: usize,
-    /// Index of the entry that last put all of these keys here, for WATCH: the keys that had the
-    /// same names before are others, even where their versions are equal. 0: none did.
-    swapped: u64,
 }
 
 /// What becomes of the deadline of a key that is written.
@@ -66,6 +69,13 @@ pub enum Deadline {
     Clear,
     Keep,
     At(Millis),
+}
+
+/// Whether those who are interested in a key are told of a change at once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Told {
+    Yes,
+    No,
 }
 
 /// Counts since the start of the node, for INFO.
@@ -92,6 +102,7 @@ impl Keyspace {
             version: 0,
             walk: None,
             condemned: Condemned::default(),
+            interest: Interest::default(),
             hits: Cell::new(0),
             misses: Cell::new(0),
             expired: 0,
@@ -203,15 +214,16 @@ impl Keyspace {
         let hash = self.hash(key);
         let position = self.live_position(database, hash, key)?;
         self.before_change(database, hash, position);
+        self.touch(database, hash, key);
         let entry = self.databases[usize::from(database)].table.at_mut(position);
         entry.version = self.version;
         Some(&mut entry.value)
     }
 
     /// The index of the entry that last changed the key; 0 when there is no such key.
+    #[cfg(test)]
     pub fn version(&self, database: u8, key: &[u8]) -> u64 {
-        let swapped = self.databases[usize::from(database)].swapped;
-        self.peek(database, key).map_or(0, |entry| entry.version.max(swapped))
+        self.peek(database, key).map_or(0, |entry| entry.version)
     }
 
     /// Puts a value in the place of whatever the key held, without a deadline.
@@ -232,6 +244,7 @@ impl Keyspace {
                     _ => entry.value = value,
                 }
                 entry.version = self.version;
+                self.touch(database, hash, key);
                 self.move_deadline(database, hash, position, deadline);
             }
             None => self.insert_new(database, hash, key, value, deadline),
@@ -256,6 +269,7 @@ impl Keyspace {
                     },
                 }
                 entry.version = self.version;
+                self.touch(database, hash, key);
                 self.move_deadline(database, hash, position, deadline);
             }
             None => self.insert_new(database, hash, key, Value::string(bytes), deadline),
@@ -285,6 +299,7 @@ impl Keyspace {
         self.misses = former.misses.clone();
         self.expired = former.expired;
         former.end_walk();
+        former.interest = Interest::default();
         former.flush_all();
         self.condemned.append(former.condemned);
     }
@@ -304,6 +319,7 @@ impl Keyspace {
         let hash = self.hash(key);
         let Some(position) = self.live_position(database, hash, key) else { return false };
         self.before_change(database, hash, position);
+        self.touch(database, hash, key);
         self.databases[usize::from(database)].table.at_mut(position).version = self.version;
         self.move_deadline(database, hash, position, deadline);
         true
@@ -329,30 +345,15 @@ impl Keyspace {
         true
     }
 
-    /// Exchanges all keys of two databases. All of them count as changed.
+    /// Exchanges all keys of two databases.
     pub fn swap(&mut self, first: u8, second: u8) {
         if first == second {
             return;
         }
+        self.touch_swapped(first, second);
         self.databases.swap(first.into(), second.into());
         if let Some(walk) = &mut self.walk {
             walk.swap(first, second);
-        }
-        for database in [first, second] {
-            self.databases[usize::from(database)].swapped = self.version;
-        }
-    }
-
-    /// Per database, the index of the entry that last put other keys there: see
-    /// [`Keyspace::swap`].
-    pub fn swapped(&self) -> [u64; DATABASE_COUNT as usize] {
-        std::array::from_fn(|database| self.databases[database].swapped)
-    }
-
-    /// Takes over [`Keyspace::swapped`] of another keyspace.
-    pub fn set_swapped(&mut self, swapped: [u64; DATABASE_COUNT as usize]) {
-        for (database, swapped) in self.databases.iter_mut().zip(swapped) {
-            database.swapped = swapped;
         }
     }
 
@@ -371,7 +372,22 @@ impl Keyspace {
     ) -> Result<Option<&mut K>, CommandError> {
         let hash = self.hash(key);
         match self.live_position(database, hash, key) {
-            Some(position) => self.change_at(database, hash, position).map(Some),
+            Some(position) => self.change_at(database, hash, position, Told::Yes).map(Some),
+            None => Ok(None),
+        }
+    }
+
+    /// [`Keyspace::change`] that does not count as a change for those who watch the key or wait for
+    /// it: [`Keyspace::tell`] says when it is one.
+    #[inline]
+    pub fn change_quietly<K: Kind>(
+        &mut self,
+        database: u8,
+        key: &[u8],
+    ) -> Result<Option<&mut K>, CommandError> {
+        let hash = self.hash(key);
+        match self.live_position(database, hash, key) {
+            Some(position) => self.change_at(database, hash, position, Told::No).map(Some),
             None => Ok(None),
         }
     }
@@ -383,12 +399,37 @@ impl Keyspace {
         database: u8,
         key: &[u8],
     ) -> Result<&mut K, CommandError> {
+        let (hash, position) = self.find_or_create::<K>(database, key);
+        self.change_at(database, hash, position, Told::Yes)
+    }
+
+    /// [`Keyspace::change_quietly`] of a key that is made when it is not there.
+    #[inline]
+    pub fn change_or_create_quietly<K: Kind>(
+        &mut self,
+        database: u8,
+        key: &[u8],
+    ) -> Result<&mut K, CommandError> {
+        let (hash, position) = self.find_or_create::<K>(database, key);
+        self.change_at(database, hash, position, Told::No)
+    }
+
+    #[inline]
+    fn find_or_create<K: Kind>(&mut self, database: u8, key: &[u8]) -> (u64, Position) {
         let hash = self.hash(key);
         let position = match self.live_position(database, hash, key) {
             Some(position) => position,
             None => self.insert_at(database, hash, key, K::empty()),
         };
-        self.change_at(database, hash, position)
+        (hash, position)
+    }
+
+    /// The key has changed, for those who watch it or wait for it.
+    #[inline]
+    pub fn tell(&mut self, database: u8, key: &[u8]) {
+        if !self.interest.is_empty() {
+            self.touch(database, self.hash(key), key);
+        }
     }
 
     /// Removes the key when its aggregate has become empty, as Redis does.
@@ -400,6 +441,7 @@ impl Keyspace {
     }
 
     pub fn flush(&mut self, database: u8) {
+        self.touch_present(database);
         let flushed = std::mem::take(&mut self.databases[usize::from(database)]);
         let segments = flushed.table.into_segments();
         self.condemned.add(match &mut self.walk {
@@ -476,6 +518,7 @@ impl Keyspace {
         database: u8,
         hash: u64,
         position: Position,
+        told: Told,
     ) -> Result<&mut K, CommandError> {
         let entry = self.databases[usize::from(database)].table.at_mut(position);
         if let Some(walk) = &mut self.walk
@@ -487,6 +530,9 @@ impl Keyspace {
         }
         let value = K::of_mut(&mut entry.value)?;
         entry.version = self.version;
+        if told == Told::Yes && !self.interest.is_empty() {
+            self.interest.touch(database, hash, &entry.key, |key| self.hasher.hash(key));
+        }
         Ok(value)
     }
 
@@ -507,7 +553,16 @@ impl Keyspace {
         deadline: Deadline,
     ) {
         let position = self.insert_at(database, hash, key, value);
+        self.touch(database, hash, key);
         self.move_deadline(database, hash, position, deadline);
+    }
+
+    /// Tells whoever is interested in the key that something has become of it.
+    #[inline]
+    fn touch(&mut self, database: u8, hash: u64, key: &[u8]) {
+        if !self.interest.is_empty() {
+            self.interest.touch(database, hash, key, |key| self.hasher.hash(key));
+        }
     }
 
     /// The entry there is about to change, or to be taken away.
@@ -536,6 +591,7 @@ impl Keyspace {
         if entry.deadline_ms != 0 {
             home.unlist(&self.hasher, entry.deadline_ms, hash);
         }
+        self.touch(database, hash, &entry.key);
         entry
     }
 

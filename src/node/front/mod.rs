@@ -13,6 +13,7 @@
 mod replies;
 mod requests;
 mod survey;
+mod transaction;
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
@@ -26,12 +27,13 @@ use crate::net::socket;
 use crate::raft::Now;
 use crate::raft::types::{Millis, Stream, Ticket};
 
-use super::mailbox::{Mailbox, Pending, ToApply, ToNet, ToRaft};
+use super::mailbox::{Ended, Mailbox, Pending, ToApply, ToNet, ToRaft};
 use super::session::{self, Session, Wait};
 use super::settings::Live;
 use super::shared::Shared;
 use replies::end_if_done;
 use survey::Surveying;
+use transaction::Executing;
 
 pub struct NetRole {
     stream: Stream,
@@ -48,6 +50,8 @@ pub struct NetRole {
     outstanding_bytes: usize,
     /// Clients that are not parsed because `outstanding_bytes` is at its bound.
     stalled: Vec<Connection>,
+    /// Clients that have left, of which all nodes are still to be told.
+    ended: Vec<Ended>,
     /// Surveys under way.
     surveys: Vec<Surveying>,
     next_survey: u64,
@@ -72,6 +76,8 @@ struct Client {
     /// Steps that are not answered yet.
     outstanding: u32,
     block: Block,
+    /// EXEC that is not answered yet, when the node runs a part of it.
+    executing: Option<Box<Executing>>,
     /// Since when more is queued for it than the soft limit of its output, on the monotonic clock.
     over_soft_since_ms: Option<Millis>,
     ending: Ending,
@@ -95,6 +101,8 @@ enum Block {
     Barrier,
     /// It waits for another role.
     Suspended(Wait),
+    /// It waits for the engine's part of a transaction, of which the node runs another part.
+    Executing,
     /// It has not read its replies.
     Choked,
     /// The role waits for too many bytes.
@@ -141,6 +149,7 @@ impl NetRole {
             next_ticket: Ticket(1),
             outstanding_bytes: 0,
             stalled: Vec::new(),
+            ended: Vec::new(),
             surveys: Vec::new(),
             next_survey: 0,
             next_sweep_ms: 0,
@@ -156,6 +165,7 @@ impl NetRole {
     /// gathered goes on its way. Returns whether there was anything to do.
     pub fn turn(&mut self, ring: &mut Ring) -> bool {
         self.sweep(ring);
+        self.tell_ended();
         let mut worked = self.close_pass();
         while let Ok(message) = self.inbox.try_recv() {
             worked = true;
@@ -272,8 +282,10 @@ impl NetRole {
     }
 
     pub fn on_closed(&mut self, connection: Connection) {
-        if self.owns(connection) {
-            self.clients[connection.index()] = None;
+        if let Some(client) = self.take(connection) {
+            if client.session.is_known {
+                self.ended.push(Ended { session: client.session.id, connection });
+            }
             self.shared.clients.connected.fetch_sub(1, Relaxed);
             self.stalled.retain(|stalled| *stalled != connection);
         }
@@ -323,6 +335,7 @@ impl Client {
             input: Vec::new(),
             outstanding: 0,
             block: Block::None,
+            executing: None,
             over_soft_since_ms: None,
             ending: Ending::No,
         }

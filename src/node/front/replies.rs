@@ -13,7 +13,7 @@ use super::{Block, Client, Ending, NetRole};
 
 impl NetRole {
     pub(super) fn deliver(&mut self, ring: &mut Ring, replies: Replies) {
-        let Replies { bytes, segments, mut pending } = replies;
+        let Replies { given_up, bytes, segments, mut pending } = replies;
         self.outstanding_bytes -= pending.bytes;
         self.shared.clients.output_bytes.fetch_add(bytes.len() as u64, Relaxed);
         let mut rest = &bytes[..];
@@ -21,6 +21,11 @@ impl NetRole {
             let (reply, after) = rest.split_at(segment.len);
             rest = after;
             self.deliver_to(ring, segment, reply);
+        }
+        if given_up {
+            let gone = pending.ended.iter().filter(|ended| !self.owns(ended.connection));
+            let gone: Vec<_> = gone.copied().collect();
+            self.ended.extend(gone);
         }
         pending.recycle();
         if self.spare.len() < SPARE_PASSES_MAX {
@@ -39,6 +44,9 @@ impl NetRole {
         let slot = self.clients.get_mut(connection.index()).and_then(Option::as_mut);
         let Some(client) = slot.filter(|client| client.connection == connection) else { return };
         client.outstanding -= steps;
+        if client.block == Block::Executing && !cut {
+            return self.executed(ring, connection, reply);
+        }
         if let Some(output) = ring.output(connection) {
             output.extend_from_slice(reply);
             ring.flush(connection);
@@ -83,7 +91,7 @@ impl NetRole {
     }
 
     /// Goes on with a client that has just been unblocked.
-    fn parse_on(&mut self, ring: &mut Ring, client: &mut Client) {
+    pub(super) fn parse_on(&mut self, ring: &mut Ring, client: &mut Client) {
         self.parse_input(ring, client);
         if client.block == Block::None && client.ending == Ending::No {
             ring.resume(client.connection);
@@ -123,7 +131,13 @@ impl NetRole {
         let Some(mut client) = self.take(connection) else { return };
         let was = std::mem::replace(&mut client.block, Block::None);
         debug_assert!(matches!(was, Block::Suspended(_)));
-        self.write(ring, &mut client, reply);
+        match &mut client.executing {
+            Some(executing) => {
+                executing.append(reply);
+                self.go_on(ring, &mut client);
+            }
+            None => self.write(ring, &mut client, reply),
+        }
         self.parse_on(ring, &mut client);
         self.put_back(client);
     }
@@ -137,12 +151,7 @@ impl NetRole {
         let Some(client) = self.take(connection) else { return };
         let mut reply = Reply::new(client.session.protocol);
         if let Block::Suspended(wait) = &client.block {
-            let view = NodeView {
-                shared: &self.shared,
-                settings: self.settings.shared(),
-                now_ms: self.now.monotonic_ms,
-                unix_ms: self.now.unix_ms,
-            };
+            let view = self.view();
             write(wait, &client.session, &view, &mut reply);
         }
         self.put_back(client);

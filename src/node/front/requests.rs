@@ -3,22 +3,25 @@
 
 use std::sync::atomic::Ordering::Relaxed;
 
-use crate::engine::command::{CommandSpec, Flags, Handler, NodeCommand, lookup, spec};
+use crate::engine::command::{
+    CommandSpec, Flags, Handler, NodeCommand, SessionCommand, lookup, spec,
+};
 use crate::engine::error::CommandError;
 use crate::engine::reply::{Protocol, Reply};
-use crate::limits::{BATCH_BYTES_MAX, CLIENT_INPUT_KEPT_BYTES};
+use crate::limits::CLIENT_INPUT_KEPT_BYTES;
 use crate::net::resp::{Limits, Parsed, parse};
 use crate::net::ring::{Connection, Ring};
 use crate::raft::types::Payload;
 
 use super::super::mailbox::{ClientHandle, ReportRequest, Source, Step, ToApply, ToRaft, Wants};
-use super::super::session::{self, NodeView, Outcome, Session, Wait};
+use super::super::session::{self, NodeView, Outcome, Wait};
 use super::replies::end_if_done;
+use super::transaction::abort;
 use super::{Block, Client, Ending, Gathering, NetRole};
 
 /// What [`NetRole::dispatch`] made of a command.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Dispatched {
+pub(super) enum Dispatched {
     Done,
     /// It must wait for earlier commands of its client, and is parsed again then.
     NotYet,
@@ -76,17 +79,19 @@ impl NetRole {
     fn dispatch(&mut self, ring: &mut Ring, client: &mut Client, words: &[&[u8]]) -> Dispatched {
         let Some(id) = lookup(words[0]) else {
             let text = session::unknown_command(words);
+            abort(client);
             self.reply(ring, client, |reply| reply.error_text(&text));
             return Dispatched::Done;
         };
         let spec = spec(id);
-        if let Some(refusal) = self.refusal(client, spec, words.len()) {
-            self.reply(ring, client, |reply| reply.error(&refusal));
+        if !self.admit(ring, client, spec, words) {
             return Dispatched::Done;
         }
+        let is_queued = self.queue(ring, client, id, spec, words);
         match spec.handler {
+            _ if is_queued => {}
             Handler::Engine(_) => {
-                let Session { database, protocol, .. } = client.session;
+                let database = client.session.database;
                 let is_write = spec.writes(words.get(1));
                 let source = if is_write { Source::Entry } else { Source::Reads };
                 let batch = match source {
@@ -94,9 +99,12 @@ impl NetRole {
                     _ => &mut self.gathering.pending.reads,
                 };
                 batch.push(id, database, &words[1..]);
-                client.outstanding += self.gathering.step(client.connection, protocol, source, 1);
-                if self.gathering.bytes() >= BATCH_BYTES_MAX {
-                    self.close_pass();
+                self.count_step(client, source);
+            }
+            Handler::Session(command) => {
+                let dispatched = self.run_session(ring, client, (id, command), words);
+                if dispatched == Dispatched::NotYet {
+                    return dispatched;
                 }
             }
             Handler::Node(command) => {
@@ -114,7 +122,7 @@ impl NetRole {
     }
 
     /// Why the command cannot be run, if so.
-    fn refusal(
+    pub(super) fn refusal(
         &self,
         client: &Client,
         spec: &'static CommandSpec,
@@ -127,8 +135,10 @@ impl NetRole {
             return Some(CommandError::text("NOAUTH Authentication required."));
         }
         match spec.handler {
-            Handler::Engine(_) => self.shared.state().refusal().map(CommandError::text),
-            Handler::Node(_) => None,
+            Handler::Engine(_) | Handler::Session(SessionCommand::Watch) => {
+                self.shared.state().refusal().map(CommandError::text)
+            }
+            Handler::Node(_) | Handler::Session(_) => None,
         }
     }
 
@@ -143,12 +153,7 @@ impl NetRole {
         let mut reply = std::mem::take(&mut self.scratch);
         reply.buffer.clear();
         reply.protocol = client.session.protocol;
-        let view = NodeView {
-            shared: &self.shared,
-            settings: self.settings.shared(),
-            now_ms: self.now.monotonic_ms,
-            unix_ms: self.now.unix_ms,
-        };
+        let view = self.view();
         let outcome = session::run(command, words, &mut client.session, &view, &mut reply);
         match outcome {
             Outcome::Replied => self.write(ring, client, &reply.buffer),
@@ -171,7 +176,16 @@ impl NetRole {
         self.scratch = reply;
     }
 
-    fn suspend(&mut self, ring: &mut Ring, client: &mut Client, wait: Wait) {
+    pub(super) fn view(&self) -> NodeView<'_> {
+        NodeView {
+            shared: &self.shared,
+            settings: self.settings.shared(),
+            now_ms: self.now.monotonic_ms,
+            unix_ms: self.now.unix_ms,
+        }
+    }
+
+    pub(super) fn suspend(&mut self, ring: &mut Ring, client: &mut Client, wait: Wait) {
         let handle = ClientHandle { stream: self.stream, connection: client.connection };
         match &wait {
             Wait::Admin(command) => self.mailboxes.raft.send(ToRaft::Admin {
@@ -193,7 +207,12 @@ impl NetRole {
         ring.pause(client.connection);
     }
 
-    fn reply(&mut self, ring: &mut Ring, client: &mut Client, write: impl FnOnce(&mut Reply)) {
+    pub(super) fn reply(
+        &mut self,
+        ring: &mut Ring,
+        client: &mut Client,
+        write: impl FnOnce(&mut Reply),
+    ) {
         let mut reply = std::mem::take(&mut self.scratch);
         reply.buffer.clear();
         reply.protocol = client.session.protocol;
@@ -264,7 +283,7 @@ impl NetRole {
 
 impl Gathering {
     /// Adds to the last step, or begins a new one; returns how many steps it began.
-    fn step(
+    pub(super) fn step(
         &mut self,
         connection: Connection,
         protocol: Protocol,
@@ -281,7 +300,7 @@ impl Gathering {
         1
     }
 
-    fn bytes(&self) -> usize {
+    pub(super) fn bytes(&self) -> usize {
         self.writes.bytes() + self.pending.reads.bytes() + self.pending.canned.len()
     }
 }

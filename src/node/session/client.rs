@@ -248,17 +248,17 @@ pub fn finish_survey(survey: &Survey, lines: &[u8], matched: usize, reply: &mut 
 pub fn describe(session: &Session, buffers: &Buffers, now_ms: Millis, out: &mut Vec<u8>) {
     let seconds_since = |then_ms: Millis| now_ms.saturating_sub(then_ms) / 1000;
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-    let flags = match (session.no_evict, session.no_touch) {
-        (false, false) => "N",
-        (true, false) => "e",
-        (false, true) => "T",
-        (true, true) => "eT",
-    };
+    let marks =
+        [("x", session.transaction.is_some()), ("e", session.no_evict), ("T", session.no_touch)];
+    let set: String = marks.iter().filter(|(_, is_set)| *is_set).map(|(mark, _)| *mark).collect();
+    let flags = if set.is_empty() { "N" } else { &set };
+    let queued = session.transaction.as_ref();
+    let queued = queued.map_or(-1, |transaction| transaction.queued_count() as i64);
     let line = writeln!(
         out,
         "id={} addr={} laddr={} name={} age={} idle={} flags={flags} db={} sub=0 psub=0 ssub=0 \
-         multi=-1 qbuf={} obl={} omem={} tot-mem={} events=r cmd={} user=default redir=-1 resp={} \
-         lib-name={} lib-ver={}",
+         multi={queued} qbuf={} obl={} omem={} tot-mem={} events=r cmd={} user=default redir=-1 \
+         resp={} lib-name={} lib-ver={}",
         session.id,
         session.peer,
         session.local,

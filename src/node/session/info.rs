@@ -128,12 +128,16 @@ fn server(sources: &Sources<'_>) -> Fields {
 
 fn clients(sources: &Sources<'_>) -> Fields {
     let NodeView { shared, settings, .. } = sources.view;
+    let engine = sources.engine;
     fields([
         ("connected_clients", shared.clients.connected.load(Relaxed).to_string()),
         ("maxclients", settings.get("maxclients")),
         // No command of the table blocks or tracks.
         ("blocked_clients", "0".to_owned()),
         ("tracking_clients", "0".to_owned()),
+        // These two of the whole cluster.
+        ("watching_clients", engine.watching_clients.to_string()),
+        ("total_watched_keys", engine.watched_keys.to_string()),
     ])
 }
 

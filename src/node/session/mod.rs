@@ -16,6 +16,7 @@ mod raft;
 mod recovery;
 #[cfg(test)]
 mod tests;
+mod transaction;
 
 use std::borrow::Cow;
 use std::net::SocketAddr;
@@ -31,6 +32,8 @@ use super::settings::SharedSettings;
 use super::shared::Shared;
 
 pub use client::{Buffers, describe, finish_survey};
+pub use connection::reset;
+pub use transaction::{Aside, Transaction, is_never_queued};
 
 /// The Redis whose replies and errors are given, for clients that look at the version.
 pub const REDIS_VERSION: &str = "7.2.4";
@@ -62,6 +65,12 @@ pub struct Session {
     /// that container.
     last_subcommand: Option<(NodeCommand, &'static str)>,
     pub commands: u64,
+    /// What it has queued since MULTI.
+    pub transaction: Option<Box<Transaction>>,
+    /// It has asked to watch keys, since EXEC or what else ends that.
+    pub watches: bool,
+    /// The cluster may know something of it, and must be told when it ends.
+    pub is_known: bool,
 }
 
 /// What becomes of a command after [`run`].
@@ -148,6 +157,9 @@ impl Session {
             last_command: None,
             last_subcommand: None,
             commands: 0,
+            transaction: None,
+            watches: false,
+            is_known: false,
         }
     }
 }
@@ -201,7 +213,6 @@ fn try_run(
         NodeCommand::RaftWaitReady => return raft::wait_ready(arguments[0]),
         // Every node serves reads and writes, so there is nothing to switch.
         NodeCommand::Readonly | NodeCommand::Readwrite => reply.ok(),
-        NodeCommand::Reset => connection::reset(session, view, reply),
         NodeCommand::Role => return Ok(report(ReportUse::Role)),
         NodeCommand::Select => connection::select(arguments, session, reply)?,
         NodeCommand::Shutdown => return connection::shutdown(arguments, view),

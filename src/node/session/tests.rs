@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use super::*;
 use crate::config::Settings;
-use crate::engine::command::Handler;
+use crate::engine::command::{Handler, SessionCommand};
 use crate::net::peer::PeerReport;
 use crate::node::shared::NodeState;
 use crate::raft::types::{Configuration, Index, Member, MemberId, Term};
@@ -65,16 +65,21 @@ impl Bench {
             reply.error(&CommandError::Arity(spec.name.into()));
             return (Outcome::Replied, reply);
         }
-        let Handler::Node(command) = spec.handler else {
-            panic!("{} is the engine's", spec.name);
-        };
         let view = NodeView {
             shared: &self.shared,
             settings: &self.settings,
             now_ms: self.now_ms,
             unix_ms: 1_700_000_000_123,
         };
-        let outcome = run(command, words, &mut self.session, &view, &mut reply);
+        let session = &mut self.session;
+        let outcome = match spec.handler {
+            Handler::Node(command) => run(command, words, session, &view, &mut reply),
+            Handler::Session(SessionCommand::Reset) => {
+                reset(session, &view, &mut reply);
+                Outcome::Replied
+            }
+            _ => panic!("{} is the engine's", spec.name),
+        };
         self.session.last_command = Some(id);
         (outcome, reply)
     }

@@ -23,7 +23,7 @@ fn checksum(bytes: &[u8]) -> u64 {
 
 fn call(engine: &mut Engine, words: &[&[u8]]) -> Vec<u8> {
     let id = lookup(words[0]).expect("the command is there");
-    let command = Command { id, database: 0, arguments: words[1..].iter().copied().collect() };
+    let command = Command::new(id, 0, words[1..].iter().copied().collect());
     let mut reply = Reply::new(Protocol::Resp2);
     engine.run(&command, &mut reply, 1_000, &mut Random::new(1));
     reply.buffer

@@ -69,7 +69,7 @@ fn filled(lines: &[&str]) -> Engine {
     for line in lines {
         let words: Vec<&[u8]> = line.split(' ').map(str::as_bytes).collect();
         let id = lookup(words[0]).expect("the command is there");
-        let command = Command { id, database: 1, arguments: words[1..].iter().copied().collect() };
+        let command = Command::new(id, 1, words[1..].iter().copied().collect());
         engine.run(&command, &mut Reply::default(), 1_000, &mut Random::new(1));
     }
     engine

@@ -230,17 +230,3 @@ fn databases_are_swapped_with_all_that_they_hold() {
     assert_eq!(engine.keyspace.expire_due(9), 1);
     check_in(&mut engine, 3, "DBSIZE", ":0\r\n");
 }
-
-#[test]
-fn a_swap_changes_the_versions_of_all_keys_for_watch() {
-    let mut engine = engine();
-    check_in(&mut engine, 0, "SET k zero", "+OK\r\n");
-    check_in(&mut engine, 1, "SET k one", "+OK\r\n");
-    let before = engine.keyspace.version(0, b"k");
-    assert_eq!(before, engine.keyspace.version(1, b"k"));
-    advance(&mut engine, 1);
-    check_in(&mut engine, 0, "SWAPDB 0 1", "+OK\r\n");
-    assert!(engine.keyspace.version(0, b"k") > before);
-    assert!(engine.keyspace.version(1, b"k") > before);
-    assert_eq!(engine.keyspace.version(0, b"none"), 0);
-}

@@ -74,9 +74,9 @@ pub fn add_scored<'a>(
     mut members: impl Iterator<Item = (&'a [u8], f64)>,
 ) -> Result<(), CommandError> {
     let set = if options.present_only {
-        context.keyspace.change::<SortedSet>(context.database, key)?
+        context.keyspace.change_quietly::<SortedSet>(context.database, key)?
     } else {
-        Some(context.keyspace.change_or_create::<SortedSet>(context.database, key)?)
+        Some(context.keyspace.change_or_create_quietly::<SortedSet>(context.database, key)?)
     };
     let Some(set) = set else {
         if options.increment {
@@ -89,9 +89,11 @@ pub fn add_scored<'a>(
     if options.increment {
         let (member, score) = members.next().expect("invariant: there is a member");
         match options.apply(set, member, score)? {
-            Added::New(score) | Added::Changed(score) | Added::Same(score) => {
+            Added::New(score) | Added::Changed(score) => {
+                context.keyspace.tell(context.database, key);
                 context.reply.double(score);
             }
+            Added::Same(score) => context.reply.double(score),
             Added::Refused => context.reply.null(),
         }
         return Ok(());
@@ -103,6 +105,9 @@ pub fn add_scored<'a>(
             Added::Changed(_) => changed += 1,
             Added::Same(_) | Added::Refused => {}
         }
+    }
+    if new + changed > 0 {
+        context.keyspace.tell(context.database, key);
     }
     context.reply.count(if options.count_changes { new + changed } else { new });
     Ok(())
@@ -190,13 +195,15 @@ impl AddOptions {
 
 fn zrem(context: &mut Context<'_>, arguments: &[&[u8]]) -> Result<(), CommandError> {
     let (key, members) = (arguments[0], &arguments[1..]);
-    let Some(set) = context.keyspace.change::<SortedSet>(context.database, key)? else {
+    let Some(set) = context.keyspace.change_quietly::<SortedSet>(context.database, key)? else {
         context.reply.integer(0);
         return Ok(());
     };
     let removed = members.iter().filter(|member| set.remove(member).is_some()).count();
     if set.is_empty() {
         context.keyspace.remove(context.database, key);
+    } else if removed > 0 {
+        context.keyspace.tell(context.database, key);
     }
     context.reply.count(removed);
     Ok(())

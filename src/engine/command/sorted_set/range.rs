@@ -301,7 +301,7 @@ pub(super) fn zlexcount(
 }
 
 fn remove(context: &mut Context<'_>, key: &[u8], span: Span<'_>) -> Result<(), CommandError> {
-    let Some(set) = context.keyspace.change::<SortedSet>(context.database, key)? else {
+    let Some(set) = context.keyspace.change_quietly::<SortedSet>(context.database, key)? else {
         context.reply.integer(0);
         return Ok(());
     };
@@ -309,8 +309,9 @@ fn remove(context: &mut Context<'_>, key: &[u8], span: Span<'_>) -> Result<(), C
     context.reply.count(ranks.len());
     if ranks.len() == set.len() {
         context.keyspace.remove(context.database, key);
-    } else {
+    } else if !ranks.is_empty() {
         set.remove_range(ranks);
+        context.keyspace.tell(context.database, key);
     }
     Ok(())
 }

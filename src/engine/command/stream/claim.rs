@@ -103,7 +103,7 @@ fn write_claimed(reply: &mut Reply, entry: &Entry<'_>, just_id: bool) {
 
 pub(super) fn xclaim(context: &mut Context<'_>, arguments: &[&[u8]]) -> Result {
     let (key, name, now_ms) = (arguments[0], arguments[1], context.now_ms);
-    let stream = context.keyspace.change::<Stream>(context.database, key)?;
+    let stream = context.keyspace.change_quietly::<Stream>(context.database, key)?;
     let found = stream.and_then(|Stream { log, groups }| Some((log, groups.get_mut(name)?)));
     let (log, group) = found.ok_or_else(|| no_group(key, name, ""))?;
     let options = Options::parse(&arguments[3..], now_ms)?;
@@ -183,7 +183,7 @@ impl Search {
 pub(super) fn xautoclaim(context: &mut Context<'_>, arguments: &[&[u8]]) -> Result {
     let (key, name, now_ms) = (arguments[0], arguments[1], context.now_ms);
     let search = Search::parse(&arguments[3..])?;
-    let stream = context.keyspace.change::<Stream>(context.database, key)?;
+    let stream = context.keyspace.change_quietly::<Stream>(context.database, key)?;
     let found = stream.and_then(|Stream { log, groups }| Some((log, groups.get_mut(name)?)));
     let (log, group) = found.ok_or_else(|| no_group(key, name, ""))?;
     let consumer = group.see_consumer(arguments[2], now_ms);

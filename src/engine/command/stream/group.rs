@@ -50,9 +50,9 @@ const NO_STREAM: CommandError = CommandError::text(
      the MKSTREAM option to create an empty stream automatically.",
 );
 
-/// The stream of a subcommand that does not make it.
+/// The stream of a subcommand that does not make it. For WATCH its groups are no part of it.
 fn stream_of<'a>(context: &'a mut Context<'_>, key: &[u8]) -> Result<&'a mut Stream> {
-    context.keyspace.change::<Stream>(context.database, key)?.ok_or(NO_STREAM)
+    context.keyspace.change_quietly::<Stream>(context.database, key)?.ok_or(NO_STREAM)
 }
 
 /// The group that a subcommand is about.
@@ -76,11 +76,15 @@ pub(super) fn create(context: &mut Context<'_>, arguments: &[&[u8]]) -> Result {
         b"$" => stream.map_or(StreamId::MIN, |stream| stream.log.last_id()),
         id => parse_id(id, 0)?,
     };
-    let stream = context.keyspace.change_or_create::<Stream>(context.database, key)?;
+    let is_new = stream.is_none();
+    let stream = context.keyspace.change_or_create_quietly::<Stream>(context.database, key)?;
     if stream.groups.contains_key(name) {
         return Err(CommandError::text("BUSYGROUP Consumer Group name already exists"));
     }
     stream.groups.insert(name.into(), Group::new(last_id, options.entries_read));
+    if is_new {
+        context.keyspace.tell(context.database, key);
+    }
     context.reply.ok();
     Ok(())
 }
@@ -153,7 +157,7 @@ pub(super) fn xgroup(_: &mut Context<'_>, _: &[&[u8]]) -> Result {
 }
 
 pub(super) fn xack(context: &mut Context<'_>, arguments: &[&[u8]]) -> Result {
-    let stream = context.keyspace.change::<Stream>(context.database, arguments[0])?;
+    let stream = context.keyspace.change_quietly::<Stream>(context.database, arguments[0])?;
     let Some(group) = stream.and_then(|stream| stream.groups.get_mut(arguments[1])) else {
         context.reply.integer(0);
         return Ok(());

@@ -318,19 +318,28 @@ fn xtrim(context: &mut Context<'_>, arguments: &[&[u8]]) -> Result {
         "ERR syntax error, XTRIM must be called with a trimming strategy",
     ))?;
     // A stream without entries stays: its last id must not be given again.
-    let stream = context.keyspace.change::<Stream>(context.database, arguments[0])?;
-    context.reply.count(stream.map_or(0, |stream| trim.apply(&mut stream.log)));
+    let key = arguments[0];
+    let stream = context.keyspace.change_quietly::<Stream>(context.database, key)?;
+    let removed = stream.map_or(0, |stream| trim.apply(&mut stream.log));
+    if removed > 0 {
+        context.keyspace.tell(context.database, key);
+    }
+    context.reply.count(removed);
     Ok(())
 }
 
 fn xdel(context: &mut Context<'_>, arguments: &[&[u8]]) -> Result {
     let (key, words) = (arguments[0], &arguments[1..]);
-    let Some(stream) = context.keyspace.change::<Stream>(context.database, key)? else {
+    let Some(stream) = context.keyspace.change_quietly::<Stream>(context.database, key)? else {
         context.reply.integer(0);
         return Ok(());
     };
     let ids = words.iter().map(|word| parse_id(word, 0)).collect::<Result<Vec<StreamId>>>()?;
-    context.reply.count(ids.into_iter().filter(|&id| stream.log.remove(id)).count());
+    let removed = ids.into_iter().filter(|&id| stream.log.remove(id)).count();
+    if removed > 0 {
+        context.keyspace.tell(context.database, key);
+    }
+    context.reply.count(removed);
     Ok(())
 }
 

@@ -217,7 +217,7 @@ pub(super) fn xreadgroup(context: &mut Context<'_>, arguments: &[&[u8]]) -> Resu
     let header = context.reply.defer();
     let mut served = 0;
     for (key, start) in streams {
-        let stream = context.keyspace.change::<Stream>(context.database, key)?;
+        let stream = context.keyspace.change_quietly::<Stream>(context.database, key)?;
         let Some(stream) = stream else { continue };
         let is_served = request.serves(stream, start);
         let Stream { log, groups } = stream;

@@ -610,7 +610,6 @@ fn only_what_waits_for_another_role_keeps_the_order() {
         "RAFT.CONFIG GET x",
         "HELLO 3",
         "QUIT",
-        "RESET",
         "COMMAND",
         "CLUSTER",
     ] {

@@ -42,7 +42,11 @@ fn every_section_has_its_fields_in_order() {
              slot_name layout system_check_failed \
              system_check_findings",
         ),
-        ("clients", "connected_clients maxclients blocked_clients tracking_clients"),
+        (
+            "clients",
+            "connected_clients maxclients blocked_clients tracking_clients watching_clients \
+             total_watched_keys",
+        ),
         (
             "memory",
             "used_memory used_memory_human used_memory_rss used_memory_rss_human \

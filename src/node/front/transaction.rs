@@ -1,0 +1,312 @@
+//! MULTI, EXEC and WATCH of the clients of this role.
+//!
+//! A queue becomes one unit of the pass, as part of the log entry or as a read, and is run there as
+//! a whole. What the node itself answers (PING, SELECT, CLIENT) is no part of it: it is run here
+//! when the reply to the rest has come, if EXEC was not refused, and put in its place.
+
+use crate::engine::batch::Caller;
+use crate::engine::command::{CommandId, CommandSpec, Handler, SessionCommand, lookup};
+use crate::engine::error::CommandError;
+use crate::engine::reply::{Protocol, Reply, first_reply_len};
+use crate::limits::BATCH_BYTES_MAX;
+use crate::net::ring::{Connection, Ring};
+
+use super::super::mailbox::{Ended, Source, Step};
+use super::super::session::{self, Aside, Outcome, Transaction};
+use super::requests::Dispatched;
+use super::{Block, Client, NetRole};
+
+/// EXEC of a transaction with commands that the node answers.
+pub(super) struct Executing {
+    /// What is still to be run, in order.
+    asides: std::vec::IntoIter<Aside>,
+    /// How many commands there are in all, and were answered.
+    total: u32,
+    done: u32,
+    /// The replies of the engine, of which those before `taken` are in `reply` already.
+    engine: Vec<u8>,
+    taken: usize,
+    reply: Vec<u8>,
+}
+
+impl NetRole {
+    /// What has to be known of a command before it is run or queued.
+    pub(super) fn admit(
+        &mut self,
+        ring: &mut Ring,
+        client: &mut Client,
+        spec: &'static CommandSpec,
+        words: &[&[u8]],
+    ) -> bool {
+        let refusal = self.refusal(client, spec, words.len()).or_else(|| {
+            let is_queuing = client.session.transaction.is_some();
+            is_queuing.then(|| Transaction::check(spec, &words[1..]).err()).flatten()
+        });
+        let Some(refusal) = refusal else { return true };
+        if matches!(spec.handler, Handler::Session(SessionCommand::Exec)) {
+            client.session.transaction = None;
+            let reason = refusal.to_string();
+            let reason = reason.strip_prefix("ERR ").unwrap_or(&reason);
+            let text = format!("EXECABORT Transaction discarded because of: {reason}");
+            self.reply(ring, client, |reply| reply.error_text(&text));
+            self.forget_watches(client);
+        } else {
+            abort(client);
+            self.reply(ring, client, |reply| reply.error(&refusal));
+        }
+        false
+    }
+
+    /// Queues a command if its client is at that; whether it is done with.
+    pub(super) fn queue(
+        &mut self,
+        ring: &mut Ring,
+        client: &mut Client,
+        id: CommandId,
+        spec: &'static CommandSpec,
+        words: &[&[u8]],
+    ) -> bool {
+        let Some(transaction) = &mut client.session.transaction else { return false };
+        if session::is_never_queued(spec) {
+            return false;
+        }
+        match transaction.queue(id, words) {
+            Ok(()) => self.reply(ring, client, |reply| reply.simple("QUEUED")),
+            Err(error) => {
+                abort(client);
+                self.reply(ring, client, |reply| reply.error(&error));
+            }
+        }
+        true
+    }
+
+    pub(super) fn run_session(
+        &mut self,
+        ring: &mut Ring,
+        client: &mut Client,
+        (id, command): (CommandId, SessionCommand),
+        words: &[&[u8]],
+    ) -> Dispatched {
+        let queues = client.session.transaction.is_some();
+        match (command, queues) {
+            (SessionCommand::Multi, false) => {
+                let transaction = Transaction::new(client.session.database);
+                client.session.transaction = Some(Box::new(transaction));
+                self.reply(ring, client, Reply::ok);
+            }
+            (SessionCommand::Multi, true) => {
+                self.fail(ring, client, "ERR MULTI calls can not be nested");
+            }
+            (SessionCommand::Exec, false) => self.fail(ring, client, "ERR EXEC without MULTI"),
+            (SessionCommand::Exec, true) => return self.execute(ring, client, id),
+            (SessionCommand::Discard, false) => {
+                self.fail(ring, client, "ERR DISCARD without MULTI");
+            }
+            (SessionCommand::Discard, true) | (SessionCommand::Unwatch, _) => {
+                client.session.transaction = None;
+                self.reply(ring, client, Reply::ok);
+                self.forget_watches(client);
+            }
+            (SessionCommand::Watch, true) => {
+                self.fail(ring, client, "ERR WATCH inside MULTI is not allowed");
+            }
+            (SessionCommand::Watch, false) => {
+                let caller = self.caller(client);
+                client.session.watches = true;
+                self.gathering.writes.push_for(caller, id, client.session.database, &words[1..]);
+                self.count_step(client, Source::Entry);
+            }
+            (SessionCommand::Reset, _) => {
+                client.session.transaction = None;
+                let view = self.view();
+                let mut reply = Reply::default();
+                session::reset(&mut client.session, &view, &mut reply);
+                self.write(ring, client, &reply.buffer);
+                self.forget_watches(client);
+            }
+        }
+        Dispatched::Done
+    }
+
+    fn fail(&mut self, ring: &mut Ring, client: &mut Client, text: &'static str) {
+        self.reply(ring, client, |reply| reply.error(&CommandError::text(text)));
+    }
+
+    /// The client as the engine knows it from now on, until it leaves.
+    fn caller(&self, client: &mut Client) -> Caller {
+        client.session.is_known = true;
+        Caller { session: client.session.id, protocol: client.session.protocol }
+    }
+
+    /// The last command that was gathered is the client's.
+    pub(super) fn count_step(&mut self, client: &mut Client, source: Source) {
+        let (connection, protocol) = (client.connection, client.session.protocol);
+        client.outstanding += self.gathering.step(connection, protocol, source, 1);
+        if self.gathering.bytes() >= BATCH_BYTES_MAX {
+            self.close_pass();
+        }
+    }
+
+    fn execute(&mut self, ring: &mut Ring, client: &mut Client, exec: CommandId) -> Dispatched {
+        let queued = client.session.transaction.as_deref();
+        if queued.is_some_and(|queued| !queued.asides.is_empty()) && client.outstanding > 0 {
+            self.block(ring, client, Block::Barrier);
+            return Dispatched::NotYet;
+        }
+        let queued = client.session.transaction.take();
+        let transaction = *queued.expect("invariant: EXEC was told apart by it");
+        if transaction.aborted {
+            let text = "EXECABORT Transaction discarded because of previous errors.";
+            self.fail(ring, client, text);
+            self.forget_watches(client);
+            return Dispatched::Done;
+        }
+        let watches = std::mem::take(&mut client.session.watches);
+        let caller = watches.then(|| self.caller(client));
+        let is_mixed = !transaction.asides.is_empty();
+        let is_decided = caller.is_none() && transaction.count == 0;
+        if is_mixed {
+            client.executing = Some(Box::new(Executing::new(&transaction)));
+        }
+        if is_decided {
+            // Nothing of it concerns the engine.
+            match is_mixed {
+                true => self.go_on(ring, client),
+                false => self.reply(ring, client, |reply| reply.array(0)),
+            }
+            return Dispatched::Done;
+        }
+        let Transaction { commands, count, writes, .. } = transaction;
+        if writes || watches {
+            self.gathering.writes.push_transaction(caller, exec, &commands, count);
+            self.count_step(client, Source::Entry);
+        } else {
+            self.gathering.pending.reads.push_transaction(None, exec, &commands, count);
+            self.count_step(client, Source::Reads);
+        }
+        if is_mixed {
+            self.block(ring, client, Block::Executing);
+        }
+        Dispatched::Done
+    }
+
+    /// The engine has answered EXEC of a transaction with commands of the node in it.
+    pub(super) fn executed(&mut self, ring: &mut Ring, connection: Connection, reply: &[u8]) {
+        let Some(mut client) = self.take(connection) else { return };
+        client.block = Block::None;
+        match (reply, &mut client.executing) {
+            // It was refused, or has an unknown outcome: nothing more is run of it.
+            ([b'*', b'0'..=b'9', ..], Some(executing)) => {
+                executing.engine.extend_from_slice(reply);
+                executing.taken = header_len(reply);
+                self.go_on(ring, &mut client);
+            }
+            _ => {
+                client.executing = None;
+                self.write(ring, &mut client, reply);
+            }
+        }
+        self.parse_on(ring, &mut client);
+        self.put_back(client);
+    }
+
+    /// Runs what the node runs of a transaction, up to a command that waits for another role.
+    pub(super) fn go_on(&mut self, ring: &mut Ring, client: &mut Client) {
+        while let Some(executing) = &mut client.executing {
+            if executing.done == executing.total {
+                let reply = std::mem::take(&mut executing.reply);
+                client.executing = None;
+                self.write(ring, client, &reply);
+                return;
+            }
+            let Some(aside) = executing.next() else { continue };
+            let words: Vec<&[u8]> = aside.words.iter().map(Vec::as_slice).collect();
+            let mut reply = Reply::new(client.session.protocol);
+            let view = self.view();
+            match session::run(aside.command, &words, &mut client.session, &view, &mut reply) {
+                Outcome::Wait(wait) => return self.suspend(ring, client, wait),
+                Outcome::Replied | Outcome::ReplyAndClose | Outcome::Shutdown => {
+                    executing.reply.extend_from_slice(&reply.buffer);
+                }
+            }
+        }
+    }
+
+    /// Ends what the client watches, on all nodes.
+    fn forget_watches(&mut self, client: &mut Client) {
+        if std::mem::take(&mut client.session.watches) {
+            self.push_reset(Ended { session: client.session.id, connection: client.connection });
+            client.outstanding += 1;
+        }
+    }
+
+    fn push_reset(&mut self, ended: Ended) {
+        let reset = lookup(b"reset").expect("invariant: it is in the table");
+        let caller = Caller { session: ended.session, protocol: Protocol::Resp2 };
+        self.gathering.writes.push_for(caller, reset, 0, &[]);
+        let (connection, protocol, source) = (ended.connection, caller.protocol, Source::Quiet);
+        self.gathering.pending.steps.push(Step { connection, protocol, source, count: 1 });
+        self.gathering.pending.ended.push(ended);
+    }
+
+    /// Lets all nodes forget the sessions that have ended. What is given up is told again, as long
+    /// as this node is a member: with a member, the cluster forgets its sessions.
+    pub(super) fn tell_ended(&mut self) {
+        if self.ended.is_empty() {
+            return;
+        }
+        if self.shared.state().refusal().is_some() {
+            // Who is no member has no sessions.
+            return self.ended.clear();
+        }
+        for ended in std::mem::take(&mut self.ended) {
+            self.push_reset(ended);
+        }
+    }
+}
+
+/// A command of a transaction was refused.
+pub(super) fn abort(client: &mut Client) {
+    if let Some(transaction) = &mut client.session.transaction {
+        transaction.aborted = true;
+    }
+}
+
+fn header_len(reply: &[u8]) -> usize {
+    reply.iter().position(|byte| *byte == b'\n').map_or(reply.len(), |at| at + 1)
+}
+
+impl Executing {
+    fn new(transaction: &Transaction) -> Self {
+        let total = transaction.queued_count() as u32;
+        let mut reply = Reply::default();
+        reply.array(total as usize);
+        Self {
+            asides: transaction.asides.clone().into_iter(),
+            total,
+            done: 0,
+            engine: Vec::new(),
+            taken: 0,
+            reply: reply.buffer,
+        }
+    }
+
+    /// The next command if it is the node's, else takes the reply of the engine.
+    fn next(&mut self) -> Option<Aside> {
+        let is_next = self.asides.as_slice().first().is_some_and(|it| it.place == self.done);
+        self.done += 1;
+        if is_next {
+            return self.asides.next();
+        }
+        let rest = &self.engine[self.taken..];
+        let len = first_reply_len(rest);
+        self.reply.extend_from_slice(&rest[..len]);
+        self.taken += len;
+        None
+    }
+
+    /// The reply to the command that waited.
+    pub(super) fn append(&mut self, reply: &[u8]) {
+        self.reply.extend_from_slice(reply);
+    }
+}

@@ -1,0 +1,165 @@
+//! What a client has queued since MULTI.
+
+use crate::engine::batch::Batch;
+use crate::engine::command::{CommandId, CommandSpec, Flags, Handler, NodeCommand, SessionCommand};
+use crate::engine::command::{resolve, spec};
+use crate::engine::error::CommandError;
+use crate::engine::keyspace::DATABASE_COUNT;
+use crate::engine::number::parse_integer;
+use crate::limits::TRANSACTION_BYTES_MAX;
+
+/// A queued command that the node runs itself, once the others are done.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Aside {
+    /// Its place among all queued commands.
+    pub place: u32,
+    pub command: NodeCommand,
+    pub words: Vec<Vec<u8>>,
+}
+
+#[derive(Clone, Debug)]
+pub struct Transaction {
+    /// What the engine runs: one entry, or one read.
+    pub commands: Batch,
+    pub count: u32,
+    pub writes: bool,
+    pub asides: Vec<Aside>,
+    aside_bytes: usize,
+    bytes_max: usize,
+    /// A command was refused: EXEC refuses the whole.
+    pub aborted: bool,
+    /// Which database is selected at this point of the queue.
+    database: u8,
+}
+
+/// Whether a command is run at once even after MULTI.
+pub fn is_never_queued(spec: &CommandSpec) -> bool {
+    match spec.handler {
+        Handler::Session(command) => command != SessionCommand::Unwatch,
+        Handler::Node(command) => command == NodeCommand::Quit,
+        Handler::Engine(_) => false,
+    }
+}
+
+impl Transaction {
+    pub fn new(database: u8) -> Self {
+        Self {
+            commands: Batch::default(),
+            count: 0,
+            writes: false,
+            asides: Vec::new(),
+            aside_bytes: 0,
+            bytes_max: TRANSACTION_BYTES_MAX,
+            aborted: false,
+            database,
+        }
+    }
+
+    /// How many commands are queued.
+    pub fn queued_count(&self) -> usize {
+        self.count as usize + self.asides.len()
+    }
+
+    /// Whether a command may be queued at all, beyond what is asked of it outside of transactions.
+    pub fn check(spec: &'static CommandSpec, arguments: &[&[u8]]) -> Result<(), CommandError> {
+        let (resolved, _) = resolve(spec, arguments)?;
+        if !is_never_queued(spec) && resolved.flags.contains(Flags::NO_MULTI) {
+            return Err(CommandError::text("ERR Command not allowed inside a transaction"));
+        }
+        Ok(())
+    }
+
+    /// Precondition: the command was checked.
+    pub fn queue(&mut self, id: CommandId, words: &[&[u8]]) -> Result<(), CommandError> {
+        // Each word counts its length, too.
+        let bytes = words.iter().map(|word| word.len() + size_of::<u64>()).sum::<usize>();
+        if self.commands.bytes() + self.aside_bytes + bytes > self.bytes_max {
+            return Err(CommandError::text("ERR transaction is too large"));
+        }
+        let spec = spec(id);
+        match spec.handler {
+            Handler::Engine(_) | Handler::Session(_) => {
+                self.commands.push(id, self.database, &words[1..]);
+                self.count += 1;
+                self.writes |= spec.writes(words.get(1));
+            }
+            Handler::Node(command) => {
+                if command == NodeCommand::Select {
+                    self.select(words[1]);
+                }
+                let place = self.queued_count() as u32;
+                let words = words.iter().map(|word| word.to_vec()).collect();
+                self.asides.push(Aside { place, command, words });
+                self.aside_bytes += bytes;
+            }
+        }
+        Ok(())
+    }
+
+    /// What is queued behind SELECT is for that database, unless SELECT will fail.
+    fn select(&mut self, number: &[u8]) {
+        let number = parse_integer(number).and_then(|number| u8::try_from(number).ok());
+        self.database = number.filter(|it| *it < DATABASE_COUNT).unwrap_or(self.database);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::command::lookup;
+
+    fn queue(transaction: &mut Transaction, line: &str) {
+        let words: Vec<&[u8]> = line.split(' ').map(str::as_bytes).collect();
+        let id = lookup(words[0]).unwrap();
+        Transaction::check(spec(id), &words[1..]).unwrap();
+        transaction.queue(id, &words).unwrap();
+    }
+
+    #[test]
+    fn databases_follow_select_and_what_the_node_runs_keeps_its_place() {
+        let mut transaction = Transaction::new(2);
+        for line in ["GET a", "SELECT 5", "GET b", "SELECT 99", "SELECT x", "UNWATCH", "PING"] {
+            queue(&mut transaction, line);
+        }
+        let databases: Vec<u8> =
+            transaction.commands.commands().map(|command| command.database).collect();
+        assert_eq!(databases, [2, 5, 5]);
+        let places: Vec<u32> = transaction.asides.iter().map(|aside| aside.place).collect();
+        assert_eq!(places, [1, 3, 4, 6]);
+        assert!(!transaction.writes);
+        queue(&mut transaction, "XGROUP CREATE s g 0");
+        assert!(transaction.writes);
+        assert_eq!(transaction.queued_count(), 8);
+    }
+
+    #[test]
+    fn what_may_not_be_queued_is_refused() {
+        let text = |line: &str| {
+            let words: Vec<&[u8]> = line.split(' ').map(str::as_bytes).collect();
+            let id = lookup(words[0]).unwrap();
+            Transaction::check(spec(id), &words[1..]).map_err(|error| error.to_string())
+        };
+        let refused = Err("ERR Command not allowed inside a transaction".to_owned());
+        assert_eq!(text("SHUTDOWN"), refused);
+        assert_eq!(text("RAFT.NODE REMOVE 1"), refused);
+        let unknown = Err("ERR unknown subcommand 'NOPE'. Try CLIENT HELP.".to_owned());
+        assert_eq!(text("CLIENT NOPE"), unknown);
+        for line in ["MULTI", "WATCH k", "EXEC", "CONFIG GET x", "XINFO STREAM s"] {
+            assert_eq!(text(line), Ok(()), "{line}");
+        }
+    }
+
+    #[test]
+    fn the_queue_is_bounded() {
+        let mut transaction = Transaction { bytes_max: 4000, ..Transaction::new(0) };
+        let value = [0; 1000];
+        let id = lookup(b"set").unwrap();
+        for (count, queued) in [(1, true), (2, true), (3, true), (4, false)] {
+            let result = transaction.queue(id, &[b"set", b"k", &value]);
+            assert_eq!(result.is_ok(), queued, "{count}");
+        }
+        let echo = lookup(b"echo").unwrap();
+        assert!(transaction.queue(echo, &[b"echo", &value]).is_err());
+        assert!(transaction.queue(echo, &[b"echo", b"x"]).is_ok());
+    }
+}
