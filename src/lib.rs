@@ -42,8 +42,8 @@
 //!    running it, and appends it to the batch of the transaction (`node::session`). A refused
 //!    command makes EXEC refuse the whole.
 //! 2. WATCH goes through the log: all nodes note which session, of which member, watches which keys
-//!    ([`engine::keyspace`]). Whatever changes such a key, whichever node it was asked for on, marks
-//!    the sessions that watch it. While nobody watches anything this is one branch per change.
+//!    ([`engine::keyspace`]). Whatever changes such a key, for a client of any node, marks the
+//!    sessions that watch it. While nobody watches anything this is one branch per change.
 //! 3. EXEC puts the queue into the pass as one unit: nothing can come between its commands, and
 //!    they have the clock of their entry. If the session watched keys the unit tells so, and apply
 //!    runs it only if no key was changed, which is the same on every node. A transaction that only
@@ -55,6 +55,23 @@
 //!
 //! An EXEC that is given up has the errors of any other write: it ran as a whole or not at all, and
 //! if that is not known the error says so.
+//!
+//! # Life of a client that waits
+//!
+//! 1. A command that may have to wait (BLPOP, XREAD with BLOCK) is a write, which tells the session
+//!    of its client. The net role looks at nothing behind it until it is answered, and receives on,
+//!    to notice the end of the client.
+//! 2. If it finds nothing to reply with, all nodes note who waits, with which command, for which
+//!    keys, until when ([`engine::waiting`]). The node of the client remembers its connection.
+//! 3. After each command or transaction that changes such a key, the commands of those who wait for
+//!    it are run again, in the order of the log, on all nodes; what one of them takes is taken. So
+//!    who came first is served first, whatever node it is on, and a leader change changes nothing.
+//! 4. Time-outs follow the clock of the log: the leader adds the entry that moves it past one.
+//! 5. A wait ends with its client: the net role tells all nodes, through the log. What was taken
+//!    for it before they know is lost, as a reply is that was on its way. A member that is removed
+//!    takes its waits along; one that the leader does not hear of is passed over, and lets its
+//!    clients wait anew should it live after all. After a snapshot that leaves open what became of
+//!    a client, it is told that the outcome is unknown.
 //!
 //! # Code map
 //!

@@ -171,6 +171,18 @@ pub const WATCHED_KEYS_MAX: usize = 4096;
 /// snapshot, which is made at once. About 100,000 keys of 30 bytes. WATCH over it is an error.
 pub const WATCHED_BYTES_MAX: usize = 16 << 20;
 
+/// What the commands of all clients that wait for keys may count, of all nodes in the cluster: they
+/// too are part of the head of a snapshot. Some 100,000 clients. A command that would have to wait
+/// over it is an error.
+pub const WAITING_BYTES_MAX: usize = 32 << 20;
+
+/// After how many election time-outs a leader counts a member as silent: its clients that wait are
+/// passed over until it is heard again. Longer than a follower that lives may need to be heard.
+pub const SILENT_TIMEOUTS: u64 = 2;
+
+/// Milliseconds between two looks of a leader at who is silent.
+pub const SILENCE_LOOK_MS: u64 = 500;
+
 /// Bytes of the commands that a transaction may queue: what fits a frame beside what the pass has
 /// gathered before. A command over it is refused, and EXEC then refuses the transaction.
 pub const TRANSACTION_BYTES_MAX: usize = FRAME_BYTES_MAX - (32 << 20);

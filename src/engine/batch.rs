@@ -74,8 +74,13 @@ impl Batch {
             self.push_session(caller.session);
         }
         self.shape.push(count.into());
-        self.shape.extend_from_slice(&queued.shape);
-        self.blob.extend_from_slice(&queued.blob);
+        self.append(queued);
+    }
+
+    /// All commands of another one behind those that are here.
+    pub fn append(&mut self, other: &Batch) {
+        self.shape.extend_from_slice(&other.shape);
+        self.blob.extend_from_slice(&other.blob);
     }
 
     fn push_session(&mut self, session: u64) {

@@ -15,6 +15,7 @@ mod run;
 pub mod testing;
 pub mod types;
 pub mod value;
+pub mod waiting;
 
 pub use keyspace::WARM_RUN;
-pub use run::{CommandStats, Engine, EngineStats};
+pub use run::{CommandStats, Engine, EngineStats, Ran};

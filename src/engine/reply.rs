@@ -5,7 +5,7 @@
 use super::error::CommandError;
 use super::number::{format_double, parse_integer};
 
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Protocol {
     #[default]
     Resp2,

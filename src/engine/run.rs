@@ -4,11 +4,14 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use super::batch::{Command, Commands};
-use super::command::{CommandId, Context, Handler, command_count, resolve, spec};
+use super::command::{
+    CommandId, Context, Handler, awaited_type, command_count, reads_for_group, resolve, spec,
+};
 use super::error::CommandError;
-use super::keyspace::{DATABASE_COUNT, Keyspace, SessionId, WARM_RUN, digest_of};
+use super::keyspace::{DATABASE_COUNT, Entry, Keyspace, Place, SessionId, WARM_RUN, digest_of};
 use super::random::Random;
 use super::reply::Reply;
+use super::waiting::{Served, Waiter, Waiting};
 use crate::raft::types::{MemberId, Millis};
 
 /// Distinct codes that are counted: those of the engine itself are fewer.
@@ -24,8 +27,17 @@ pub struct Engine {
     /// The string of RAFT.WRITE.
     register: Vec<u8>,
     stats: EngineStats,
+    waiting: Waiting,
     /// Whose clients sent the batch that is run.
     origin: MemberId,
+}
+
+/// What became of a command.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ran {
+    Replied,
+    /// Its reply comes later, from [`Engine::take_served`]: for this session.
+    Waits(SessionId),
 }
 
 /// Counts since the start of the node or CONFIG RESETSTAT.
@@ -52,6 +64,7 @@ impl Engine {
             keyspace: Keyspace::new(hash_seed),
             register: Vec::new(),
             stats: EngineStats::default(),
+            waiting: Waiting::default(),
             origin: MemberId::NONE,
         };
         engine.reset_stats();
@@ -71,6 +84,7 @@ impl Engine {
         let former = std::mem::replace(&mut self.keyspace, loaded.keyspace);
         self.keyspace.succeed(former);
         self.register = loaded.register;
+        self.waiting = loaded.waiting;
     }
 
     /// Equal iff (but for chance) the whole replicated state is: on nodes that applied the same
@@ -79,11 +93,12 @@ impl Engine {
         self.keyspace.digest().wrapping_add(self.digest_beside_keys())
     }
 
-    /// What clock, hash seed, register and watched keys add to [`Engine::digest`].
+    /// What clock, hash seed, register, watched keys and those who wait add to [`Engine::digest`].
     pub fn digest_beside_keys(&self) -> u128 {
         let keyspace = &self.keyspace;
         let of_keyspace = (keyspace.clock_ms(), keyspace.hash_seed(), keyspace.watching());
-        digest_of(&(of_keyspace, &self.register))
+        let of_waiting = (self.waiting.waiters(), self.waiting.next_number());
+        digest_of(&(of_keyspace, &self.register, of_waiting))
     }
 
     pub fn stats(&self) -> &EngineStats {
@@ -109,7 +124,40 @@ impl Engine {
 
     /// Only these members are in the cluster: what others left behind for their clients goes.
     pub fn keep_members(&mut self, is_member: impl Fn(MemberId) -> bool) {
-        self.keyspace.keep_watches_of(is_member);
+        self.keyspace.keep_watches_of(&is_member);
+        self.waiting.keep_members(&mut self.keyspace, is_member);
+    }
+
+    /// Removes keys and ends waits that are due, each at most about `limit`, by deadline.
+    pub fn expire_due(&mut self, limit: usize) {
+        self.keyspace.expire_due(limit);
+        let now_ms = self.keyspace.clock_ms();
+        self.waiting.time_out(&mut self.keyspace, now_ms, limit);
+        if self.keyspace.has_ready() {
+            // Nothing that can wait is random.
+            self.serve(now_ms, &mut Random::new(0));
+        }
+    }
+
+    /// When the next key or wait is due.
+    pub fn next_deadline(&self) -> Option<Millis> {
+        let deadlines = [self.keyspace.next_deadline(), self.waiting.next_deadline()];
+        deadlines.into_iter().flatten().min()
+    }
+
+    pub fn waiting(&self) -> &Waiting {
+        &self.waiting
+    }
+
+    /// Those who wait, with the keyspace, which knows what they wait for.
+    pub fn waiting_mut(&mut self) -> (&mut Waiting, &mut Keyspace) {
+        (&mut self.waiting, &mut self.keyspace)
+    }
+
+    /// The replies to clients that waited, since the last call.
+    #[inline]
+    pub fn take_served(&mut self) -> Vec<Served> {
+        self.waiting.take_served()
     }
 
     /// Reads what the next commands will read, so that their cache misses overlap instead of adding
@@ -132,7 +180,7 @@ impl Engine {
     }
 
     /// Runs the next command of a batch and appends its reply: EXEC with the transaction that
-    /// follows it. False when there is none.
+    /// follows it. Then serves who has waited for what it did. `None` when there is no command.
     #[inline]
     pub fn run_next(
         &mut self,
@@ -140,8 +188,8 @@ impl Engine {
         reply: &mut Reply,
         now_ms: Millis,
         random: &mut Random,
-    ) -> bool {
-        let Some(command) = commands.next() else { return false };
+    ) -> Option<Ran> {
+        let command = commands.next()?;
         let mut context = self.context(reply, now_ms, random);
         match command.group {
             None => context.run(&command),
@@ -150,7 +198,67 @@ impl Engine {
                 context.run_transaction(&command, count, queued);
             }
         }
-        true
+        let waiting = context.session.filter(|_| context.waits);
+        if self.keyspace.has_ready() {
+            self.serve(now_ms, random);
+        }
+        Some(waiting.map_or(Ran::Replied, Ran::Waits))
+    }
+
+    /// Runs the commands again of those who wait for keys that have changed, the first first. What
+    /// they do may be what others wait for.
+    #[cold]
+    fn serve(&mut self, now_ms: Millis, random: &mut Random) {
+        while self.keyspace.has_ready() {
+            for place in self.keyspace.take_ready() {
+                self.serve_waiters_of(&place, now_ms, random);
+            }
+        }
+    }
+
+    fn serve_waiters_of(&mut self, place: &Place, now_ms: Millis, random: &mut Random) {
+        let (database, key) = place;
+        let mut from = 0;
+        while let Some(number) = self.waiting.next_of_key(place, from) {
+            from = number + 1;
+            self.try_to_serve(number, key, now_ms, random);
+            // What there was is taken: the many who may still wait need not be asked.
+            let is_gone = self.keyspace.peek(*database, key).is_none();
+            if is_gone && !self.waiting.has_group_readers() {
+                return;
+            }
+        }
+    }
+
+    fn try_to_serve(&mut self, number: u64, key: &[u8], now_ms: Millis, random: &mut Random) {
+        // Another key may have served it.
+        let Some(waiter) = self.waiting.get(number) else { return };
+        if !self.is_served_by(waiter, key) {
+            return;
+        }
+        let waiter = waiter.clone();
+        let ready_before = self.keyspace.ready_len();
+        let mut reply = Reply::new(waiter.protocol);
+        let mut context = self.context(&mut reply, now_ms, random);
+        context.is_retry = true;
+        let arguments = waiter.arguments.iter().map(|argument| &**argument).collect();
+        context.run(&Command::new(waiter.command, waiter.database, arguments));
+        if context.waits {
+            // It would be tried again for ever.
+            self.keyspace.truncate_ready(ready_before);
+        } else {
+            self.waiting.remove(&mut self.keyspace, number);
+            self.waiting.note_served(waiter.session, reply);
+        }
+    }
+
+    /// Whether the key may be what the client waits for. Readers for a group learn, too, that it is
+    /// gone.
+    fn is_served_by(&self, waiter: &Waiter, key: &[u8]) -> bool {
+        let spec = spec(waiter.command);
+        let entry = self.keyspace.peek(waiter.database, key);
+        let is_awaited = |entry: &Entry| entry.value.type_name() == awaited_type(spec);
+        reads_for_group(spec) || entry.is_some_and(is_awaited)
     }
 
     #[inline]
@@ -168,6 +276,11 @@ impl Engine {
             register: &mut self.register,
             now_ms,
             session: None,
+            caller: None,
+            command: CommandId(0),
+            is_retry: false,
+            waits: false,
+            waiting: &mut self.waiting,
             stats: &mut self.stats,
             origin: self.origin,
         }
@@ -189,7 +302,7 @@ impl Engine {
             let mut ran = 0;
             while ran < WARM_RUN {
                 reply.buffer.clear();
-                if !self.run_next(&mut commands, reply, at_ms, &mut random) {
+                if self.run_next(&mut commands, reply, at_ms, &mut random).is_none() {
                     break;
                 }
                 ran += 1;
@@ -215,18 +328,27 @@ impl Context<'_> {
 
     /// [`Context::call`] whose reply goes behind what this context has replied so far.
     fn run_nested(&mut self, command: &Command<'_>) {
-        let outer = (self.database, self.session);
+        let outer = (self.database, self.session, self.caller, self.command);
         self.run(command);
-        (self.database, self.session) = outer;
+        (self.database, self.session, self.caller, self.command) = outer;
     }
 
     #[inline]
     fn run(&mut self, command: &Command<'_>) {
         let start = self.reply.buffer.len();
         self.count(command.id);
-        if let Err(error) = self.dispatch(command) {
-            self.reply.buffer.truncate(start);
-            self.fail(command.id, &error);
+        match self.dispatch(command) {
+            Ok(()) if self.waits => {
+                self.reply.buffer.truncate(start);
+                // It counts when it is done.
+                self.stats.commands[usize::from(command.id.0)].calls -= 1;
+                self.stats.total_commands -= 1;
+            }
+            Ok(()) => {}
+            Err(error) => {
+                self.reply.buffer.truncate(start);
+                self.fail(command.id, &error);
+            }
         }
     }
 
@@ -269,6 +391,8 @@ impl Context<'_> {
         }
         self.database = command.database;
         self.session = self.session_of(command);
+        self.caller = command.caller;
+        self.command = command.id;
         match spec.handler {
             Handler::Engine(run) => run(self, arguments),
             Handler::Session(command) => self.run_session(command, arguments),

@@ -10,17 +10,20 @@
 mod background;
 mod making;
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Instant;
 
-use crate::engine::Engine;
 use crate::engine::batch::{ArchivedBatch, Commands};
+use crate::engine::keyspace::SessionId;
 use crate::engine::random::Random;
 use crate::engine::reply::Reply;
+use crate::engine::waiting::{Served, WaitEnd};
+use crate::engine::{Engine, Ran};
 use crate::limits::EXPIRE_PER_ENTRY_MAX;
-use crate::raft::types::{Entry, EntryBody, Index, Millis, Payload, Stream, Ticket};
+use crate::net::ring::Connection;
+use crate::raft::types::{Entry, EntryBody, Index, MemberId, Millis, Payload, Stream, Ticket};
 use crate::raft::{Committed, GiveUpReason, GivenUp, ReadReady};
 use crate::snapshot::{Loaded, ReadProgress, Reader};
 
@@ -55,6 +58,10 @@ pub struct ApplyRole {
     loading: Loading,
     /// Replies of entries that other nodes answer: overwritten, never sent.
     discarded: Reply,
+    /// The clients of this node that wait.
+    blocked: HashMap<SessionId, ClientHandle>,
+    /// By stream: the replies to those that have waited, until the end of the run.
+    served: Vec<Vec<(Connection, WaitEnd)>>,
     shared: Arc<Shared>,
 }
 
@@ -86,6 +93,7 @@ impl ApplyRole {
         shared: Arc<Shared>,
     ) -> Self {
         let waiting = nets.iter().map(|_| VecDeque::new()).collect();
+        let served = nets.iter().map(|_| Vec::new()).collect();
         let read_random = Random::new(shared.boot as u64);
         Self {
             engine: Engine::new(0),
@@ -101,6 +109,8 @@ impl ApplyRole {
             pace: Pace::new(),
             loading: Loading::None,
             discarded: Reply::default(),
+            blocked: HashMap::new(),
+            served,
             shared,
         }
     }
@@ -115,6 +125,7 @@ impl ApplyRole {
                 ToApply::Pending(pending) => self.enqueue(*pending),
                 ToApply::Run(run) => self.carry_out(*run),
                 ToApply::Report(request, raft) => self.report(request, raft),
+                ToApply::Silent(members) => self.pass_over(members),
                 ToApply::ResetStats => self.engine.reset_stats(),
                 ToApply::Digest { client, protocol } => {
                     self.digests_wanted.push_back(DigestRequest { client, protocol });
@@ -177,6 +188,8 @@ impl ApplyRole {
         self.engine.replace_state(loaded.engine);
         self.applied_index = loaded.applied_index;
         log::info!("goes on from the snapshot up to {}", self.applied_index);
+        // What they waited for may have been taken for them.
+        self.answer_forgotten("TIMEOUT not committed yet");
         for stream in 0..self.waiting.len() {
             self.answer_ready(stream);
         }
@@ -198,6 +211,7 @@ impl ApplyRole {
         for ready in run.reads {
             self.mark_readable(ready);
         }
+        self.send_served();
         for stream in 0..self.waiting.len() {
             self.answer_ready(stream);
         }
@@ -245,9 +259,10 @@ impl ApplyRole {
             self.engine = Engine::new(entry.seed);
         }
         self.engine.begin_entry(entry.index.0, entry.at_ms);
-        self.engine.keyspace.expire_due(EXPIRE_PER_ENTRY_MAX);
+        self.engine.expire_due(EXPIRE_PER_ENTRY_MAX);
         if let EntryBody::Configuration(configuration) = &entry.body {
             self.engine.keep_members(|id| configuration.member(id).is_some());
+            self.answer_forgotten("NOCLUSTER No Raft Cluster (this node has been removed)");
         }
         if let EntryBody::Batch { origin, stream, payload, .. } = &entry.body
             && !payload.is_empty()
@@ -262,10 +277,50 @@ impl ApplyRole {
             }
         }
         self.applied_index = entry.index;
+        for Served { session, end } in self.engine.take_served() {
+            if let Some(client) = self.blocked.remove(&session) {
+                self.served[usize::from(client.stream)].push((client.connection, end));
+            }
+        }
+    }
+
+    /// Lets all nodes pass over the clients of silent members that wait, if there are any.
+    fn pass_over(&self, silent: Vec<MemberId>) {
+        let have_waiters = |id: &MemberId| self.engine.waiting().has_member(*id);
+        let members: Vec<MemberId> = silent.into_iter().filter(have_waiters).collect();
+        if !members.is_empty() {
+            log::info!("passes over the clients that wait on {members:?}, not heard of");
+            self.nets[0].send(ToNet::PassOver(members));
+        }
+    }
+
+    /// Answers the clients that wait and of whom the state knows nothing any more.
+    fn answer_forgotten(&mut self, text: &str) {
+        let Self { blocked, served, engine, .. } = self;
+        blocked.retain(|session, client| {
+            let waits = engine.waiting().is_waiting(*session);
+            if !waits {
+                let mut reply = Reply::default();
+                reply.error_text(text);
+                let end = WaitEnd::Reply(reply.buffer);
+                served[usize::from(client.stream)].push((client.connection, end));
+            }
+            waits
+        });
+        self.send_served();
+    }
+
+    fn send_served(&mut self) {
+        for (served, net) in self.served.iter_mut().zip(&self.nets) {
+            if !served.is_empty() {
+                net.send(ToNet::Served(std::mem::take(served)));
+            }
+        }
     }
 
     /// Runs an entry of a net role of this node, whose pass is now the first of its queue.
     fn run_own(&mut self, entry: &Entry, stream: usize, ticket: Ticket, commands: Commands<'_>) {
+        let mut blocked = Vec::new();
         let waiting = self.waiting[stream].pop_front();
         let pending = waiting.expect("invariant: a pass arrives before its entry").pending;
         assert_eq!(pending.ticket, ticket, "what stood before it is answered");
@@ -275,9 +330,14 @@ impl ApplyRole {
             segments: Vec::with_capacity(pending.steps.len()),
             random: Random::new(entry.seed),
             now_ms: entry.at_ms,
+            blocked: &mut blocked,
         };
         execution.run(&pending, Some(commands), &mut self.read_random);
         let Execution { reply, segments, .. } = execution;
+        for (session, connection) in blocked {
+            let stream = pending.stream;
+            self.blocked.insert(session, ClientHandle { stream, connection });
+        }
         self.send(stream, reply.buffer, segments, pending);
     }
 
@@ -327,6 +387,7 @@ impl ApplyRole {
             segments: Vec::with_capacity(pending.steps.len()),
             random,
             now_ms,
+            blocked: &mut Vec::new(),
         };
         execution.run(&pending, None, &mut self.read_random);
         let Execution { reply, segments, .. } = execution;
@@ -354,7 +415,7 @@ impl ApplyRole {
                     (0..step.count).for_each(|_| reply.error_text("CLUSTERDOWN No raft leader"));
                 }
             }
-            push_segment(&mut segments, step, reply.buffer.len() - start, false);
+            push_segment(&mut segments, step, reply.buffer.len() - start, false, false);
         }
         let bytes = reply.buffer;
         let replies = Replies { given_up: true, bytes, segments, pending };
@@ -368,7 +429,7 @@ impl ApplyRole {
 
     fn publish(&mut self) {
         self.shared.applied_index.store(self.applied_index.0, Ordering::Release);
-        let deadline = self.engine.keyspace.next_deadline().unwrap_or(u64::MAX);
+        let deadline = self.engine.next_deadline().unwrap_or(u64::MAX);
         self.shared.next_deadline_ms.store(deadline, Ordering::Release);
     }
 
@@ -387,6 +448,8 @@ struct Execution<'a> {
     /// Seeded by the entry.
     random: Random,
     now_ms: Millis,
+    /// The clients whose last command waits.
+    blocked: &'a mut Vec<(SessionId, Connection)>,
 }
 
 impl Execution<'_> {
@@ -401,6 +464,7 @@ impl Execution<'_> {
         for step in &pending.steps {
             let start = self.reply.buffer.len();
             self.reply.protocol = step.protocol;
+            let mut waits = false;
             match step.source {
                 Source::Canned => take_canned(&mut canned, step, &mut self.reply.buffer),
                 Source::Reads => {
@@ -418,7 +482,12 @@ impl Execution<'_> {
                         entry.as_mut().expect("invariant: a pass with writes is an entry");
                     let Self { engine, reply, now_ms, random, .. } = self;
                     for _ in 0..step.count {
-                        engine.run_next(commands, reply, *now_ms, random);
+                        let ran = engine.run_next(commands, reply, *now_ms, random);
+                        // A client waits with its last command, since it sends none meanwhile.
+                        if let Some(Ran::Waits(session)) = ran {
+                            self.blocked.push((session, step.connection));
+                            waits = true;
+                        }
                     }
                     if step.source == Source::Quiet {
                         reply.buffer.truncate(start);
@@ -426,7 +495,7 @@ impl Execution<'_> {
                 }
             }
             let cut = self.is_over(pending, start);
-            push_segment(&mut self.segments, step, self.reply.buffer.len() - start, cut);
+            push_segment(&mut self.segments, step, self.reply.buffer.len() - start, cut, waits);
         }
     }
 }
@@ -446,14 +515,16 @@ fn take_canned(canned: &mut &[u8], step: &Step, reply: &mut Vec<u8>) {
     *canned = rest;
 }
 
-fn push_segment(segments: &mut Vec<Segment>, step: &Step, len: usize, cut: bool) {
+fn push_segment(segments: &mut Vec<Segment>, step: &Step, len: usize, cut: bool, waits: bool) {
+    let (connection, steps) = (step.connection, u32::from(!waits));
     match segments.last_mut() {
-        Some(last) if last.connection == step.connection => {
-            last.steps += 1;
+        Some(last) if last.connection == connection => {
+            last.steps += steps;
             last.len += len;
             last.cut |= cut;
+            last.waits |= waits;
         }
-        _ => segments.push(Segment { connection: step.connection, steps: 1, len, cut }),
+        _ => segments.push(Segment { connection, steps, len, cut, waits }),
     }
 }
 

@@ -33,6 +33,7 @@ use super::ready::{self, Obstacle, READY_STREAM, Readiness};
 use super::report::RaftReport;
 use super::settings::Live;
 use super::shared::{NodeState, Shared, random_id};
+use super::silence::Silence;
 
 /// What of the settings concerns the raft role.
 #[derive(Clone, Debug)]
@@ -88,6 +89,7 @@ pub struct RaftRole {
     state_before_loss: NodeState,
     now: Now,
     next_tick_ms: Millis,
+    silence: Silence,
     output: Output,
     stopping: bool,
 }
@@ -117,6 +119,7 @@ impl RaftRole {
             state_before_loss: NodeState::Up,
             now,
             next_tick_ms: 0,
+            silence: Silence::default(),
             output: Output::default(),
             stopping: false,
         }
@@ -225,6 +228,11 @@ impl RaftRole {
         }
         member.raft.tick();
         member.links.tick(ring, self.now.monotonic_ms);
+        let (timeout_ms, now_ms) = (self.settings.raft.election_timeout_ms, self.now.monotonic_ms);
+        let silent = self.silence.look(&member.raft, timeout_ms, now_ms);
+        if !silent.is_empty() {
+            self.apply.send(ToApply::Silent(silent));
+        }
         if self.stopping {
             self.hand_over();
         }

@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use crate::engine::batch::Batch;
 use crate::engine::reply::Protocol;
+use crate::engine::waiting::WaitEnd;
 use crate::net::ring::{Connection, Doorbell};
 use crate::raft::types::{Applicant, ClusterId, Index, MemberId, Millis, Payload, Stream, Ticket};
 use crate::raft::{Committed, FreshNode, GivenUp, LogId, ReadReady};
@@ -186,6 +187,8 @@ pub enum ToApply {
     DropSnapshot,
     /// This node goes on alone by force: its cluster begins with the entry at `index`.
     Recovered { index: Index },
+    /// These members are not heard of, and this node leads.
+    Silent(Vec<MemberId>),
     /// What is counted of commands and keys begins anew.
     ResetStats,
     /// A client wants the digest of the state.
@@ -271,7 +274,8 @@ pub enum Source {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Ended {
     pub session: u64,
-    pub connection: Connection,
+    /// Whether it is told again if that is given up: where it did harm that it went on.
+    pub insists: bool,
 }
 
 /// What consensus has decided in one pass.
@@ -291,6 +295,10 @@ impl Run {
 /// To a net role.
 pub enum ToNet {
     Replies(Box<Replies>),
+    /// What has become of clients that have waited.
+    Served(Vec<(Connection, WaitEnd)>),
+    /// All nodes are to be told that the clients of these members wait no more.
+    PassOver(Vec<MemberId>),
     /// The reply to a command that another role carried out.
     Answer {
         connection: Connection,
@@ -368,4 +376,6 @@ pub struct Segment {
     pub len: usize,
     /// The replies went over [`Pending::reply_bytes_max`] and are not all here.
     pub cut: bool,
+    /// The last command has no reply yet: the client waits, and its step is not among `steps`.
+    pub waits: bool,
 }

@@ -19,6 +19,7 @@ pub mod report;
 pub mod session;
 pub mod settings;
 pub mod shared;
+mod silence;
 pub mod system_check;
 
 use std::sync::Arc;

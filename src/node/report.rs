@@ -63,6 +63,8 @@ pub struct EngineReport {
     /// Sessions of all nodes that watch keys, and how many keys they watch in all.
     pub watching_clients: usize,
     pub watched_keys: usize,
+    /// How many keys clients of all nodes wait for.
+    pub blocking_keys: usize,
     pub total_commands: u64,
     pub total_errors: u64,
     /// The commands that were called, by name.
@@ -98,6 +100,7 @@ impl EngineReport {
             keyspace: keyspace.stats(),
             watching_clients: keyspace.watching().len(),
             watched_keys: keyspace.watching().values().map(|watching| watching.keys.len()).sum(),
+            blocking_keys: engine.waiting().key_count(),
             total_commands: stats.total_commands,
             total_errors: stats.total_errors,
             commands: commands

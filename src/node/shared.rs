@@ -42,6 +42,8 @@ pub struct Shared {
 #[derive(Default)]
 pub struct ClientCounters {
     pub connected: AtomicUsize,
+    /// Clients that wait in a blocking command.
+    pub blocked: AtomicUsize,
     pub accepted: AtomicU64,
     pub rejected: AtomicU64,
     pub commands: AtomicU64,
@@ -52,10 +54,18 @@ pub struct ClientCounters {
 }
 
 impl ClientCounters {
-    /// All but the number of clients, which is a state and no count.
+    /// All but the numbers of clients, which are states and no counts.
     pub fn reset(&self) {
-        let Self { connected: _, accepted, rejected, commands, input_bytes, output_bytes, .. } =
-            self;
+        let Self {
+            connected: _,
+            blocked: _,
+            accepted,
+            rejected,
+            commands,
+            input_bytes,
+            output_bytes,
+            ..
+        } = self;
         let closed = [&self.output_limit_closed, &self.query_limit_closed];
         for counter in
             [accepted, rejected, commands, input_bytes, output_bytes].iter().chain(&closed)

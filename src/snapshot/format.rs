@@ -94,6 +94,23 @@ pub(super) struct EngineHead {
     pub applied_index: u64,
     pub register: Vec<u8>,
     pub watching: Vec<WatchRecord>,
+    pub waiting: Vec<WaitRecord>,
+    /// The number of the next client that waits.
+    pub next_wait: u64,
+}
+
+/// A client that waits.
+#[derive(Archive, Serialize)]
+pub(super) struct WaitRecord {
+    pub number: u64,
+    pub member: u64,
+    pub session: u64,
+    pub is_resp3: bool,
+    pub database: u8,
+    pub command: u16,
+    pub arguments: Vec<Vec<u8>>,
+    pub keys: Vec<Vec<u8>>,
+    pub deadline_ms: u64,
 }
 
 /// What a session watches.

@@ -6,7 +6,9 @@ use rkyv::vec::ArchivedVec;
 
 use crate::engine::Engine;
 use crate::engine::bytes::SmallBytes;
+use crate::engine::command::{CommandId, command_count};
 use crate::engine::keyspace::{DATABASE_COUNT, Entry, SessionId, Watching};
+use crate::engine::reply::Protocol;
 use crate::engine::types::hash::Hash;
 use crate::engine::types::list::{End, List};
 use crate::engine::types::set::Set;
@@ -14,11 +16,12 @@ use crate::engine::types::sorted_set::SortedSet;
 use crate::engine::types::stream::{Delivery, ENTRY_BYTES_MAX, Group, Name, Stream, StreamId};
 use crate::engine::types::string::StringValue;
 use crate::engine::value::Value;
+use crate::engine::waiting::Waiter;
 use crate::raft::types::{Index, MemberId, Millis};
 
 use super::format::{
-    ArchivedContent, ArchivedRecords, ArchivedWatchRecord, ENGINE_SEQUENCE, FIRST, GOES_ON, Head,
-    Kind, SnapshotError, StreamItem, UNKNOWN, access,
+    ArchivedContent, ArchivedRecords, ArchivedWaitRecord, ArchivedWatchRecord, ENGINE_SEQUENCE,
+    FIRST, GOES_ON, Head, Kind, SnapshotError, StreamItem, UNKNOWN, access,
 };
 
 /// What a whole snapshot amounts to.
@@ -103,6 +106,8 @@ impl Reader {
                 let mut engine = Engine::new(head.hash_seed.to_native());
                 engine.set_register(&head.register);
                 restore_watching(&mut engine, &head.watching)?;
+                engine.waiting_mut().0.set_next_number(head.next_wait.to_native());
+                restore_waiting(&mut engine, &head.waiting)?;
                 State::Loading(Loading {
                     engine,
                     clock_ms: head.clock_ms.to_native(),
@@ -145,6 +150,32 @@ fn restore_watching(
         let key = |key: &ArchivedTuple2<u8, ArchivedVec<u8>>| (key.0, SmallBytes::new(&key.1));
         let keys = record.keys.iter().map(key).collect();
         if !engine.keyspace.restore_watching(session, Watching { dirty: record.dirty, keys }) {
+            return Err(SnapshotError::Value);
+        }
+    }
+    Ok(())
+}
+
+fn restore_waiting(
+    engine: &mut Engine,
+    records: &[ArchivedWaitRecord],
+) -> Result<(), SnapshotError> {
+    for record in records {
+        let member = MemberId(record.member.to_native());
+        let words = |words: &[ArchivedVec<u8>]| words.iter().map(|w| SmallBytes::new(w)).collect();
+        let waiter = Waiter {
+            session: SessionId { member, number: record.session.to_native() },
+            protocol: if record.is_resp3 { Protocol::Resp3 } else { Protocol::Resp2 },
+            database: record.database,
+            command: CommandId(record.command.to_native()),
+            arguments: words(&record.arguments),
+            keys: words(&record.keys),
+            deadline_ms: record.deadline_ms.to_native(),
+        };
+        let is_known = usize::from(waiter.command.0) < command_count();
+        let (waiting, keyspace) = engine.waiting_mut();
+        let is_sound = is_known && waiter.database < DATABASE_COUNT;
+        if !is_sound || !waiting.restore(keyspace, record.number.to_native(), waiter) {
             return Err(SnapshotError::Value);
         }
     }

@@ -7,11 +7,12 @@ use proptest::prelude::*;
 use super::format::{ENGINE_SEQUENCE, archive};
 use super::*;
 use crate::engine::Engine;
-use crate::engine::batch::Command;
+use crate::engine::batch::{Batch, Caller, Command};
 use crate::engine::command::lookup;
 use crate::engine::keyspace::SessionId;
 use crate::engine::random::Random;
 use crate::engine::reply::{Protocol, Reply};
+use crate::engine::waiting::WaitEnd;
 use crate::raft::types::{Configuration, Index, Member, MemberId, Payload, Seq, Term};
 use crate::raft::{SnapshotState, Watermark};
 
@@ -213,6 +214,46 @@ fn what_sessions_watch_survives() {
     let unwatched = [(1, 1), (2, 1), (2, 9), (3, 1)]
         .map(|(member, number)| loaded.keyspace.unwatch(session(member, number)));
     assert_eq!(unwatched, [false, true, false, false]);
+}
+
+#[test]
+fn those_who_wait_survive() {
+    let mut engine = Engine::new(1);
+    engine.begin_entry(1, START_MS);
+    for (session, protocol, line) in [
+        (1, Protocol::Resp2, "BLPOP l m 0"),
+        (2, Protocol::Resp3, "BRPOP l 0.5"),
+        (3, Protocol::Resp2, "XREAD BLOCK 900 STREAMS s $"),
+    ] {
+        let words: Vec<&[u8]> = line.split(' ').map(str::as_bytes).collect();
+        let mut batch = Batch::default();
+        let caller = Caller { session, protocol };
+        batch.push_for(caller, lookup(words[0]).unwrap(), 2, &words[1..]);
+        engine.begin_batch(MemberId(7));
+        let (mut reply, mut random) = (Reply::default(), Random::new(1));
+        engine.run_next(&mut batch.commands(), &mut reply, START_MS, &mut random);
+    }
+    let mut loaded = reloaded(&mut engine, 1);
+    assert_eq!(loaded.waiting().waiters(), engine.waiting().waiters());
+    assert_eq!(loaded.digest(), engine.digest());
+    assert_eq!(loaded.next_deadline(), Some(START_MS + 500));
+    for engine in [&mut engine, &mut loaded] {
+        let mut batch = Batch::default();
+        batch.push(lookup(b"rpush").unwrap(), 2, &[b"l", b"a", b"b"]);
+        let (mut reply, mut random) = (Reply::default(), Random::new(1));
+        engine.run_next(&mut batch.commands(), &mut reply, START_MS, &mut random);
+        engine.begin_entry(2, START_MS + 900);
+        engine.expire_due(10);
+        let served = engine.take_served();
+        let replies = served.iter().map(|served| match &served.end {
+            WaitEnd::Reply(reply) => reply.escape_ascii().to_string(),
+            WaitEnd::Again(_) => panic!("nobody was passed over"),
+        });
+        let replies = replies.collect::<Vec<_>>().join(" ");
+        let expected = r"*2\r\n$1\r\nl\r\n$1\r\na\r\n *2\r\n$1\r\nl\r\n$1\r\nb\r\n *-1\r\n";
+        assert_eq!(replies, expected);
+    }
+    assert_eq!(loaded.digest(), engine.digest());
 }
 
 #[test]

@@ -6,14 +6,16 @@ use std::ops::ControlFlow;
 use crate::engine::Engine;
 use crate::engine::bytes::SmallBytes;
 use crate::engine::keyspace::{DATABASE_COUNT, Entry, SessionId, WalkProgress, Watching};
+use crate::engine::reply::Protocol;
 use crate::engine::types::stream::{Consumer, Group, Stream, StreamId, StreamLog};
 use crate::engine::types::string::Digits;
 use crate::engine::value::Value;
+use crate::engine::waiting::Waiter;
 use crate::raft::types::{Index, Payload};
 
 use super::format::{
     CHUNK_BYTES, Content, ENGINE_SEQUENCE, EngineHead, FIRST, GOES_ON, Head, Kind, Records,
-    StreamItem, UNKNOWN, WatchRecord, archive,
+    StreamItem, UNKNOWN, WaitRecord, WatchRecord, archive,
 };
 
 /// The chunks that follow the chunk of consensus: the state of `engine` after `applied_index`.
@@ -53,6 +55,8 @@ impl Writer {
             applied_index: applied_index.0,
             register: engine.register().to_vec(),
             watching: engine.keyspace.watching().iter().map(watch_record).collect(),
+            waiting: engine.waiting().waiters().iter().map(wait_record).collect(),
+            next_wait: engine.waiting().next_number(),
         };
         let mut output = Output::default();
         output.push(Content::Engine(head));
@@ -301,6 +305,21 @@ fn watch_record((session, watching): (&SessionId, &Watching)) -> WatchRecord {
         session: session.number,
         dirty: watching.dirty,
         keys: watching.keys.iter().map(key).collect(),
+    }
+}
+
+fn wait_record((number, waiter): (&u64, &Waiter)) -> WaitRecord {
+    let words = |words: &[SmallBytes]| words.iter().map(|word| word.to_vec()).collect();
+    WaitRecord {
+        number: *number,
+        member: waiter.session.member.0,
+        session: waiter.session.number,
+        is_resp3: waiter.protocol == Protocol::Resp3,
+        database: waiter.database,
+        command: waiter.command.0,
+        arguments: words(&waiter.arguments),
+        keys: words(&waiter.keys),
+        deadline_ms: waiter.deadline_ms,
     }
 }
 

@@ -11,6 +11,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod addresses;
+mod blocking;
 mod chaos;
 mod client;
 mod cluster;

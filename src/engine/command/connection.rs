@@ -1,5 +1,6 @@
 //! Commands on the connection of a client, which the node answers.
 
+use super::waiting::unblock;
 use super::{CommandSpec, Docs, Flags, Handler, Keys, NodeCommand, SessionCommand};
 
 const TELL: Flags = Flags::of(&[Flags::LOADING, Flags::STALE]);
@@ -54,6 +55,8 @@ pub(super) static COMMANDS: &[CommandSpec] = &[
         docs("1.0.0", "O(1)", "Chooses the database.")),
     CommandSpec::node("wait", 3, Flags::NOSCRIPT, NodeCommand::Wait,
         Docs::new("generic", "3.0.0", "O(1)", "Counts the nodes that have all writes.")),
+    CommandSpec::node("waitaof", 4, Flags::NOSCRIPT, NodeCommand::Waitaof,
+        Docs::new("generic", "7.2.0", "O(1)", "Counts the append-only files: there are none.")),
 ];
 
 #[rustfmt::skip]
@@ -70,4 +73,6 @@ static SUBCOMMANDS: &[CommandSpec] = &[
     client("setinfo", 4, CLIENT, "7.2.0", "O(1)", "Takes the name of the client's library."),
     client("setname", 3, CLIENT, "2.6.9", "O(1)", "Gives the connection a name."),
     client("trackinginfo", 2, CLIENT, "6.2.0", "O(1)", "Tells what the client tracks."),
+    CommandSpec::engine("unblock", -3, Flags::of(&[CLIENT_ADMIN, Flags::LOGGED]), Keys::NONE, unblock,
+        docs("5.0.0", "O(log N) where N is the number of waiting clients.", "Ends a wait.")),
 ];

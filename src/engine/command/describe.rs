@@ -135,9 +135,9 @@ pub fn categories(spec: &CommandSpec) -> Vec<&'static str> {
 
 /// The category that comes with the group of a command. Containers have none: their subcommands do.
 fn family(spec: &CommandSpec) -> &'static str {
-    use NodeCommand::{Command, Readonly, Readwrite, Wait};
+    use NodeCommand::{Command, Readonly, Readwrite, Wait, Waitaof};
     match (spec.handler, spec.docs.group) {
-        (Handler::Node(Command | Readonly | Readwrite | Wait), _) => "@connection",
+        (Handler::Node(Command | Readonly | Readwrite | Wait | Waitaof), _) => "@connection",
         _ if !spec.subcommands.is_empty() || is_of_memory(spec) => "",
         (Handler::Engine(_), "generic" | "server") => "@keyspace",
         (_, "sorted-set") => "@sortedset",

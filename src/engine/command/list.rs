@@ -4,6 +4,7 @@
 use smallvec::SmallVec;
 
 use super::options::is_word;
+use super::waiting::deadline_of_seconds;
 use super::{CommandSpec, Context, Docs, Flags, Keys};
 use crate::engine::error::CommandError;
 use crate::engine::number::integer;
@@ -426,11 +427,73 @@ fn lmpop(context: &mut Context<'_>, arguments: &[&[u8]]) -> Result {
     Ok(())
 }
 
+/// BLPOP and BRPOP: the keys, and the time-out.
+fn pop_waiting(context: &mut Context<'_>, arguments: &[&[u8]], end: End) -> Result {
+    let (timeout, keys) = arguments.split_last().expect("invariant: the arity");
+    let deadline_ms = deadline_of_seconds(timeout, context.now_ms)?;
+    for key in keys {
+        if context.keyspace.read::<List>(context.database, key)?.is_some() {
+            context.reply.array(2);
+            context.reply.bulk(key);
+            return pop_one(context, key, end);
+        }
+    }
+    if !context.wait_for(keys, deadline_ms, arguments)? {
+        context.reply.null_array();
+    }
+    Ok(())
+}
+
+fn blpop(context: &mut Context<'_>, arguments: &[&[u8]]) -> Result {
+    pop_waiting(context, arguments, End::Left)
+}
+
+fn brpop(context: &mut Context<'_>, arguments: &[&[u8]]) -> Result {
+    pop_waiting(context, arguments, End::Right)
+}
+
+fn move_waiting(
+    context: &mut Context<'_>,
+    arguments: &[&[u8]],
+    (from, to): (End, End),
+    timeout: &[u8],
+) -> Result {
+    let deadline_ms = deadline_of_seconds(timeout, context.now_ms)?;
+    let moved = move_element(context, (arguments[0], from), (arguments[1], to))?;
+    if !moved && !context.wait_for(&arguments[..1], deadline_ms, arguments)? {
+        context.reply.null();
+    }
+    Ok(())
+}
+
+fn blmove(context: &mut Context<'_>, arguments: &[&[u8]]) -> Result {
+    let ends = (parse_end(arguments[2])?, parse_end(arguments[3])?);
+    move_waiting(context, arguments, ends, arguments[4])
+}
+
+fn brpoplpush(context: &mut Context<'_>, arguments: &[&[u8]]) -> Result {
+    move_waiting(context, arguments, (End::Right, End::Left), arguments[2])
+}
+
+fn blmpop(context: &mut Context<'_>, arguments: &[&[u8]]) -> Result {
+    let deadline_ms = deadline_of_seconds(arguments[0], context.now_ms)?;
+    let pop = MultiPop::parse(&arguments[1..])?;
+    if !pop.run(context)? && !context.wait_for(pop.keys, deadline_ms, arguments)? {
+        context.reply.null_array();
+    }
+    Ok(())
+}
+
 const WRITE_FAST: Flags = Flags::WRITE.union(Flags::FAST);
 const GROW: Flags = Flags::WRITE.union(Flags::DENYOOM);
 const GROW_FAST: Flags = GROW.union(Flags::FAST);
 const READ_FAST: Flags = Flags::READONLY.union(Flags::FAST);
 const WRITE_MOVABLE: Flags = Flags::WRITE.union(Flags::MOVABLE_KEYS);
+const WAIT: Flags = Flags::WRITE.union(Flags::BLOCKING);
+const WAIT_GROW: Flags = GROW.union(Flags::BLOCKING);
+const WAIT_MOVABLE: Flags = WRITE_MOVABLE.union(Flags::BLOCKING);
+/// All but the time-out at the end.
+const KEYS_THEN_TIMEOUT: Keys = Keys { first: 1, last: -2, step: 1 };
 const TWO_KEYS: Keys = Keys { first: 1, last: 2, step: 1 };
 
 const fn docs(since: &'static str, complexity: &'static str, summary: &'static str) -> Docs {
@@ -439,10 +502,23 @@ const fn docs(since: &'static str, complexity: &'static str, summary: &'static s
 
 const PER_PUSHED: &str = "O(N) where N is the number of elements pushed.";
 const PER_POPPED: &str = "O(N) where N is the number of elements returned.";
+const PER_KEY: &str = "O(N) where N is the number of keys.";
 const PER_LENGTH: &str = "O(N) where N is the length of the list.";
 
 #[rustfmt::skip]
 pub(super) static COMMANDS: &[CommandSpec] = &[
+    CommandSpec::engine("blmove", 6, WAIT_GROW, TWO_KEYS, blmove,
+        docs("6.2.0", "O(1)", "Moves an element from list to list, or waits for one.")),
+    CommandSpec::engine("blmpop", -5, WAIT_MOVABLE, Keys::NONE, blmpop,
+        docs("7.0.0", "O(N+M) where N is the number of keys and M the number of elements returned.",
+            "Takes elements from the first list that has any, or waits for some.")),
+    CommandSpec::engine("blpop", -3, WAIT, KEYS_THEN_TIMEOUT, blpop,
+        docs("2.0.0", PER_KEY, "Takes the first element of a list, or waits for one.")),
+    CommandSpec::engine("brpop", -3, WAIT, KEYS_THEN_TIMEOUT, brpop,
+        docs("2.0.0", PER_KEY, "Takes the last element of a list, or waits for one.")),
+    CommandSpec::engine("brpoplpush", 4, WAIT_GROW, TWO_KEYS, brpoplpush,
+        docs("2.2.0", "O(1)",
+            "Moves the last element of a list to the front of another, or waits for one.")),
     CommandSpec::engine("lindex", 3, Flags::READONLY, Keys::FIRST, lindex,
         docs("1.0.0", "O(N) where N is the distance to the nearer end.",
             "Reads the element at an index.")),

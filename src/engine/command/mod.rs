@@ -27,18 +27,22 @@ mod stream;
 mod string;
 pub mod table;
 mod transaction;
+mod waiting;
 
 use bitflags::bitflags;
 
+use super::batch::Caller;
 use super::error::CommandError;
 use super::keyspace::{Keyspace, SessionId};
 use super::random::Random;
 use super::reply::Reply;
 use super::run::EngineStats;
+use super::waiting::Waiting;
 use crate::raft::types::{MemberId, Millis};
 
 pub use describe::{categories, keys_of};
 pub use table::{command_count, fingerprint, lookup, resolve, spec};
+pub(in crate::engine) use waiting::{awaited_type, reads_for_group};
 
 /// Position of a command in the table. Equal on all nodes of one version, which the handshake of
 /// peers makes sure of.
@@ -68,6 +72,8 @@ bitflags! {
         const TOUCHES_ARBITRARY_KEYS = 1 << 16;
         const SKIP_MONITOR = 1 << 17;
         const SKIP_SLOWLOG = 1 << 18;
+        /// Not Redis's: it goes through the log although it changes no key.
+        const LOGGED = 1 << 19;
     }
 }
 
@@ -142,6 +148,7 @@ pub enum NodeCommand {
     Shutdown,
     Time,
     Wait,
+    Waitaof,
 }
 
 /// What is known of a command.
@@ -226,8 +233,26 @@ impl CommandSpec {
     /// Whether a command line that begins with this command, and goes on with `next`, may change
     /// anything: of a container that depends on the subcommand.
     pub fn writes(&self, next: Option<&&[u8]>) -> bool {
+        let is_logged = |spec: &Self| spec.flags.intersects(Flags::WRITE.union(Flags::LOGGED));
         let subcommand = || next.and_then(|name| self.subcommand(name));
-        self.is_write() || subcommand().is_some_and(Self::is_write)
+        is_logged(self) || subcommand().is_some_and(is_logged)
+    }
+
+    /// Whether the engine runs such a command line. Some containers of the node have subcommands
+    /// that are the engine's.
+    pub fn is_of_engine(&self, next: Option<&&[u8]>) -> bool {
+        let is_engine = |spec: &Self| matches!(spec.handler, Handler::Engine(_));
+        let subcommand = || next.and_then(|name| self.subcommand(name));
+        is_engine(self) || subcommand().is_some_and(is_engine)
+    }
+
+    /// Whether the client of such a command line may have to wait for its reply.
+    pub fn may_block(&self, words: &[&[u8]]) -> bool {
+        let is_engine = matches!(self.handler, Handler::Engine(_));
+        // A key or a group may have that name, too: then the reply comes at once.
+        let says_block = || words.iter().skip(1).any(|word| word.eq_ignore_ascii_case(b"BLOCK"));
+        let is_stream = || self.docs.group == "stream";
+        is_engine && self.flags.contains(Flags::BLOCKING) && (!is_stream() || says_block())
     }
 
     /// Whether `argc` words, the name among them, are as many as the command takes.
@@ -253,6 +278,14 @@ pub struct Context<'a> {
     pub now_ms: Millis,
     /// The session that the command is of, if it may leave something behind for it.
     pub session: Option<SessionId>,
+    /// What is known of the client of that session.
+    pub(in crate::engine) caller: Option<Caller>,
+    pub(in crate::engine) command: CommandId,
+    /// The command has waited, and may go on to.
+    pub(in crate::engine) is_retry: bool,
+    /// The command has nothing to reply with, and its client waits.
+    pub(in crate::engine) waits: bool,
+    pub(in crate::engine) waiting: &'a mut Waiting,
     pub(in crate::engine) stats: &'a mut EngineStats,
     /// The member whose clients the commands of the batch are of.
     pub(in crate::engine) origin: MemberId,

@@ -3,11 +3,21 @@
 
 use super::{CommandSpec, Context, Docs, Flags, Keys, NodeCommand};
 use crate::engine::error::CommandError;
+use crate::engine::number::integer;
+use crate::raft::types::MemberId;
 
 fn write(context: &mut Context<'_>, arguments: &[&[u8]]) -> Result<(), CommandError> {
     context.register.clear();
     context.register.extend_from_slice(arguments[0]);
     context.reply.ok();
+    Ok(())
+}
+
+/// RAFT.UNBLOCK: the clients of a member that is not heard of wait no more.
+fn unblock(context: &mut Context<'_>, arguments: &[&[u8]]) -> Result<(), CommandError> {
+    let member = u64::try_from(integer(arguments[0])?).map_err(|_| CommandError::NotInteger)?;
+    let count = context.waiting.pass_over(context.keyspace, MemberId(member));
+    context.reply.count(count);
     Ok(())
 }
 
@@ -43,6 +53,8 @@ pub(super) static COMMANDS: &[CommandSpec] = &[
         docs("Lets this node stand for election at once.")),
     CommandSpec::node("raft.transfer_leader", -1, ADMIN, NodeCommand::RaftTransferLeader,
         docs("Hands leadership to another member.")),
+    CommandSpec::engine("raft.unblock", 2, ADMIN.union(Flags::LOGGED), Keys::NONE, unblock,
+        docs("Passes over the clients of a member that wait: a live member lets them wait anew.")),
     CommandSpec::node("raft.wait_ready", 2, ADMIN, NodeCommand::RaftWaitReady,
         docs("Waits until the node is a voter that has caught up and reaches all voters.")),
 ];

@@ -331,11 +331,12 @@ fn decrby(context: &mut Context<'_>, arguments: &[&[u8]]) -> Result {
 }
 
 fn add_integer(context: &mut Context<'_>, key: &[u8], delta: i64) -> Result {
-    let sum = match context.keyspace.change::<StringValue>(context.database, key)? {
+    let sum = match context.keyspace.change_quietly::<StringValue>(context.database, key)? {
         Some(value) => {
             let old = value.integer().ok_or(CommandError::NotInteger)?;
             let sum = old.checked_add(delta).ok_or(CommandError::Overflow)?;
             *value = StringValue::from_integer(sum);
+            context.keyspace.tell(context.database, key);
             sum
         }
         None => {

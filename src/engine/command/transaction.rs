@@ -4,6 +4,7 @@
 
 use super::{CommandSpec, Context, Docs, Flags, Handler, Keys, SessionCommand};
 use crate::engine::error::CommandError;
+use crate::engine::waiting::Unserved;
 
 impl Context<'_> {
     /// Does what a command on the session of its client leaves behind.
@@ -27,6 +28,9 @@ impl Context<'_> {
             }
             SessionCommand::Reset => {
                 self.unwatch();
+                if let Some(session) = self.session {
+                    self.waiting.end_session(self.keyspace, session, Unserved::Unblocked);
+                }
                 self.reply.simple("RESET");
             }
             SessionCommand::Exec => return Err(CommandError::text("ERR EXEC without MULTI")),

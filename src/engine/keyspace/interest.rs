@@ -108,13 +108,17 @@ impl Interest {
     /// Something has become of a key.
     #[cold]
     pub fn touch(&mut self, database: u8, hash: u64, key: &[u8], hash_of: impl Fn(&[u8]) -> u64) {
-        let Some(known) = self.find(database, hash, key) else { return };
-        let has_waiters = known.waiters > 0;
+        self.touch_waiters(database, hash, key);
+        self.mark_watchers(database, hash, key, hash_of);
+    }
+
+    /// Something may be there for those who wait for a key.
+    pub fn touch_waiters(&mut self, database: u8, hash: u64, key: &[u8]) {
+        let has_waiters = self.find(database, hash, key).is_some_and(|known| known.waiters > 0);
         let is_last = |last: &Place| last.0 == database && *last.1 == *key;
         if has_waiters && !self.ready.last().is_some_and(is_last) {
             self.ready.push((database, SmallBytes::new(key)));
         }
-        self.mark_watchers(database, hash, key, hash_of);
     }
 
     fn mark_watchers(
@@ -172,6 +176,31 @@ impl Interest {
         self.watched_bytes += bytes_of(key);
         self.find_or_insert(database, hash, key).watchers.push(session);
         Ok(())
+    }
+
+    /// One more client waits for a key.
+    pub fn begin_waiting(&mut self, database: u8, hash: u64, key: &[u8]) {
+        self.find_or_insert(database, hash, key).waiters += 1;
+    }
+
+    pub fn end_waiting(&mut self, database: u8, hash: u64, key: &[u8]) {
+        if let Some(known) = self.find(database, hash, key) {
+            known.waiters -= 1;
+            self.drop_if_unused(database, hash, key);
+        }
+    }
+
+    #[inline]
+    pub fn has_ready(&self) -> bool {
+        !self.ready.is_empty()
+    }
+
+    pub fn ready(&self) -> &[Place] {
+        &self.ready
+    }
+
+    pub fn ready_mut(&mut self) -> &mut Vec<Place> {
+        &mut self.ready
     }
 
     /// What a session watches; nothing any more from here on.

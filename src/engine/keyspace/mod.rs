@@ -424,6 +424,11 @@ impl Keyspace {
         (hash, position)
     }
 
+    /// The key has changed in a way that only those are to know of who wait for it.
+    pub fn tell_waiters(&mut self, database: u8, key: &[u8]) {
+        self.interest.touch_waiters(database, self.hasher.hash(key), key);
+    }
+
     /// The key has changed, for those who watch it or wait for it.
     #[inline]
     pub fn tell(&mut self, database: u8, key: &[u8]) {

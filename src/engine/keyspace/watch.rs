@@ -61,6 +61,37 @@ impl Keyspace {
         is_new && !keys.is_empty() && keys.iter().all(&mut watch)
     }
 
+    /// One more client waits for a change of a key.
+    pub fn begin_waiting(&mut self, database: u8, key: &[u8]) {
+        self.interest.begin_waiting(database, self.hasher.hash(key), key);
+    }
+
+    /// One client less waits for it.
+    pub fn end_waiting(&mut self, database: u8, key: &[u8]) {
+        self.interest.end_waiting(database, self.hasher.hash(key), key);
+    }
+
+    /// Whether there are keys that changed and that clients wait for.
+    #[inline]
+    pub fn has_ready(&self) -> bool {
+        self.interest.has_ready()
+    }
+
+    /// Such keys since the last call, in the order of their changes.
+    pub fn take_ready(&mut self) -> Vec<Place> {
+        std::mem::take(self.interest.ready_mut())
+    }
+
+    /// How many keys [`Keyspace::take_ready`] would give.
+    pub fn ready_len(&self) -> usize {
+        self.interest.ready().len()
+    }
+
+    /// Passes over the latest of these keys, of which only `len` are left.
+    pub fn truncate_ready(&mut self, len: usize) {
+        self.interest.ready_mut().truncate(len);
+    }
+
     /// Before a database is emptied: its keys change.
     pub(super) fn touch_present(&mut self, database: u8) {
         for key in self.interest.keys_of(database) {
@@ -79,7 +110,7 @@ impl Keyspace {
 
     fn touch_if_present(&mut self, places: &[u8], database: u8, key: &SmallBytes) {
         if places.iter().any(|place| self.peek(*place, key).is_some()) {
-            self.touch(database, self.hash(key), key);
+            self.touch(database, self.hasher.hash(key), key);
         }
     }
 }

@@ -63,6 +63,9 @@ pub struct Connection {
 }
 
 impl Connection {
+    /// Names no connection.
+    pub const NONE: Self = Self { index: u32::MAX, generation: u32::MAX };
+
     /// Its slot: small, dense, and reused after [`Event::Closed`].
     pub fn index(self) -> usize {
         self.index as usize

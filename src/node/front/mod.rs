@@ -103,6 +103,8 @@ enum Block {
     Suspended(Wait),
     /// It waits for the engine's part of a transaction, of which the node runs another part.
     Executing,
+    /// Its last command is one that may have to wait; it does once the session tells so.
+    Waiting,
     /// It has not read its replies.
     Choked,
     /// The role waits for too many bytes.
@@ -171,6 +173,12 @@ impl NetRole {
             worked = true;
             match message {
                 ToNet::Replies(replies) => self.deliver(ring, *replies),
+                ToNet::Served(served) => {
+                    for (connection, end) in served {
+                        self.serve(ring, connection, end);
+                    }
+                }
+                ToNet::PassOver(members) => self.tell_passed_over(&members),
                 ToNet::Answer { connection, reply } => self.answer(ring, connection, &reply),
                 ToNet::Report { connection, raft, engine } => {
                     self.finish_wait(ring, connection, |use_, session, view, reply| {
@@ -183,6 +191,7 @@ impl NetRole {
                 ToNet::Stop => self.stop(ring),
             }
         }
+        self.tell_ended();
         // Clients that were waiting may have been parsed just now.
         worked | self.close_pass()
     }
@@ -273,6 +282,10 @@ impl NetRole {
     /// The client will send no more; it still gets the replies to what it sent.
     pub fn on_ended(&mut self, ring: &mut Ring, connection: Connection) {
         let Some(mut client) = self.take(connection) else { return };
+        if client.session.is_blocked {
+            // Nothing is to be taken for it any more.
+            ring.close(connection);
+        }
         self.end_after_input(ring, &mut client);
         self.put_back(client);
     }
@@ -284,7 +297,10 @@ impl NetRole {
     pub fn on_closed(&mut self, connection: Connection) {
         if let Some(client) = self.take(connection) {
             if client.session.is_known {
-                self.ended.push(Ended { session: client.session.id, connection });
+                self.end_session(&client);
+            }
+            if client.session.is_blocked {
+                self.shared.clients.blocked.fetch_sub(1, Relaxed);
             }
             self.shared.clients.connected.fetch_sub(1, Relaxed);
             self.stalled.retain(|stalled| *stalled != connection);
@@ -312,9 +328,17 @@ impl NetRole {
                 client.block = Block::None;
                 client.ending = Ending::Now;
             }
+            if client.session.is_blocked {
+                self.end_session(&client);
+            }
             self.end_after_input(ring, &mut client);
             self.put_back(client);
         }
+    }
+
+    /// Nothing of the client is to be left behind, nor to come, on any node.
+    fn end_session(&mut self, client: &Client) {
+        self.ended.push(Ended { session: client.session.id, insists: true });
     }
 
     fn end_after_input(&mut self, ring: &mut Ring, client: &mut Client) {

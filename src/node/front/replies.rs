@@ -4,10 +4,11 @@ use std::sync::atomic::Ordering::Relaxed;
 
 use crate::config::OutputLimit;
 use crate::engine::reply::Reply;
+use crate::engine::waiting::WaitEnd;
 use crate::limits::{CLIENT_OUTPUT_SOFT_BYTES, SPARE_PASSES_MAX, SWEEP_MS};
 use crate::net::ring::{Connection, Ring};
 
-use super::super::mailbox::{Replies, Segment};
+use super::super::mailbox::{Ended, Replies, Segment, Source};
 use super::super::session::{NodeView, Session, Wait};
 use super::{Block, Client, Ending, NetRole};
 
@@ -20,12 +21,13 @@ impl NetRole {
         for segment in &segments {
             let (reply, after) = rest.split_at(segment.len);
             rest = after;
+            if given_up {
+                self.give_up_waiting(segment.connection);
+            }
             self.deliver_to(ring, segment, reply);
         }
         if given_up {
-            let gone = pending.ended.iter().filter(|ended| !self.owns(ended.connection));
-            let gone: Vec<_> = gone.copied().collect();
-            self.ended.extend(gone);
+            self.ended.extend(pending.ended.iter().filter(|ended| ended.insists));
         }
         pending.recycle();
         if self.spare.len() < SPARE_PASSES_MAX {
@@ -39,11 +41,23 @@ impl NetRole {
     }
 
     fn deliver_to(&mut self, ring: &mut Ring, segment: &Segment, reply: &[u8]) {
-        let Segment { connection, steps, cut, .. } = *segment;
+        let Segment { connection, steps, cut, waits, .. } = *segment;
         // A client that has left is owed nothing.
         let slot = self.clients.get_mut(connection.index()).and_then(Option::as_mut);
         let Some(client) = slot.filter(|client| client.connection == connection) else { return };
         client.outstanding -= steps;
+        if waits {
+            client.session.is_blocked = true;
+            self.shared.clients.blocked.fetch_add(1, Relaxed);
+            match client.ending {
+                Ending::No => {}
+                _ if self.stopping => {
+                    let session = client.session.id;
+                    self.ended.push(Ended { session, insists: true });
+                }
+                _ => ring.close(connection),
+            }
+        }
         if client.block == Block::Executing && !cut {
             return self.executed(ring, connection, reply);
         }
@@ -57,12 +71,43 @@ impl NetRole {
         }
         let client = self.clients[connection.index()].as_ref().expect("invariant: just seen");
         if client.outstanding == 0 {
-            if client.block == Block::Barrier {
-                self.unblock(ring, connection, &Block::Barrier);
-            } else {
-                end_if_done(ring, client);
+            match client.block {
+                Block::Barrier => self.unblock(ring, connection, &Block::Barrier),
+                Block::Waiting => self.unblock(ring, connection, &Block::Waiting),
+                _ => end_if_done(ring, client),
             }
         }
+    }
+
+    /// Should the command that a client was to wait for be run after all, it must take nothing.
+    fn give_up_waiting(&mut self, connection: Connection) {
+        let slot = self.clients.get(connection.index()).and_then(Option::as_ref);
+        let client = slot.filter(|client| client.connection == connection);
+        if let Some(client) = client.filter(|client| client.block == Block::Waiting) {
+            let session = client.session.id;
+            self.ended.push(Ended { session, insists: true });
+        }
+    }
+
+    /// A client has waited.
+    pub(super) fn serve(&mut self, ring: &mut Ring, connection: Connection, end: WaitEnd) {
+        // What was taken for a client that has left meanwhile is lost as a reply on its way is.
+        let Some(mut client) = self.take(connection) else { return };
+        client.session.is_blocked = false;
+        client.outstanding -= 1;
+        self.shared.clients.blocked.fetch_sub(1, Relaxed);
+        match end {
+            WaitEnd::Reply(reply) => {
+                client.block = Block::None;
+                self.write(ring, &mut client, &reply);
+                self.parse_on(ring, &mut client);
+            }
+            WaitEnd::Again(command) => {
+                self.gathering.writes.append(&command);
+                self.count_step(&mut client, Source::Entry);
+            }
+        }
+        self.put_back(client);
     }
 
     /// A client does not read what it is sent: no more is done for it, and at the hard limit it is

@@ -4,7 +4,7 @@
 use std::sync::atomic::Ordering::Relaxed;
 
 use crate::engine::command::{
-    CommandSpec, Flags, Handler, NodeCommand, SessionCommand, lookup, spec,
+    CommandId, CommandSpec, Flags, Handler, NodeCommand, SessionCommand, lookup, spec,
 };
 use crate::engine::error::CommandError;
 use crate::engine::reply::{Protocol, Reply};
@@ -91,15 +91,10 @@ impl NetRole {
         match spec.handler {
             _ if is_queued => {}
             Handler::Engine(_) => {
-                let database = client.session.database;
-                let is_write = spec.writes(words.get(1));
-                let source = if is_write { Source::Entry } else { Source::Reads };
-                let batch = match source {
-                    Source::Entry => &mut self.gathering.writes,
-                    _ => &mut self.gathering.pending.reads,
-                };
-                batch.push(id, database, &words[1..]);
-                self.count_step(client, source);
+                self.gather(client, id, spec, words);
+            }
+            Handler::Node(_) if spec.is_of_engine(words.get(1)) => {
+                self.gather(client, id, spec, words);
             }
             Handler::Session(command) => {
                 let dispatched = self.run_session(ring, client, (id, command), words);
@@ -121,14 +116,39 @@ impl NetRole {
         Dispatched::Done
     }
 
+    /// Makes a command of the engine a part of the pass.
+    fn gather(
+        &mut self,
+        client: &mut Client,
+        id: CommandId,
+        spec: &'static CommandSpec,
+        words: &[&[u8]],
+    ) {
+        let database = client.session.database;
+        let may_block = spec.flags.contains(Flags::BLOCKING) && spec.may_block(words);
+        let is_write = spec.writes(words.get(1));
+        let source = if is_write || may_block { Source::Entry } else { Source::Reads };
+        if may_block {
+            let caller = self.caller(client);
+            self.gathering.writes.push_for(caller, id, database, &words[1..]);
+            // It is still received from, so that its end is noticed.
+            client.block = Block::Waiting;
+        } else if is_write {
+            self.gathering.writes.push(id, database, &words[1..]);
+        } else {
+            self.gathering.pending.reads.push(id, database, &words[1..]);
+        }
+        self.count_step(client, source);
+    }
+
     /// Why the command cannot be run, if so.
     pub(super) fn refusal(
         &self,
         client: &Client,
         spec: &'static CommandSpec,
-        argc: usize,
+        words: &[&[u8]],
     ) -> Option<CommandError> {
-        if !spec.accepts(argc) {
+        if !spec.accepts(words.len()) {
             return Some(CommandError::Arity(spec.name.into()));
         }
         if !client.session.authenticated && !spec.flags.contains(Flags::NO_AUTH) {
@@ -136,6 +156,9 @@ impl NetRole {
         }
         match spec.handler {
             Handler::Engine(_) | Handler::Session(SessionCommand::Watch) => {
+                self.shared.state().refusal().map(CommandError::text)
+            }
+            Handler::Node(_) if spec.is_of_engine(words.get(1)) => {
                 self.shared.state().refusal().map(CommandError::text)
             }
             Handler::Node(_) | Handler::Session(_) => None,

@@ -10,8 +10,9 @@ use crate::engine::error::CommandError;
 use crate::engine::reply::{Protocol, Reply, first_reply_len};
 use crate::limits::BATCH_BYTES_MAX;
 use crate::net::ring::{Connection, Ring};
+use crate::raft::types::MemberId;
 
-use super::super::mailbox::{Ended, Source, Step};
+use super::super::mailbox::{Ended, Source};
 use super::super::session::{self, Aside, Outcome, Transaction};
 use super::requests::Dispatched;
 use super::{Block, Client, NetRole};
@@ -38,7 +39,7 @@ impl NetRole {
         spec: &'static CommandSpec,
         words: &[&[u8]],
     ) -> bool {
-        let refusal = self.refusal(client, spec, words.len()).or_else(|| {
+        let refusal = self.refusal(client, spec, words).or_else(|| {
             let is_queuing = client.session.transaction.is_some();
             is_queuing.then(|| Transaction::check(spec, &words[1..]).err()).flatten()
         });
@@ -133,7 +134,7 @@ impl NetRole {
     }
 
     /// The client as the engine knows it from now on, until it leaves.
-    fn caller(&self, client: &mut Client) -> Caller {
+    pub(super) fn caller(&self, client: &mut Client) -> Caller {
         client.session.is_known = true;
         Caller { session: client.session.id, protocol: client.session.protocol }
     }
@@ -235,8 +236,7 @@ impl NetRole {
     /// Ends what the client watches, on all nodes.
     fn forget_watches(&mut self, client: &mut Client) {
         if std::mem::take(&mut client.session.watches) {
-            self.push_reset(Ended { session: client.session.id, connection: client.connection });
-            client.outstanding += 1;
+            self.push_reset(Ended { session: client.session.id, insists: false });
         }
     }
 
@@ -244,9 +244,27 @@ impl NetRole {
         let reset = lookup(b"reset").expect("invariant: it is in the table");
         let caller = Caller { session: ended.session, protocol: Protocol::Resp2 };
         self.gathering.writes.push_for(caller, reset, 0, &[]);
-        let (connection, protocol, source) = (ended.connection, caller.protocol, Source::Quiet);
-        self.gathering.pending.steps.push(Step { connection, protocol, source, count: 1 });
         self.gathering.pending.ended.push(ended);
+        self.count_quiet_step();
+    }
+
+    /// The last command that was gathered is nobody's: its reply is dropped.
+    fn count_quiet_step(&mut self) {
+        self.gathering.step(Connection::NONE, Protocol::Resp2, Source::Quiet, 1);
+        if self.gathering.bytes() >= BATCH_BYTES_MAX {
+            self.close_pass();
+        }
+    }
+
+    /// Lets all nodes pass over the clients of members that are silent. It is said again as long as
+    /// they are and have any.
+    pub(super) fn tell_passed_over(&mut self, members: &[MemberId]) {
+        let unblock = lookup(b"raft.unblock").expect("invariant: it is in the table");
+        for member in members {
+            let id = member.to_string();
+            self.gathering.writes.push(unblock, 0, &[id.as_bytes()]);
+            self.count_quiet_step();
+        }
     }
 
     /// Lets all nodes forget the sessions that have ended. What is given up is told again, as long

@@ -248,8 +248,12 @@ pub fn finish_survey(survey: &Survey, lines: &[u8], matched: usize, reply: &mut 
 pub fn describe(session: &Session, buffers: &Buffers, now_ms: Millis, out: &mut Vec<u8>) {
     let seconds_since = |then_ms: Millis| now_ms.saturating_sub(then_ms) / 1000;
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-    let marks =
-        [("x", session.transaction.is_some()), ("e", session.no_evict), ("T", session.no_touch)];
+    let marks = [
+        ("x", session.transaction.is_some()),
+        ("b", session.is_blocked),
+        ("e", session.no_evict),
+        ("T", session.no_touch),
+    ];
     let set: String = marks.iter().filter(|(_, is_set)| *is_set).map(|(mark, _)| *mark).collect();
     let flags = if set.is_empty() { "N" } else { &set };
     let queued = session.transaction.as_ref();
@@ -322,6 +326,8 @@ const HELP: &[&str] = &[
     "    Gives this connection a name; an empty one takes it away.",
     "TRACKINGINFO",
     "    Tells that this connection tracks no keys.",
+    "UNBLOCK <client-id> [TIMEOUT|ERROR]",
+    "    Ends the wait of a client of this node, as if its time were over, or with an error.",
     "HELP",
     "    Prints this help.",
 ];

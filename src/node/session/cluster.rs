@@ -316,6 +316,36 @@ pub fn wait(arguments: Arguments<'_, '_>) -> Result<Outcome, CommandError> {
     }
 }
 
+/// WAITAOF: no node has an append-only file.
+pub fn wait_for_files(arguments: Arguments<'_, '_>, reply: &mut Reply) -> Result<(), CommandError> {
+    let local = match parse_integer(arguments[0]) {
+        Some(local @ 0..=1) => local,
+        Some(_) => {
+            return Err(CommandError::text("ERR value is out of range, must be between 0 and 1"));
+        }
+        None => return Err(CommandError::NotInteger),
+    };
+    if parse_integer(arguments[1]).is_none_or(|replicas| replicas < 0) {
+        return Err(CommandError::MustBePositive);
+    }
+    match parse_integer(arguments[2]) {
+        None => {
+            return Err(CommandError::text("ERR timeout is not an integer or out of range"));
+        }
+        Some(..0) => return Err(CommandError::text("ERR timeout is negative")),
+        Some(_) => {}
+    }
+    if local > 0 {
+        return Err(CommandError::text(
+            "ERR WAITAOF cannot be used when numlocal is set but appendonly is disabled.",
+        ));
+    }
+    reply.array(2);
+    reply.integer(0);
+    reply.integer(0);
+    Ok(())
+}
+
 /// How many other members have every committed write. Only the leader knows it of each; another
 /// node knows that a majority has them.
 pub fn in_sync(raft: &RaftReport) -> usize {

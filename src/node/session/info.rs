@@ -132,12 +132,13 @@ fn clients(sources: &Sources<'_>) -> Fields {
     fields([
         ("connected_clients", shared.clients.connected.load(Relaxed).to_string()),
         ("maxclients", settings.get("maxclients")),
-        // No command of the table blocks or tracks.
-        ("blocked_clients", "0".to_owned()),
+        ("blocked_clients", shared.clients.blocked.load(Relaxed).to_string()),
+        // No command of the table tracks.
         ("tracking_clients", "0".to_owned()),
-        // These two of the whole cluster.
+        // These of the whole cluster.
         ("watching_clients", engine.watching_clients.to_string()),
         ("total_watched_keys", engine.watched_keys.to_string()),
+        ("total_blocking_keys", engine.blocking_keys.to_string()),
     ])
 }
 

@@ -71,6 +71,8 @@ pub struct Session {
     pub watches: bool,
     /// The cluster may know something of it, and must be told when it ends.
     pub is_known: bool,
+    /// Its last command has nothing to reply with yet.
+    pub is_blocked: bool,
 }
 
 /// What becomes of a command after [`run`].
@@ -160,6 +162,7 @@ impl Session {
             transaction: None,
             watches: false,
             is_known: false,
+            is_blocked: false,
         }
     }
 }
@@ -218,6 +221,7 @@ fn try_run(
         NodeCommand::Shutdown => return connection::shutdown(arguments, view),
         NodeCommand::Time => connection::time(view, reply),
         NodeCommand::Wait => return cluster::wait(arguments),
+        NodeCommand::Waitaof => cluster::wait_for_files(arguments, reply)?,
     }
     Ok(Outcome::Replied)
 }

@@ -78,12 +78,7 @@ impl Transaction {
         }
         let spec = spec(id);
         match spec.handler {
-            Handler::Engine(_) | Handler::Session(_) => {
-                self.commands.push(id, self.database, &words[1..]);
-                self.count += 1;
-                self.writes |= spec.writes(words.get(1));
-            }
-            Handler::Node(command) => {
+            Handler::Node(command) if !spec.is_of_engine(words.get(1)) => {
                 if command == NodeCommand::Select {
                     self.select(words[1]);
                 }
@@ -91,6 +86,11 @@ impl Transaction {
                 let words = words.iter().map(|word| word.to_vec()).collect();
                 self.asides.push(Aside { place, command, words });
                 self.aside_bytes += bytes;
+            }
+            _ => {
+                self.commands.push(id, self.database, &words[1..]);
+                self.count += 1;
+                self.writes |= spec.writes(words.get(1));
             }
         }
         Ok(())

@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use super::super::Context;
 use super::super::collection::{Picks, ScanOptions, parse_cursor, write_scan};
 use super::super::options::is_word;
+use super::super::waiting::deadline_of_seconds;
 use super::range::{Scores, write_members};
 use crate::engine::error::CommandError;
 use crate::engine::number::{format_double, parse_integer};
@@ -23,6 +24,8 @@ enum End {
 enum Layout {
     Flat,
     Pairs,
+    /// As [`Layout::Flat`], in an array that is begun already.
+    Bare,
 }
 
 pub(super) fn zpopmin(context: &mut Context<'_>, arguments: &[&[u8]]) -> Result<(), CommandError> {
@@ -75,7 +78,11 @@ fn pop(
         End::Min => 0..count,
         End::Max => set.len() - count..set.len(),
     };
-    context.reply.array(if layout == Layout::Flat { count * 2 } else { count });
+    match layout {
+        Layout::Flat => context.reply.array(count * 2),
+        Layout::Pairs => context.reply.array(count),
+        Layout::Bare => {}
+    }
     let mut write = |(member, score): (&[u8], f64)| {
         if layout == Layout::Pairs {
             context.reply.array(2);
@@ -95,43 +102,104 @@ fn pop(
     Ok(())
 }
 
-pub(super) fn zmpop(context: &mut Context<'_>, arguments: &[&[u8]]) -> Result<(), CommandError> {
-    let positive = |text: &[u8], error: &'static str| {
-        parse_integer(text)
-            .and_then(|number| usize::try_from(number).ok())
-            .filter(|&number| number > 0)
-            .ok_or(CommandError::text(error))
-    };
-    let key_count = positive(arguments[0], "ERR numkeys should be greater than 0")?;
-    let words = &arguments[1..];
-    if key_count >= words.len() {
-        return Err(CommandError::Syntax);
-    }
-    let (keys, words) = words.split_at(key_count);
-    let end = match words[0].to_ascii_lowercase().as_slice() {
-        b"min" => End::Min,
-        b"max" => End::Max,
-        _ => return Err(CommandError::Syntax),
-    };
-    let count = match &words[1..] {
-        [] => 1,
-        [word, count, rest @ ..] if word.eq_ignore_ascii_case(b"count") => {
-            let count = positive(count, "ERR count should be greater than 0")?;
-            if !rest.is_empty() {
-                return Err(CommandError::Syntax);
-            }
-            count
+/// What ZMPOP and the command that waits for it say.
+struct MultiPop<'a, 'b> {
+    keys: &'a [&'b [u8]],
+    end: End,
+    count: usize,
+}
+
+impl<'a, 'b> MultiPop<'a, 'b> {
+    /// `words` begin with the number of keys.
+    fn parse(words: &'a [&'b [u8]]) -> Result<Self, CommandError> {
+        let positive = |text: &[u8], error: &'static str| {
+            parse_integer(text)
+                .and_then(|number| usize::try_from(number).ok())
+                .filter(|&number| number > 0)
+                .ok_or(CommandError::text(error))
+        };
+        let key_count = positive(words[0], "ERR numkeys should be greater than 0")?;
+        let words = &words[1..];
+        if key_count >= words.len() {
+            return Err(CommandError::Syntax);
         }
-        _ => return Err(CommandError::Syntax),
-    };
+        let (keys, words) = words.split_at(key_count);
+        let end = match words[0].to_ascii_lowercase().as_slice() {
+            b"min" => End::Min,
+            b"max" => End::Max,
+            _ => return Err(CommandError::Syntax),
+        };
+        let count = match &words[1..] {
+            [] => 1,
+            [word, count, rest @ ..] if word.eq_ignore_ascii_case(b"count") => {
+                let count = positive(count, "ERR count should be greater than 0")?;
+                if !rest.is_empty() {
+                    return Err(CommandError::Syntax);
+                }
+                count
+            }
+            _ => return Err(CommandError::Syntax),
+        };
+        Ok(Self { keys, end, count })
+    }
+
+    /// Pops from the first key that has a sorted set and replies with it; tells whether there was
+    /// one.
+    fn run(&self, context: &mut Context<'_>) -> Result<bool, CommandError> {
+        for key in self.keys {
+            if context.keyspace.read::<SortedSet>(context.database, key)?.is_some() {
+                context.reply.array(2);
+                context.reply.bulk(key);
+                pop(context, key, self.end, self.count, Layout::Pairs)?;
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+}
+
+pub(super) fn zmpop(context: &mut Context<'_>, arguments: &[&[u8]]) -> Result<(), CommandError> {
+    if !MultiPop::parse(arguments)?.run(context)? {
+        context.reply.null_array();
+    }
+    Ok(())
+}
+
+pub(super) fn bzmpop(context: &mut Context<'_>, arguments: &[&[u8]]) -> Result<(), CommandError> {
+    let deadline_ms = deadline_of_seconds(arguments[0], context.now_ms)?;
+    let pop = MultiPop::parse(&arguments[1..])?;
+    if !pop.run(context)? && !context.wait_for(pop.keys, deadline_ms, arguments)? {
+        context.reply.null_array();
+    }
+    Ok(())
+}
+
+pub(super) fn bzpopmin(context: &mut Context<'_>, arguments: &[&[u8]]) -> Result<(), CommandError> {
+    pop_waiting(context, arguments, End::Min)
+}
+
+pub(super) fn bzpopmax(context: &mut Context<'_>, arguments: &[&[u8]]) -> Result<(), CommandError> {
+    pop_waiting(context, arguments, End::Max)
+}
+
+/// `arguments` are the keys and the time-out.
+fn pop_waiting(
+    context: &mut Context<'_>,
+    arguments: &[&[u8]],
+    end: End,
+) -> Result<(), CommandError> {
+    let (timeout, keys) = arguments.split_last().expect("invariant: the arity");
+    let deadline_ms = deadline_of_seconds(timeout, context.now_ms)?;
     for key in keys {
         if context.keyspace.read::<SortedSet>(context.database, key)?.is_some() {
-            context.reply.array(2);
+            context.reply.array(3);
             context.reply.bulk(key);
-            return pop(context, key, end, count, Layout::Pairs);
+            return pop(context, key, end, 1, Layout::Bare);
         }
     }
-    context.reply.null_array();
+    if !context.wait_for(keys, deadline_ms, arguments)? {
+        context.reply.null_array();
+    }
     Ok(())
 }
 

@@ -2,7 +2,7 @@
 
 use super::super::{CommandSpec, Docs, Flags, Keys};
 use super::combine::{zdiff, zdiffstore, zinter, zintercard, zinterstore, zunion, zunionstore};
-use super::pick::{zmpop, zpopmax, zpopmin, zrandmember, zscan};
+use super::pick::{bzmpop, bzpopmax, bzpopmin, zmpop, zpopmax, zpopmin, zrandmember, zscan};
 use super::range::{
     zcount, zlexcount, zrange, zrangebylex, zrangebyscore, zrangestore, zremrangebylex,
     zremrangebyrank, zremrangebyscore, zrevrange, zrevrangebylex, zrevrangebyscore,
@@ -16,6 +16,10 @@ const WRITE_MOVABLE: Flags = Flags::WRITE.union(Flags::MOVABLE_KEYS);
 const GROW: Flags = Flags::WRITE.union(Flags::DENYOOM);
 const GROW_FAST: Flags = GROW.union(Flags::FAST);
 const GROW_MOVABLE: Flags = GROW.union(Flags::MOVABLE_KEYS);
+const WAIT_FAST: Flags = WRITE_FAST.union(Flags::BLOCKING);
+const WAIT_MOVABLE: Flags = WRITE_MOVABLE.union(Flags::BLOCKING);
+/// All but the time-out at the end.
+const KEYS_THEN_TIMEOUT: Keys = Keys { first: 1, last: -2, step: 1 };
 const TWO_KEYS: Keys = Keys { first: 1, last: 2, step: 1 };
 
 const fn docs(since: &'static str, complexity: &'static str, summary: &'static str) -> Docs {
@@ -48,6 +52,15 @@ const UNION: &str = "O(N)+O(M*log(M)) with N members in all and M in the result.
 
 #[rustfmt::skip]
 pub static COMMANDS: &[CommandSpec] = &[
+    CommandSpec::engine("bzmpop", -5, WAIT_MOVABLE, Keys::NONE, bzmpop,
+        docs("7.0.0", POP_ANY,
+            "Removes and gives members of the first sorted set that has any, or waits for some.")),
+    CommandSpec::engine("bzpopmax", -3, WAIT_FAST, KEYS_THEN_TIMEOUT, bzpopmax,
+        docs("5.0.0", PER_SEARCH,
+            "Removes and gives the member with the highest score, or waits for one.")),
+    CommandSpec::engine("bzpopmin", -3, WAIT_FAST, KEYS_THEN_TIMEOUT, bzpopmin,
+        docs("5.0.0", PER_SEARCH,
+            "Removes and gives the member with the lowest score, or waits for one.")),
     CommandSpec::engine("zadd", -4, GROW_FAST, Keys::FIRST, zadd,
         docs("1.2.0", PER_ADDED, "Adds members with scores, or changes the scores of members.")),
     CommandSpec::engine("zcard", 2, READ_FAST, Keys::FIRST, zcard,

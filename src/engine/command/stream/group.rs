@@ -111,6 +111,9 @@ pub(super) fn setid(context: &mut Context<'_>, arguments: &[&[u8]]) -> Result {
 
 pub(super) fn destroy(context: &mut Context<'_>, arguments: &[&[u8]]) -> Result {
     let removed = stream_of(context, arguments[0])?.groups.remove(arguments[1]);
+    if removed.is_some() {
+        context.keyspace.tell_waiters(context.database, arguments[0]);
+    }
     context.reply.count(usize::from(removed.is_some()));
     Ok(())
 }

@@ -291,9 +291,9 @@ fn xadd(context: &mut Context<'_>, arguments: &[&[u8]]) -> Result {
         return Err(CommandError::text("ERR Elements are too large to be stored"));
     }
     let stream = if options.existing_only {
-        context.keyspace.change::<Stream>(context.database, key)?
+        context.keyspace.change_quietly::<Stream>(context.database, key)?
     } else {
-        Some(context.keyspace.change_or_create::<Stream>(context.database, key)?)
+        Some(context.keyspace.change_or_create_quietly::<Stream>(context.database, key)?)
     };
     let Some(stream) = stream else {
         context.reply.null();
@@ -304,6 +304,7 @@ fn xadd(context: &mut Context<'_>, arguments: &[&[u8]]) -> Result {
     if let Some(trim) = trim {
         trim.apply(&mut stream.log);
     }
+    context.keyspace.tell(context.database, key);
     write_id(context.reply, id);
     Ok(())
 }

@@ -3,6 +3,7 @@
 use super::{Result, no_group, parse_id, write_entries, write_entry, write_id};
 use crate::engine::command::Context;
 use crate::engine::command::options::is_word;
+use crate::engine::command::waiting::deadline_of_millis;
 use crate::engine::error::CommandError;
 use crate::engine::number::integer;
 use crate::engine::reply::{Deferred, Protocol, Reply};
@@ -17,8 +18,8 @@ struct Request<'a, 'b> {
     count: usize,
     /// Entries are delivered without becoming pending.
     noack: bool,
-    /// Whether to wait where there is nothing to reply with.
-    waits: bool,
+    /// The time-out, if it may wait where there is nothing to reply with.
+    block: Option<&'b [u8]>,
     keys: &'a [&'b [u8]],
     ids: &'a [&'b [u8]],
 }
@@ -35,13 +36,13 @@ enum Start {
 impl<'a, 'b> Request<'a, 'b> {
     fn parse(words: &'a [&'b [u8]], of_group: bool) -> Result<Self> {
         let mut request =
-            Self { reader: None, count: 0, noack: false, waits: false, keys: &[], ids: &[] };
+            Self { reader: None, count: 0, noack: false, block: None, keys: &[], ids: &[] };
         let mut rest = words;
         while let Some((word, tail)) = rest.split_first() {
             rest = match tail {
                 [millis, tail @ ..] if is_word(word, "BLOCK") => {
-                    check_timeout(millis)?;
-                    request.waits = true;
+                    deadline_of_millis(millis, 0)?;
+                    request.block = Some(millis);
                     tail
                 }
                 [count, tail @ ..] if is_word(word, "COUNT") => {
@@ -139,19 +140,24 @@ impl<'a, 'b> Request<'a, 'b> {
         }
     }
 
-    /// What can be answered at once is answered at once, BLOCK or not. Waiting is refused before
-    /// anything changes.
-    fn refuse_to_wait(&self, context: &Context<'_>, streams: &[(&[u8], Start)]) -> Result {
-        if !self.waits {
-            return Ok(());
-        }
-        for (key, start) in streams {
-            let stream = context.keyspace.read::<Stream>(context.database, key)?;
-            if stream.is_some_and(|stream| self.serves(stream, *start)) {
-                return Ok(());
-            }
-        }
-        Err(CommandError::text("ERR BLOCK is not supported where there is nothing to read yet"))
+    /// Lets the client wait, if it asked for that and may; with the ids that it would read after
+    /// now.
+    fn wait(
+        &self,
+        context: &mut Context<'_>,
+        words: &[&[u8]],
+        streams: &[(&[u8], Start)],
+    ) -> Result<bool> {
+        let Some(millis) = self.block else { return Ok(false) };
+        let deadline_ms = deadline_of_millis(millis, context.now_ms)?;
+        let ids = streams.iter().map(|(_, start)| match start {
+            Start::After(id) => format!("{}-{}", id.ms, id.seq).into_bytes(),
+            Start::Undelivered => b">".to_vec(),
+        });
+        let ids: Vec<Vec<u8>> = ids.collect();
+        let options = &words[..words.len() - ids.len()];
+        let words = options.iter().copied().chain(ids.iter().map(Vec::as_slice));
+        context.wait_for(self.keys, deadline_ms, &words.collect::<Vec<_>>())
     }
 }
 
@@ -163,15 +169,6 @@ fn unbalanced(of_group: bool) -> CommandError {
         "ERR Unbalanced 'xread' list of streams: for each stream key an ID or '$' must be \
          specified."
     })
-}
-
-fn check_timeout(millis: &[u8]) -> Result {
-    let millis = integer(millis)
-        .map_err(|_| CommandError::text("ERR timeout is not an integer or out of range"))?;
-    if millis < 0 {
-        return Err(CommandError::text("ERR timeout is negative"));
-    }
-    Ok(())
 }
 
 fn begin_stream(reply: &mut Reply, key: &[u8]) {
@@ -193,10 +190,9 @@ fn end_streams(reply: &mut Reply, header: Deferred, served: usize) {
 pub(super) fn xread(context: &mut Context<'_>, arguments: &[&[u8]]) -> Result {
     let request = Request::parse(arguments, false)?;
     let streams = request.streams(context)?;
-    request.refuse_to_wait(context, &streams)?;
     let header = context.reply.defer();
     let mut served = 0;
-    for (key, start) in streams {
+    for &(key, start) in &streams {
         let stream = context.keyspace.read::<Stream>(context.database, key)?;
         let stream = stream.filter(|stream| request.serves(stream, start));
         let (Start::After(id), Some(stream)) = (start, stream) else { continue };
@@ -205,7 +201,9 @@ pub(super) fn xread(context: &mut Context<'_>, arguments: &[&[u8]]) -> Result {
         write_entries(context.reply, stream.log.range(first, StreamId::MAX), request.count);
         served += 1;
     }
-    end_streams(context.reply, header, served);
+    if served > 0 || !request.wait(context, arguments, &streams)? {
+        end_streams(context.reply, header, served);
+    }
     Ok(())
 }
 
@@ -213,10 +211,9 @@ pub(super) fn xreadgroup(context: &mut Context<'_>, arguments: &[&[u8]]) -> Resu
     let request = Request::parse(arguments, true)?;
     let Some((group_name, consumer)) = request.reader else { return Err(CommandError::Syntax) };
     let streams = request.streams(context)?;
-    request.refuse_to_wait(context, &streams)?;
     let header = context.reply.defer();
     let mut served = 0;
-    for (key, start) in streams {
+    for &(key, start) in &streams {
         let stream = context.keyspace.change_quietly::<Stream>(context.database, key)?;
         let Some(stream) = stream else { continue };
         let is_served = request.serves(stream, start);
@@ -234,7 +231,9 @@ pub(super) fn xreadgroup(context: &mut Context<'_>, arguments: &[&[u8]]) -> Resu
         }
         served += 1;
     }
-    end_streams(context.reply, header, served);
+    if served > 0 || !request.wait(context, arguments, &streams)? {
+        end_streams(context.reply, header, served);
+    }
     Ok(())
 }
 

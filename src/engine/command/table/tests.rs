@@ -79,6 +79,15 @@ fn categories_are_those_of_redis() {
         ("swapdb", "@keyspace @write @fast @dangerous"),
         ("lcs", "@read @string @slow"),
         ("delifeq", "@write @string @fast"),
+        ("blpop", "@write @list @slow @blocking"),
+        ("blmove", "@write @list @slow @blocking"),
+        ("bzpopmin", "@write @sortedset @fast @blocking"),
+        ("bzmpop", "@write @sortedset @slow @blocking"),
+        ("multi", "@fast @transaction"),
+        ("exec", "@slow @transaction"),
+        ("watch", "@fast @transaction"),
+        ("reset", "@fast @connection"),
+        ("client unblock", "@admin @slow @dangerous @connection"),
     ];
     for (line, expected) in cases {
         let words = words(line);
@@ -92,7 +101,12 @@ fn categories_are_those_of_redis() {
 
 #[test]
 fn keys_are_found_in_command_lines() {
-    let cases: [(&str, &[usize]); 22] = [
+    let cases: [(&str, &[usize]); 27] = [
+        ("blpop a b 0", &[1, 2]),
+        ("brpoplpush a b 0", &[1, 2]),
+        ("bzmpop 0 2 a b min", &[3, 4]),
+        ("watch a b", &[1, 2]),
+        ("multi", &[]),
         ("get k", &[1]),
         ("mset a 1 b 2", &[1, 3]),
         ("del a b c", &[1, 2, 3]),
@@ -148,7 +162,7 @@ fn a_subcommand_tells_whether_a_command_line_writes() {
         let words = words(line);
         spec(lookup(words[0]).unwrap()).writes(words.get(1))
     };
-    for line in ["set k v", "set", "xgroup create s g 0", "XGROUP Destroy", "xreadgroup"] {
+    for line in ["set k v", "set", "xgroup create s g 0", "XGROUP Destroy", "client unblock 1"] {
         assert!(writes(line), "{line}");
     }
     let reads =

@@ -28,7 +28,7 @@ fn run(engine: &mut Engine, batch: &Batch, protocol: Protocol) -> String {
     let (now_ms, mut random) = (engine.keyspace.clock_ms(), Random::new(1));
     engine.begin_batch(MemberId(3));
     let mut commands = batch.commands();
-    while engine.run_next(&mut commands, &mut reply, now_ms, &mut random) {}
+    while engine.run_next(&mut commands, &mut reply, now_ms, &mut random).is_some() {}
     String::from_utf8(reply.buffer).unwrap().replace("\r\n", "|")
 }
 
@@ -132,6 +132,7 @@ fn a_watch_is_broken_by_what_changes_the_key_and_by_nothing_else() {
         ("RPUSH o a", "RPOPLPUSH o k", true),
         ("SADD o a", "SUNIONSTORE k o", true),
         ("SADD o a", "SDIFFSTORE k o o", false),
+        ("XADD k 1-1 a b", "XADD k 1-1 a b", false),
         ("XADD k 1-1 a b", "XDEL k 5-5", false),
         ("XADD k 1-1 a b", "XDEL k 1-1", true),
         ("XADD k 1-1 a b", "XTRIM k MAXLEN 10", false),
@@ -144,6 +145,9 @@ fn a_watch_is_broken_by_what_changes_the_key_and_by_nothing_else() {
         ("XADD k 1-1 a b", "XADD k 2-1 a b", true),
         ("RPUSH k a", "SET k string", true),
         ("RPUSH k a", "INCR k", false),
+        ("SET k a", "INCR k", false),
+        ("SET k 1", "INCRBY k 0", true),
+        ("HSET k f a", "HINCRBY k f 1", false),
     ];
     for (before, line, breaks) in cases {
         let mut engine = engine();

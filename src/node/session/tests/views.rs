@@ -45,7 +45,7 @@ fn every_section_has_its_fields_in_order() {
         (
             "clients",
             "connected_clients maxclients blocked_clients tracking_clients watching_clients \
-             total_watched_keys",
+             total_watched_keys total_blocking_keys",
         ),
         (
             "memory",
