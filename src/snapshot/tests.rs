@@ -13,6 +13,7 @@ use crate::engine::keyspace::SessionId;
 use crate::engine::random::Random;
 use crate::engine::reply::{Protocol, Reply};
 use crate::engine::waiting::WaitEnd;
+use crate::limits::WATCHED_BYTES_MAX;
 use crate::raft::types::{Configuration, Index, Member, MemberId, Payload, Seq, Term};
 use crate::raft::{SnapshotState, Watermark};
 
@@ -207,7 +208,11 @@ fn what_sessions_watch_survives() {
         engine.keyspace.watch(session(member, number), database, key.as_bytes()).unwrap();
     }
     run_line(&mut engine, 0, "SET c 1");
+    // One that was refused.
+    let long = vec![b'x'; WATCHED_BYTES_MAX];
+    assert!(engine.keyspace.watch(session(4, 1), 0, &long).is_err());
     let mut loaded = reloaded(&mut engine, 1);
+    assert_eq!(loaded.keyspace.watching().len(), 4);
     assert_eq!(loaded.keyspace.watching(), engine.keyspace.watching());
     assert_eq!(loaded.digest(), engine.digest());
     run_line(&mut loaded, 3, "SET b 1");

@@ -7,7 +7,9 @@ use crate::engine::bytes::SmallBytes;
 use crate::raft::types::MemberId;
 
 impl Keyspace {
-    /// Watches a key for a session, from its present state on. A key that is due is none.
+    /// Watches a key for a session, from its present state on. A key that is due is none. A session
+    /// that asks for too much counts as one whose keys have changed, since it may not heed the
+    /// error.
     pub fn watch(
         &mut self,
         session: SessionId,
@@ -16,7 +18,12 @@ impl Keyspace {
     ) -> Result<(), WatchError> {
         let hash = self.hash(key);
         self.live_position(database, hash, key);
-        self.interest.watch(session, database, hash, key)
+        let watched = self.interest.watch(session, database, hash, key);
+        if watched.is_err() {
+            self.interest.unwatch(session, |key| self.hasher.hash(key));
+            self.interest.mark(session);
+        }
+        watched
     }
 
     /// Ends all that a session watches; whether it watched anything, and all of that is as it was.

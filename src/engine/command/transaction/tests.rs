@@ -221,6 +221,9 @@ fn what_is_watched_is_bounded_and_goes_with_its_member() {
     assert_eq!(session(&mut engine, 1, 0, &format!("WATCH {}", keys.join(" "))), "+OK|");
     assert_eq!(session(&mut engine, 1, 0, "WATCH more"), "-ERR too many watched keys|");
     assert_eq!(session(&mut engine, 1, 0, "WATCH k7"), "+OK|");
+    assert_eq!(exec(&mut engine, Some(1), &[]), "*-1|", "who asks for too much is not let through");
+    assert_eq!(session(&mut engine, 1, 0, &format!("WATCH {}", keys.join(" "))), "+OK|");
+    assert_eq!(session(&mut engine, 1, 0, "WATCH k7"), "+OK|");
     assert_eq!(exec(&mut engine, Some(1), &[]), "*0|");
     let long = "x".repeat(1 << 20);
     let refused = "-ERR too many watched keys in the cluster|";
