@@ -264,6 +264,23 @@ fn a_leader_that_lacks_committed_entries_is_noticed() {
     });
 }
 
+/// Its last vote came late: what was committed since is of later terms.
+#[test]
+fn a_late_leader_of_an_earlier_term_may_lack_what_later_terms_have_committed() {
+    let log = [1, 1, 1, 3];
+    let mut world = World::begun();
+    world.see(Puppet::new(2, &log).leads(3));
+    world.see(Puppet::new(1, &log).committed(3));
+    world.see(Puppet::new(2, &log).leads(3).committed(4));
+    world.see(Puppet::new(3, &[1, 1, 1]).leads(2));
+    // What was committed before is not excused.
+    breaks(Invariant::LeaderCompleteness, || {
+        let mut world = World::begun();
+        world.see(Puppet::new(2, &log).leads(3));
+        world.see(Puppet::new(3, &[1, 1]).leads(2));
+    });
+}
+
 #[test]
 fn states_that_differ_are_noticed() {
     // One index, two entries.

@@ -33,6 +33,13 @@ struct Seen {
 }
 
 /// A committed entry that was handed out.
+/// The leader of a term, and up to where entries were committed when it was elected.
+#[derive(Clone, Copy, Debug)]
+struct Elected {
+    id: MemberId,
+    committed: Index,
+}
+
 #[derive(Clone, Copy, Debug)]
 struct Placed {
     at_ms: Millis,
@@ -52,7 +59,7 @@ pub struct Checker {
     exactly_once: bool,
     /// How long before its promotion a learner must have had all that was committed.
     election_timeout_ms: Millis,
-    leaders: BTreeMap<Term, MemberId>,
+    leaders: BTreeMap<Term, Elected>,
     /// By index from 1 on.
     seen: Vec<SmallVec<[Seen; 1]>>,
     /// By index from 1 on: the term of what some member takes for committed.
@@ -193,10 +200,14 @@ impl Checker {
 
     fn check_leader<C: Consensus>(&mut self, raft: &C, view: View) {
         let View { id, term, .. } = view;
-        let known = *self.leaders.entry(term).or_insert(id);
+        // Its last vote may have come late. Then it need not have what was committed in later terms,
+        // which was nothing before the first leader of one of them.
+        let later = self.leaders.range(term.next()..).map(|(_, elected)| elected.committed);
+        let last = later.min().unwrap_or(Index(self.committed.len() as u64));
+        let elected = Elected { id, committed: Index(self.committed.len() as u64) };
+        let known = self.leaders.entry(term).or_insert(elected).id;
         ensure!(known == id, ElectionSafety, "{known} and {id} both lead term {term}");
         self.news.elected = true;
-        let last = Index(self.committed.len() as u64);
         ensure!(
             self.holds_committed(raft, last),
             LeaderCompleteness,
@@ -338,7 +349,7 @@ impl Checker {
             );
         }
         // Raft 5.4.3 holds for leaders of later terms, those elected already among them.
-        let Some((newest, id)) = self.leaders.last_key_value() else { return };
+        let Some((newest, Elected { id, .. })) = self.leaders.last_key_value() else { return };
         let Some(leader) = peers.peer(*id).filter(|_| *id != own_id) else { return };
         let view = leader.view();
         ensure!(
