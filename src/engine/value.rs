@@ -7,6 +7,7 @@ use super::types::sorted_set::SortedSet;
 use super::types::stream::Stream;
 use super::types::string::StringValue;
 use super::types::{hash::Hash as HashValue, list::List, set::Set};
+use crate::raft::types::Millis;
 
 const _: () = assert!(size_of::<Value>() == 24);
 
@@ -63,6 +64,15 @@ impl Value {
     pub(super) fn touch(&self) -> u8 {
         match self {
             Self::String(string) => string.touch(),
+            _ => 0,
+        }
+    }
+
+    /// When the first field of a hash expires. 0: none does, or it is no hash.
+    #[inline]
+    pub(super) fn field_deadline(&self) -> Millis {
+        match self {
+            Self::Hash(hash) => hash.first_deadline(),
             _ => 0,
         }
     }

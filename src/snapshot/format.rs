@@ -40,7 +40,7 @@ pub const CHUNK_BYTES: usize = 128 << 10;
 const CHUNK_HEADER_BYTES: usize = 256;
 
 /// Version of the format. A reader takes no other.
-pub(super) const FORMAT: u32 = 5;
+pub(super) const FORMAT: u32 = 6;
 
 /// The place of the chunk of consensus in the sequence; the engine's follow.
 const CONSENSUS_SEQUENCE: u64 = 0;
@@ -172,11 +172,13 @@ pub(super) enum Kind {
     List,
     Set(SetEncoding),
     Hash(HashEncoding),
+    /// A hash of which some field expires.
+    ExpiringHash(HashEncoding),
     SortedSet(SortedSetEncoding),
     Stream,
 }
 
-const KINDS: [(u16, Kind); 11] = [
+const KINDS: [(u16, Kind); 13] = [
     (0x0000, Kind::String),
     (0x0100, Kind::GrowingString),
     (0x0001, Kind::List),
@@ -185,6 +187,8 @@ const KINDS: [(u16, Kind); 11] = [
     (0x0202, Kind::Set(SetEncoding::Hashtable)),
     (0x0003, Kind::Hash(HashEncoding::Listpack)),
     (0x0103, Kind::Hash(HashEncoding::Hashtable)),
+    (0x0203, Kind::ExpiringHash(HashEncoding::Listpack)),
+    (0x0303, Kind::ExpiringHash(HashEncoding::Hashtable)),
     (0x0004, Kind::SortedSet(SortedSetEncoding::Listpack)),
     (0x0104, Kind::SortedSet(SortedSetEncoding::Skiplist)),
     (0x0005, Kind::Stream),

@@ -9,7 +9,7 @@ use crate::engine::bytes::SmallBytes;
 use crate::engine::command::{CommandId, command_count};
 use crate::engine::keyspace::{DATABASE_COUNT, Entry, SessionId, Watching};
 use crate::engine::reply::Protocol;
-use crate::engine::types::hash::Hash;
+use crate::engine::types::hash::{FIELD_DEADLINE_MAX_MS, Hash};
 use crate::engine::types::list::{End, List};
 use crate::engine::types::set::Set;
 use crate::engine::types::sorted_set::SortedSet;
@@ -75,6 +75,7 @@ enum Partial {
     List(List),
     Set(Set),
     Hash(Hash),
+    ExpiringHash(Hash),
     SortedSet(SortedSet),
     Stream(Box<PartialStream>),
 }
@@ -269,6 +270,7 @@ impl Partial {
             Kind::List => Self::List(List::default()),
             Kind::Set(encoding) => Self::Set(Set::with_encoding(encoding)),
             Kind::Hash(encoding) => Self::Hash(Hash::with_encoding(encoding)),
+            Kind::ExpiringHash(encoding) => Self::ExpiringHash(Hash::with_encoding(encoding)),
             Kind::SortedSet(encoding) => Self::SortedSet(SortedSet::with_encoding(encoding)),
             Kind::Stream => Self::Stream(Box::new(PartialStream {
                 stream: Stream::default(),
@@ -296,6 +298,15 @@ impl Partial {
                 let field = words.bytes()?;
                 hash.set(field, words.bytes()?)
             }
+            Self::ExpiringHash(hash) => {
+                let field = words.bytes()?;
+                let is_new = hash.set(field, words.bytes()?);
+                match words.number()? {
+                    0 => is_new,
+                    at_ms @ ..=FIELD_DEADLINE_MAX_MS => hash.set_deadline(field, at_ms) && is_new,
+                    _ => false,
+                }
+            }
             Self::SortedSet(sorted_set) => {
                 let member = words.bytes()?;
                 let score = f64::from_bits(words.number()?);
@@ -321,6 +332,11 @@ impl Partial {
             }
             Self::Hash(hash) => {
                 let is_sound = !hash.is_empty() && kind == Kind::Hash(hash.encoding());
+                (Value::Hash(Box::new(hash)), is_sound)
+            }
+            Self::ExpiringHash(hash) => {
+                let is_sound =
+                    hash.first_deadline() != 0 && kind == Kind::ExpiringHash(hash.encoding());
                 (Value::Hash(Box::new(hash)), is_sound)
             }
             Self::SortedSet(sorted_set) => {

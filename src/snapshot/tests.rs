@@ -66,7 +66,7 @@ fn random_write(engine: &mut Engine, random: &mut Random) {
         _ => format!("item{}", random.below(60)),
     };
     let number = random.below(400);
-    let line = match random.below(39) {
+    let line = match random.below(43) {
         0 => format!("SET s{key} {item}"),
         1 => format!("SET s{key} {number} PX {}", 1 + random.below(50)),
         2 => format!("APPEND s{key} {item}"),
@@ -108,6 +108,10 @@ fn random_write(engine: &mut Engine, random: &mut Random) {
         36 => format!("XACK x{key} g{} {} {number}", number % 3, number / 2),
         37 if number < 40 => format!("XGROUP DELCONSUMER x{key} g{} {item}", number % 3),
         37 => format!("XCLAIM x{key} g{} late 0 {number} FORCE", number % 3),
+        38 => format!("HPEXPIRE h{key} {} FIELDS 2 {item} item1", random.below(60)),
+        39 => format!("HSETEX h{key} PX {} FIELDS 1 {item} {number}", 1 + random.below(60)),
+        40 => format!("HPERSIST h{key} FIELDS 1 {item}"),
+        41 => format!("HGETEX h{key} PXAT 70368744177663 FIELDS 1 {item}"),
         _ => format!("PERSIST h{key}"),
     };
     run_line(engine, random.below(3) as u8, &line);
@@ -274,6 +278,7 @@ fn large_values_span_chunks_of_bounded_size() {
         run(&mut engine, 0, &[b"RPUSH", b"list", item]);
         run(&mut engine, 0, &[b"SADD", b"set", item]);
         run(&mut engine, 0, &[b"HSET", b"hash", n, item]);
+        run(&mut engine, 0, &[b"HSETEX", b"e", b"PX", n, b"FIELDS", b"1", n, item]);
         run(&mut engine, 0, &[b"ZADD", b"zset", n, item]);
         run(&mut engine, 0, &[b"XADD", b"stream", b"*", n, item]);
         run(&mut engine, 0, &[b"XADD", b"small", b"*", b"f", b""]);
@@ -311,6 +316,8 @@ fn one_of_each() -> Engine {
         "SADD m a 1",
         "SADD i 1 2",
         "HSET h f v",
+        "HSETEX e PX 1000 FIELDS 2 f v g w",
+        "HSET e h x",
         "ZADD z 1 a 2 b",
         "XADD x 1-1 f v",
         "XADD x 1-2 f v",

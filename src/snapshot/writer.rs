@@ -185,6 +185,14 @@ impl<'e> Pen<'_, 'e> {
                 self.begin_item();
                 self.bytes(&member);
             }),
+            Value::Hash(hash) if hash.first_deadline() != 0 => {
+                for (field, value) in hash.iter() {
+                    self.begin_item();
+                    self.bytes(field);
+                    self.bytes(value);
+                    self.number(hash.deadline(field).unwrap_or(0));
+                }
+            }
             Value::Hash(hash) => hash.iter().for_each(|(field, value)| {
                 self.begin_item();
                 self.bytes(field);
@@ -329,6 +337,7 @@ fn kind_of(value: &Value) -> Kind {
         Value::String(_) => Kind::String,
         Value::List(_) => Kind::List,
         Value::Set(set) => Kind::Set(set.encoding()),
+        Value::Hash(hash) if hash.first_deadline() != 0 => Kind::ExpiringHash(hash.encoding()),
         Value::Hash(hash) => Kind::Hash(hash.encoding()),
         Value::SortedSet(sorted_set) => Kind::SortedSet(sorted_set.encoding()),
         Value::Stream(_) => Kind::Stream,

@@ -114,12 +114,20 @@ fn keys_expire_on_every_node(layout: Layout) {
     let cluster = Cluster::start(layout);
     assert_eq!(cluster.client(0).call("SET brief v PX 300"), Value::ok());
     assert_eq!(cluster.client(0).call("SET lasting v PX 600000"), Value::ok());
+    let fields = "HSETEX hash PX 300 FIELDS 2 brief v shorter w";
+    assert_eq!(cluster.client(1).call(fields), Value::Integer(1));
+    assert_eq!(cluster.client(2).call("HSET hash lasting v"), Value::Integer(1));
     let mut clients: Vec<Client> = cluster.nodes.iter().map(|node| node.client()).collect();
     crate::wait::until_true("expiry", crate::wait::LONG, || {
-        clients.iter_mut().all(|client| client.call("GET brief") == Value::Null)
+        clients.iter_mut().all(|client| {
+            let key_is_gone = client.call("GET brief") == Value::Null;
+            key_is_gone && client.call("HLEN hash") == Value::Integer(1)
+        })
     });
     for client in &mut clients {
         assert_eq!(client.call("EXISTS brief lasting"), Value::Integer(1));
-        assert_eq!(client.call("DBSIZE"), Value::Integer(1));
+        assert_eq!(client.call("DBSIZE"), Value::Integer(2));
+        assert_eq!(client.call("HGET hash brief"), Value::Null);
+        assert_eq!(client.call("HGET hash lasting"), Value::bulk("v"));
     }
 }

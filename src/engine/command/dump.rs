@@ -6,12 +6,18 @@ use crate::engine::error::CommandError;
 use crate::engine::keyspace::Deadline;
 use crate::engine::number::integer;
 use crate::engine::rdb::{self, RdbError};
+use crate::engine::value::Value;
 
 type Result<T = ()> = std::result::Result<T, CommandError>;
 
 fn dump(context: &mut Context<'_>, arguments: &[&[u8]]) -> Result {
     match context.keyspace.get(context.database, arguments[0]) {
         None => context.reply.null(),
+        Some(Value::Hash(hash)) if hash.at_time(context.keyspace.clock_ms()).hides_some() => {
+            let mut shown = hash.clone();
+            shown.remove_due(context.keyspace.clock_ms(), usize::MAX);
+            context.reply.bulk(&rdb::dump(&Value::Hash(shown)));
+        }
         Some(value) => context.reply.bulk(&rdb::dump(value)),
     }
     Ok(())
@@ -71,7 +77,7 @@ fn restore(context: &mut Context<'_>, arguments: &[&[u8]]) -> Result {
     let Ok(ttl_ms) = u64::try_from(integer(arguments[1])?) else {
         return Err(CommandError::text("ERR Invalid TTL value, must be >= 0"));
     };
-    let value = rdb::load(payload).map_err(|error| match error {
+    let mut value = rdb::load(payload).map_err(|error| match error {
         RdbError::Footer => CommandError::text("ERR DUMP payload version or checksum are wrong"),
         RdbError::Format => CommandError::text("ERR Bad data format"),
     })?;
@@ -84,8 +90,19 @@ fn restore(context: &mut Context<'_>, arguments: &[&[u8]]) -> Result {
             Deadline::At(at_ms)
         }
     };
+    let clock_ms = context.keyspace.clock_ms();
+    let is_over = match &mut value {
+        Value::Hash(hash) => {
+            hash.remove_due(clock_ms, usize::MAX);
+            hash.is_empty()
+        }
+        _ => false,
+    };
     match deadline {
-        Deadline::At(at_ms) if at_ms <= context.keyspace.clock_ms() => {
+        Deadline::At(at_ms) if at_ms <= clock_ms => {
+            context.keyspace.remove(context.database, key);
+        }
+        _ if is_over => {
             context.keyspace.remove(context.database, key);
         }
         deadline => context.keyspace.store(context.database, key, value, deadline),

@@ -7,13 +7,13 @@ use crate::engine::error::CommandError;
 use crate::engine::long_double::LongDouble;
 use crate::engine::number::{integer, parse_integer};
 use crate::engine::reply::{Protocol, Reply};
-use crate::engine::types::hash::Hash;
+use crate::engine::types::hash::View;
 use crate::glob::glob_match;
 
 type Result<T = ()> = std::result::Result<T, CommandError>;
 
-fn read<'a>(context: &'a Context<'_>, key: &[u8]) -> Result<Option<&'a Hash>> {
-    context.keyspace.read::<Hash>(context.database, key)
+fn read<'a>(context: &'a Context<'_>, key: &[u8]) -> Result<Option<View<'a>>> {
+    context.keyspace.read_hash(context.database, key)
 }
 
 /// Sets all fields, and counts the new ones.
@@ -21,8 +21,9 @@ fn set_fields(context: &mut Context<'_>, arguments: &[&[u8]], name: &'static str
     if arguments.len().is_multiple_of(2) {
         return Err(CommandError::Arity(name.into()));
     }
-    let hash = context.keyspace.change_or_create::<Hash>(context.database, arguments[0])?;
-    Ok(arguments[1..].chunks_exact(2).filter(|pair| hash.set(pair[0], pair[1])).count())
+    context.keyspace.change_or_create_hash(context.database, arguments[0], |hash| {
+        arguments[1..].chunks_exact(2).filter(|pair| hash.set(pair[0], pair[1])).count()
+    })
 }
 
 fn hset(context: &mut Context<'_>, arguments: &[&[u8]]) -> Result {
@@ -42,8 +43,9 @@ fn hsetnx(context: &mut Context<'_>, arguments: &[&[u8]]) -> Result {
         context.reply.integer(0);
         return Ok(());
     }
-    let hash = context.keyspace.change_or_create::<Hash>(context.database, arguments[0])?;
-    hash.set(arguments[1], arguments[2]);
+    context.keyspace.change_or_create_hash(context.database, arguments[0], |hash| {
+        hash.set(arguments[1], arguments[2])
+    })?;
     context.reply.integer(1);
     Ok(())
 }
@@ -56,13 +58,13 @@ fn write_value(reply: &mut Reply, value: Option<&[u8]>) {
 }
 
 fn hget(context: &mut Context<'_>, arguments: &[&[u8]]) -> Result {
-    let hash = context.keyspace.read::<Hash>(context.database, arguments[0])?;
+    let hash = context.keyspace.read_hash(context.database, arguments[0])?;
     write_value(context.reply, hash.and_then(|hash| hash.get(arguments[1])));
     Ok(())
 }
 
 fn hmget(context: &mut Context<'_>, arguments: &[&[u8]]) -> Result {
-    let hash = context.keyspace.read::<Hash>(context.database, arguments[0])?;
+    let hash = context.keyspace.read_hash(context.database, arguments[0])?;
     context.reply.array(arguments.len() - 1);
     for field in &arguments[1..] {
         write_value(context.reply, hash.and_then(|hash| hash.get(field)));
@@ -71,9 +73,9 @@ fn hmget(context: &mut Context<'_>, arguments: &[&[u8]]) -> Result {
 }
 
 fn hgetall(context: &mut Context<'_>, arguments: &[&[u8]]) -> Result {
-    let hash = context.keyspace.read::<Hash>(context.database, arguments[0])?;
-    context.reply.map(hash.map_or(0, Hash::len));
-    for (field, value) in hash.into_iter().flat_map(Hash::iter) {
+    let hash = context.keyspace.read_hash(context.database, arguments[0])?;
+    context.reply.map(hash.map_or(0, |hash| hash.len()));
+    for (field, value) in hash.into_iter().flat_map(|hash| hash.iter()) {
         context.reply.bulk(field);
         context.reply.bulk(value);
     }
@@ -81,21 +83,21 @@ fn hgetall(context: &mut Context<'_>, arguments: &[&[u8]]) -> Result {
 }
 
 fn hkeys(context: &mut Context<'_>, arguments: &[&[u8]]) -> Result {
-    let hash = context.keyspace.read::<Hash>(context.database, arguments[0])?;
-    context.reply.array(hash.map_or(0, Hash::len));
-    hash.into_iter().flat_map(Hash::iter).for_each(|(field, _)| context.reply.bulk(field));
+    let hash = context.keyspace.read_hash(context.database, arguments[0])?;
+    context.reply.array(hash.map_or(0, |hash| hash.len()));
+    hash.into_iter().flat_map(|hash| hash.iter()).for_each(|(field, _)| context.reply.bulk(field));
     Ok(())
 }
 
 fn hvals(context: &mut Context<'_>, arguments: &[&[u8]]) -> Result {
-    let hash = context.keyspace.read::<Hash>(context.database, arguments[0])?;
-    context.reply.array(hash.map_or(0, Hash::len));
-    hash.into_iter().flat_map(Hash::iter).for_each(|(_, value)| context.reply.bulk(value));
+    let hash = context.keyspace.read_hash(context.database, arguments[0])?;
+    context.reply.array(hash.map_or(0, |hash| hash.len()));
+    hash.into_iter().flat_map(|hash| hash.iter()).for_each(|(_, value)| context.reply.bulk(value));
     Ok(())
 }
 
 fn hlen(context: &mut Context<'_>, arguments: &[&[u8]]) -> Result {
-    let len = read(context, arguments[0])?.map_or(0, Hash::len);
+    let len = read(context, arguments[0])?.map_or(0, |hash| hash.len());
     context.reply.count(len);
     Ok(())
 }
@@ -121,12 +123,10 @@ fn hdel(context: &mut Context<'_>, arguments: &[&[u8]]) -> Result {
         context.reply.integer(0);
         return Ok(());
     }
-    let mut removed = 0;
-    if let Some(hash) = context.keyspace.change::<Hash>(context.database, key)? {
-        removed = fields.iter().filter(|field| hash.remove(field)).count();
-    }
-    context.keyspace.remove_if_empty::<Hash>(context.database, key);
-    context.reply.count(removed);
+    let removed = context.keyspace.change_hash(context.database, key, |hash| {
+        fields.iter().filter(|field| hash.remove(field)).count()
+    })?;
+    context.reply.count(removed.unwrap_or(0));
     Ok(())
 }
 
@@ -142,8 +142,9 @@ fn hincrby(context: &mut Context<'_>, arguments: &[&[u8]]) -> Result {
         None => 0,
     };
     let sum = old.checked_add(increment).ok_or(CommandError::Overflow)?;
-    let hash = context.keyspace.change_or_create::<Hash>(context.database, key)?;
-    hash.set(field, itoa::Buffer::new().format(sum).as_bytes());
+    context.keyspace.change_or_create_hash(context.database, key, |hash| {
+        hash.set_value(field, itoa::Buffer::new().format(sum).as_bytes())
+    })?;
     context.reply.integer(sum);
     Ok(())
 }
@@ -167,8 +168,9 @@ fn hincrbyfloat(context: &mut Context<'_>, arguments: &[&[u8]]) -> Result {
         .finite_sum(&increment)
         .ok_or(CommandError::text("ERR increment would produce NaN or Infinity"))?
         .to_string();
-    let hash = context.keyspace.change_or_create::<Hash>(context.database, key)?;
-    hash.set(field, sum.as_bytes());
+    context.keyspace.change_or_create_hash(context.database, key, |hash| {
+        hash.set_value(field, sum.as_bytes())
+    })?;
     context.reply.bulk(sum.as_bytes());
     Ok(())
 }
@@ -176,7 +178,7 @@ fn hincrbyfloat(context: &mut Context<'_>, arguments: &[&[u8]]) -> Result {
 fn hrandfield(context: &mut Context<'_>, arguments: &[&[u8]]) -> Result {
     let key = arguments[0];
     let Some(count) = arguments.get(1) else {
-        let hash = context.keyspace.read::<Hash>(context.database, key)?;
+        let hash = context.keyspace.read_hash(context.database, key)?;
         let pick = hash.and_then(|hash| hash.at(context.random.below(hash.len())));
         write_value(context.reply, pick.map(|(field, _)| field));
         return Ok(());
@@ -190,12 +192,16 @@ fn hrandfield(context: &mut Context<'_>, arguments: &[&[u8]]) -> Result {
     if with_values {
         Picks::parse_pairs(count)?;
     }
-    let Some(hash) = context.keyspace.read::<Hash>(context.database, key)? else {
+    let Some(hash) = context.keyspace.read_hash(context.database, key)? else {
         context.reply.array(0);
         return Ok(());
     };
     let indices = picks.draw(context.random, hash.len());
-    let pairs = indices.iter().filter_map(|&index| hash.at(index));
+    let shown: Vec<_> = if hash.hides_some() { hash.iter().collect() } else { Vec::new() };
+    let at = |&index: &usize| {
+        if hash.hides_some() { shown.get(index).copied() } else { hash.at(index) }
+    };
+    let pairs = indices.iter().filter_map(at);
     let reply = &mut *context.reply;
     match (with_values, reply.protocol) {
         (false, _) => {
@@ -223,7 +229,7 @@ fn hrandfield(context: &mut Context<'_>, arguments: &[&[u8]]) -> Result {
 
 fn hscan(context: &mut Context<'_>, arguments: &[&[u8]]) -> Result {
     let cursor = parse_cursor(arguments[1])?;
-    let Some(hash) = context.keyspace.read::<Hash>(context.database, arguments[0])? else {
+    let Some(hash) = context.keyspace.read_hash(context.database, arguments[0])? else {
         write_scan::<&[u8]>(context.reply, 0, &[]);
         return Ok(());
     };

@@ -9,6 +9,7 @@ mod collection;
 mod connection;
 mod describe;
 mod dump;
+mod field_expiry;
 mod geo;
 mod hash;
 mod hyperloglog;

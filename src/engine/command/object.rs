@@ -2,6 +2,7 @@
 
 use super::{CommandSpec, Context, Docs, Flags, Handler, Keys};
 use crate::engine::error::CommandError;
+use crate::engine::types::hash::HashEncoding;
 use crate::engine::value::Value;
 
 type Result = std::result::Result<(), CommandError>;
@@ -19,7 +20,10 @@ fn encoding_of(value: &Value) -> &'static str {
         Value::String(string) => string.encoding(),
         Value::List(list) => list.encoding(),
         Value::Set(set) => set.encoding().name(),
-        Value::Hash(hash) => hash.encoding().name(),
+        Value::Hash(hash) => match hash.encoding() {
+            HashEncoding::Listpack if hash.first_deadline() != 0 => "listpackex",
+            encoding => encoding.name(),
+        },
         Value::SortedSet(sorted_set) => sorted_set.encoding().name(),
         Value::Stream(_) => "stream",
     }

@@ -101,7 +101,9 @@ fn follow<'a>(
     };
     let key = [head, element, tail].concat();
     match (keyspace.get(database, &key)?, field) {
-        (Value::Hash(hash), Some(field)) => hash.get(field).map(Cow::Borrowed),
+        (Value::Hash(hash), Some(field)) => {
+            hash.at_time(keyspace.clock_ms()).get(field).map(Cow::Borrowed)
+        }
         (Value::String(string), None) => Some(Cow::Owned(string.to_vec())),
         _ => None,
     }

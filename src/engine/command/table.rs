@@ -7,8 +7,8 @@ use rapidhash::v3::rapidhash_v3;
 
 use super::{CommandId, CommandSpec};
 use super::{
-    bitmap, cluster, connection, dump, geo, hash, hyperloglog, key, lcs, list, memory, object,
-    raft, server, set, sort, sorted_set, stream, string, transaction,
+    bitmap, cluster, connection, dump, field_expiry, geo, hash, hyperloglog, key, lcs, list,
+    memory, object, raft, server, set, sort, sorted_set, stream, string, transaction,
 };
 use crate::engine::error::CommandError;
 
@@ -18,6 +18,7 @@ static FAMILIES: &[&[CommandSpec]] = &[
     cluster::COMMANDS,
     connection::COMMANDS,
     dump::COMMANDS,
+    field_expiry::COMMANDS,
     geo::COMMANDS,
     hash::COMMANDS,
     hyperloglog::COMMANDS,

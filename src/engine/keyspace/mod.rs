@@ -1,11 +1,13 @@
 //! The databases: keys, values, deadlines. Knows neither commands nor RESP.
 //!
-//! A key is there iff its deadline is after the clock, and the clock moves only with the log
-//! entries that are applied: [`Keyspace::begin`]. Reads never change anything; a write that meets
-//! an expired key removes it first. What order keys have is given by the hash of their bytes alone,
-//! so it is the same on all nodes whatever the history of their tables.
+//! A key is there iff its deadline is after the clock, and so for a field of a hash; the clock
+//! moves only with the log entries that are applied: [`Keyspace::begin`]. Reads never change
+//! anything; a write that meets an expired key removes it first. What order keys have is given by
+//! the hash of their bytes alone, so it is the same on all nodes whatever the history of their
+//! tables.
 
 mod expiry;
+mod fields;
 mod interest;
 mod scan;
 mod segment;
@@ -53,12 +55,17 @@ pub struct Keyspace {
     hits: Cell<u64>,
     misses: Cell<u64>,
     expired: u64,
+    expired_fields: u64,
+    /// When the next field of all hashes is due.
+    fields_due_ms: Millis,
 }
 
 #[derive(Default)]
 struct Database {
     table: Table,
     deadlines: Deadlines,
+    /// The first deadline of each hash with fields that expire.
+    field_deadlines: Deadlines,
     /// How many keys have a deadline.
     volatile: usize,
 }
@@ -84,6 +91,7 @@ pub struct KeyspaceStats {
     pub hits: u64,
     pub misses: u64,
     pub expired: u64,
+    pub expired_fields: u64,
 }
 
 impl Default for Keyspace {
@@ -106,6 +114,8 @@ impl Keyspace {
             hits: Cell::new(0),
             misses: Cell::new(0),
             expired: 0,
+            expired_fields: 0,
+            fields_due_ms: fields::NEVER,
         }
     }
 
@@ -132,13 +142,19 @@ impl Keyspace {
     }
 
     pub fn stats(&self) -> KeyspaceStats {
-        KeyspaceStats { hits: self.hits.get(), misses: self.misses.get(), expired: self.expired }
+        KeyspaceStats {
+            hits: self.hits.get(),
+            misses: self.misses.get(),
+            expired: self.expired,
+            expired_fields: self.expired_fields,
+        }
     }
 
     pub fn reset_stats(&mut self) {
         self.hits.set(0);
         self.misses.set(0);
         self.expired = 0;
+        self.expired_fields = 0;
     }
 
     /// How many keys a database holds, those among them that are due but not yet removed.
@@ -183,7 +199,12 @@ impl Keyspace {
 
     #[inline]
     fn is_live(&self, entry: &Entry) -> bool {
-        entry.deadline_ms == 0 || entry.deadline_ms > self.clock_ms
+        let is_over = || match &entry.value {
+            Value::Hash(hash) => hash.is_over(self.clock_ms),
+            _ => false,
+        };
+        (entry.deadline_ms == 0 || entry.deadline_ms > self.clock_ms)
+            && !(self.fields_are_due() && is_over())
     }
 
     /// A live entry, without counting as a hit or miss.
@@ -237,6 +258,7 @@ impl Keyspace {
         match self.live_position(database, hash, key) {
             Some(position) => {
                 let entry = self.databases[usize::from(database)].table.at_mut(position);
+                let fields = (entry.value.field_deadline(), value.field_deadline());
                 match &mut self.walk {
                     Some(walk) if walk.needs(database, hash, entry) => {
                         walk.exchange(database, entry, value);
@@ -245,6 +267,7 @@ impl Keyspace {
                 }
                 entry.version = self.version;
                 self.touch(database, hash, key);
+                self.move_field_deadline(database, hash, fields.0, fields.1);
                 self.move_deadline(database, hash, position, deadline);
             }
             None => self.insert_new(database, hash, key, value, deadline),
@@ -259,6 +282,7 @@ impl Keyspace {
         match self.live_position(database, hash, key) {
             Some(position) => {
                 let entry = self.databases[usize::from(database)].table.at_mut(position);
+                let fields = entry.value.field_deadline();
                 match &mut self.walk {
                     Some(walk) if walk.needs(database, hash, entry) => {
                         walk.exchange(database, entry, Value::string(bytes));
@@ -270,6 +294,7 @@ impl Keyspace {
                 }
                 entry.version = self.version;
                 self.touch(database, hash, key);
+                self.move_field_deadline(database, hash, fields, 0);
                 self.move_deadline(database, hash, position, deadline);
             }
             None => self.insert_new(database, hash, key, Value::string(bytes), deadline),
@@ -289,7 +314,9 @@ impl Keyspace {
             home.deadlines.insert(entry.deadline_ms, hash);
             home.volatile += 1;
         }
+        let fields = entry.value.field_deadline();
         home.table.insert(&self.hasher, hash, entry);
+        self.move_field_deadline(database, hash, 0, fields);
         true
     }
 
@@ -298,6 +325,7 @@ impl Keyspace {
         self.hits = former.hits.clone();
         self.misses = former.misses.clone();
         self.expired = former.expired;
+        self.expired_fields = former.expired_fields;
         former.end_walk();
         former.interest = Interest::default();
         former.flush_all();
@@ -453,13 +481,15 @@ impl Keyspace {
             Some(walk) => walk.flush(database, segments),
             None => segments,
         });
+        self.find_fields_due();
     }
 
     pub fn flush_all(&mut self) {
         (0..DATABASE_COUNT).for_each(|database| self.flush(database));
     }
 
-    /// Removes keys that are due, by deadline, at most about `limit`; returns how many went.
+    /// Removes keys that are due, by deadline, and then fields, at most about `limit`; returns how
+    /// many went.
     pub fn expire_due(&mut self, limit: usize) -> usize {
         let mut removed = 0;
         while removed < limit {
@@ -470,12 +500,13 @@ impl Keyspace {
             removed += self.expire_item(database, deadline_ms, hash);
         }
         self.expired += removed as u64;
-        removed
+        removed + self.expire_fields_due(limit.saturating_sub(removed))
     }
 
-    /// When the next key is due.
+    /// When the next key or field is due.
     pub fn next_deadline(&self) -> Option<Millis> {
-        self.earliest().map(|(deadline_ms, ..)| deadline_ms)
+        let key = self.earliest().map_or(fields::NEVER, |(deadline_ms, ..)| deadline_ms);
+        Some(key.min(self.fields_due_ms)).filter(|next| *next != fields::NEVER)
     }
 
     fn earliest(&self) -> Option<(Millis, u8, u64)> {
@@ -504,16 +535,26 @@ impl Keyspace {
         keys.len()
     }
 
-    /// The place of a live key. An expired one is removed, so only writes may ask.
+    /// The place of a live key, whose fields that are due are removed. An expired one is removed
+    /// itself. So only writes may ask.
     #[inline]
     fn live_position(&mut self, database: u8, hash: u64, key: &[u8]) -> Option<Position> {
         let table = &self.databases[usize::from(database)].table;
         let position = table.position(hash, key)?;
-        if self.is_live(table.at(position)) {
+        let entry = table.at(position);
+        if self.is_live(entry) {
+            if self.fields_are_due() {
+                self.remove_due_fields(database, hash, position, usize::MAX);
+            }
             return Some(position);
         }
+        match &entry.value {
+            Value::Hash(fields) if entry.deadline_ms == 0 || entry.deadline_ms > self.clock_ms => {
+                self.expired_fields += fields.len() as u64;
+            }
+            _ => self.expired += 1,
+        }
         self.remove_at(database, hash, position);
-        self.expired += 1;
         None
     }
 
@@ -557,8 +598,10 @@ impl Keyspace {
         value: Value,
         deadline: Deadline,
     ) {
+        let fields = value.field_deadline();
         let position = self.insert_at(database, hash, key, value);
         self.touch(database, hash, key);
+        self.move_field_deadline(database, hash, 0, fields);
         self.move_deadline(database, hash, position, deadline);
     }
 
@@ -597,6 +640,7 @@ impl Keyspace {
             home.unlist(&self.hasher, entry.deadline_ms, hash);
         }
         self.touch(database, hash, &entry.key);
+        self.move_field_deadline(database, hash, entry.value.field_deadline(), 0);
         entry
     }
 

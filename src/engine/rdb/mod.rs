@@ -7,7 +7,8 @@
 //!
 //! Written are the plain forms, which every Redis since 7.0 reads and packs as it likes: what is
 //! packed here need not be packed there. Read are the packed forms too, of any Redis since 2.6 but
-//! for zipmaps, modules, and hashes with fields that expire: those are refused, not read in part.
+//! for zipmaps, modules, and what only release candidates wrote: those are refused, not read in
+//! part.
 //! Numbers are little-endian unless told otherwise. Whatever the bytes, reading ends with a value
 //! or an error, and takes no more memory than they and what they unpack to need.
 
@@ -22,9 +23,9 @@ use super::value::Value;
 /// What is written: of Redis 7.0. A newer version would be refused there.
 const VERSION: u16 = 10;
 
-/// The newest version whose forms are known: of Redis 7.4, which adds to those of 7.2 only what is
-/// refused.
-const VERSION_MAX: u16 = 12;
+/// What is written of a hash with fields that expire: of Redis 7.4, the first that has them. An
+/// older one refuses it. It is the newest version whose forms are known.
+const VERSION_EXPIRING: u16 = 12;
 
 /// Of the version and the checksum.
 const FOOTER_BYTES: usize = 10;
@@ -51,6 +52,11 @@ mod kind {
     pub const STREAM_LISTPACKS_2: u8 = 19;
     pub const SET_LISTPACK: u8 = 20;
     pub const STREAM_LISTPACKS_3: u8 = 21;
+    /// With deadlines of fields: the first one (8), then with each field how much later than 1
+    /// before the first one its own is, 0 for none.
+    pub const HASH_METADATA: u8 = 24;
+    /// With deadlines of fields: the first one (8), then fields, values, and deadlines.
+    pub const HASH_LISTPACK_EX: u8 = 25;
 }
 
 /// The first two bits of a length, or all eight.
@@ -87,7 +93,8 @@ type Result<T> = std::result::Result<T, RdbError>;
 /// The value with its type, version and checksum.
 pub fn dump(value: &Value) -> Vec<u8> {
     let mut bytes = write::value(value);
-    bytes.extend_from_slice(&VERSION.to_le_bytes());
+    let version = if value.field_deadline() == 0 { VERSION } else { VERSION_EXPIRING };
+    bytes.extend_from_slice(&version.to_le_bytes());
     bytes.extend_from_slice(&crc64::checksum(&bytes).to_le_bytes());
     bytes
 }
@@ -99,7 +106,7 @@ pub fn load(payload: &[u8]) -> Result<Value> {
     };
     let [v0, v1, crc @ ..] = *footer;
     let summed = &payload[..body.len() + 2];
-    let is_known = u16::from_le_bytes([v0, v1]) <= VERSION_MAX;
+    let is_known = u16::from_le_bytes([v0, v1]) <= VERSION_EXPIRING;
     if !is_known || crc64::checksum(summed) != u64::from_le_bytes(crc) {
         return Err(RdbError::Footer);
     }

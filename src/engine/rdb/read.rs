@@ -4,11 +4,12 @@ use std::borrow::Cow;
 
 use super::packed::{Items, Listpack, Visit, Ziplist, intset};
 use super::{RdbError, Result, form, kind, length, stream};
-use crate::engine::types::hash::Hash;
+use crate::engine::types::hash::{FIELD_DEADLINE_MAX_MS, Hash};
 use crate::engine::types::list::{End, List};
 use crate::engine::types::set::Set;
 use crate::engine::types::sorted_set::{SortedSet, SortedSetEncoding};
 use crate::engine::value::Value;
+use crate::raft::types::Millis;
 
 /// No string is longer, however it was packed: Redis's proto-max-bulk-len by default.
 const STRING_BYTES_MAX: usize = 512 << 20;
@@ -125,6 +126,7 @@ impl<'a> Input<'a> {
             }
             kind::SET | kind::SET_INTSET | kind::SET_LISTPACK => self.set(kind),
             kind::HASH | kind::HASH_ZIPLIST | kind::HASH_LISTPACK => self.hash(kind),
+            kind::HASH_METADATA | kind::HASH_LISTPACK_EX => self.expiring_hash(kind),
             kind::ZSET | kind::ZSET_2 | kind::ZSET_ZIPLIST | kind::ZSET_LISTPACK => {
                 self.sorted_set(kind)
             }
@@ -185,6 +187,42 @@ impl<'a> Input<'a> {
             }
             kind::HASH_ZIPLIST => Ziplist::items(&self.string()?)?.each_pair(&mut set)?,
             _ => Listpack::items(&self.string()?)?.each_pair(&mut set)?,
+        }
+        if hash.is_empty() { Err(RdbError::Format) } else { Ok(Value::Hash(Box::new(hash))) }
+    }
+
+    /// A deadline that is past is as good as any here: what reads the value knows the time.
+    fn expiring_hash(&mut self, kind: u8) -> Result<Value> {
+        let first = Millis::from_le_bytes(self.array()?);
+        let mut hash = Hash::default();
+        let mut set = |field: &[u8], value: &[u8], at_ms: Option<Millis>| {
+            new_only(hash.set(field, value))?;
+            match at_ms {
+                None => Ok(()),
+                Some(1..=FIELD_DEADLINE_MAX_MS) => {
+                    hash.set_deadline(field, at_ms.unwrap_or_default());
+                    Ok(())
+                }
+                Some(_) => Err(RdbError::Format),
+            }
+        };
+        if kind == kind::HASH_METADATA {
+            for _ in 0..self.length()? {
+                let at_ms = match self.length()? {
+                    0 => None,
+                    after => Some(first.checked_add(after - 1).ok_or(RdbError::Format)?),
+                };
+                set(&self.string()?, &self.string()?, at_ms)?;
+            }
+        } else {
+            let bytes = self.string()?;
+            let mut items = Listpack::items(&bytes)?;
+            while let Some(field) = items.next()? {
+                let (value, at_ms) = (items.item()?, items.item()?.integer()?);
+                let at_ms = Millis::try_from(at_ms).map_err(|_| RdbError::Format)?;
+                let at_ms = Some(at_ms).filter(|at_ms| *at_ms != 0);
+                field.with(|field| value.with(|value| set(field, value, at_ms)))?;
+            }
         }
         if hash.is_empty() { Err(RdbError::Format) } else { Ok(Value::Hash(Box::new(hash))) }
     }

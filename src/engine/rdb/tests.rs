@@ -3,7 +3,7 @@ use super::*;
 use crate::engine::bytes::SmallBytes;
 use crate::engine::keyspace::digest_of;
 use crate::engine::random::Random;
-use crate::engine::types::hash::Hash;
+use crate::engine::types::hash::{FIELD_DEADLINE_MAX_MS, Hash};
 use crate::engine::types::list::{End, List};
 use crate::engine::types::set::Set;
 use crate::engine::types::sorted_set::{SortedSet, SortedSetEncoding};
@@ -31,7 +31,7 @@ fn string(random: &mut Random) -> Vec<u8> {
 /// A value of each type, with `len` elements at most.
 fn values(random: &mut Random, len: usize) -> Vec<Value> {
     let (mut list, mut set, mut integers) = (List::default(), Set::default(), Set::default());
-    let mut hash = Hash::default();
+    let (mut hash, mut expiring) = (Hash::default(), Hash::default());
     let mut sorted_set = SortedSet::with_encoding(SortedSetEncoding::Listpack);
     let mut stream = Stream::default();
     let mut id = StreamId { ms: random.next() >> random.below(64), seq: 1 };
@@ -40,6 +40,12 @@ fn values(random: &mut Random, len: usize) -> Vec<Value> {
         set.add(&string(random));
         integers.add((random.next() as i64 >> random.below(60)).to_string().as_bytes());
         hash.set(&string(random), &string(random));
+        let field = string(random);
+        expiring.set(&field, &string(random));
+        if expiring.first_deadline() == 0 || random.below(3) > 0 {
+            let at_ms = 1 + random.below(FIELD_DEADLINE_MAX_MS as usize) as u64;
+            expiring.set_deadline(&field, at_ms >> random.below(40) | 1);
+        }
         let score = [f64::INFINITY, -0.5, 1e300, random.below(100) as f64][random.below(4)];
         sorted_set.insert(&string(random), score);
         let fields = [string(random), string(random), string(random), string(random)];
@@ -70,6 +76,7 @@ fn values(random: &mut Random, len: usize) -> Vec<Value> {
         Value::Set(Box::new(set)),
         Value::Set(Box::new(integers)),
         Value::Hash(Box::new(hash)),
+        Value::Hash(Box::new(expiring)),
         Value::SortedSet(Box::new(sorted_set)),
         Value::Stream(Box::new(stream)),
     ]
@@ -143,7 +150,7 @@ fn damage_is_an_error_or_another_value_but_never_a_panic() {
 
 /// Forms that are not written here, and what they hold. Those of Redis before 7.0, which none at
 /// hand writes, were put together after their description.
-const FORMS: [(&str, &[u8]); 10] = [
+const FORMS: [(&str, &[u8]); 12] = [
     ("List: ab -1 12 -129", LIST_ZIPLIST),
     ("List: ab -1 12 -129", LIST_QUICKLIST),
     ("List: long ab 5", b"\x12\x02\x01\x04long\x02\x0d\x0d\0\0\0\x02\0\x82ab\x03\x05\x01\xff"),
@@ -151,6 +158,15 @@ const FORMS: [(&str, &[u8]); 10] = [
     ("Set: -2 1 70000", b"\x0b\x14\x04\0\0\0\x03\0\0\0\xfe\xff\xff\xff\x01\0\0\0\x70\x11\x01\0"),
     ("Hash: ab=5", b"\x10\x0d\x0d\0\0\0\x02\0\x82ab\x03\x05\x01\xff"),
     ("Hash: ab=5", b"\x0d\x11\x11\0\0\0\x0e\0\0\0\x02\0\x00\x02ab\x04\xf6\xff"),
+    (
+        "Hash: ab=5 c=d@70000 e=f@70099",
+        b"\x18\x70\x11\x01\0\0\0\0\0\x03\0\x02ab\xc0\x05\x01\x01c\x01d\x40\x64\x01e\x01f",
+    ),
+    (
+        "Hash: ab=5 c=d@300",
+        b"\x19\x2c\x01\0\0\0\0\0\0\x18\x18\0\0\0\x06\0\x82ab\x03\x05\x01\0\x01\x81c\x02\x81d\x02\
+          \xc1\x2c\x02\xff",
+    ),
     ("SortedSet: ab=5", b"\x11\x0d\x0d\0\0\0\x02\0\x82ab\x03\x05\x01\xff"),
     ("SortedSet: ab=5", b"\x0c\x11\x11\0\0\0\x0e\0\0\0\x02\0\x00\x02ab\x04\xf6\xff"),
     ("SortedSet: c=-inf b=1.5 a=inf", b"\x03\x03\x01a\xfe\x01b\x031.5\x01c\xff"),
@@ -167,7 +183,9 @@ fn shown(value: &Value) -> String {
         Value::List(list) => ("List", list.iter().map(text).collect()),
         Value::Set(set) => ("Set", set.iter().map(|member| text(&member)).collect()),
         Value::Hash(hash) => {
-            ("Hash", hash.iter().map(|(f, v)| format!("{}={}", text(f), text(v))).collect())
+            let at = |field| hash.deadline(field).map_or(String::new(), |at| format!("@{at}"));
+            let pairs = hash.iter().map(|(f, v)| format!("{}={}{}", text(f), text(v), at(f)));
+            ("Hash", pairs.collect())
         }
         Value::SortedSet(set) => {
             ("SortedSet", set.iter().map(|(m, s)| format!("{}={s}", text(m))).collect())
@@ -205,7 +223,7 @@ fn integers_of_all_sizes_are_read_from_listpacks() {
 
 #[test]
 fn what_cannot_be_in_a_collection_is_refused() {
-    let cases: [&[u8]; 15] = [
+    let cases: [&[u8]; 22] = [
         // Nothing in it.
         b"\x01\x00",
         b"\x02\x00",
@@ -224,9 +242,18 @@ fn what_cannot_be_in_a_collection_is_refused() {
         // Unpacks to less than it says, and copies from before its beginning.
         b"\x00\xc3\x02\x05\x00a",
         b"\x00\xc3\x02\x05\x20\x00",
-        // A module, and a hash with fields that expire.
+        // A module, and forms of hashes that only release candidates wrote.
         b"\x07\x01",
-        b"\x19\x00\x01",
+        b"\x16\x01\0\x01a\x01b",
+        b"\x17\x07\0\0\0\0\0\xff",
+        // Fields that expire: none, twice the same, beyond the last time, and beyond any number.
+        b"\x18\x01\0\0\0\0\0\0\0\0",
+        b"\x18\x01\0\0\0\0\0\0\0\x02\0\x01a\x01b\x01\x01a\x01b",
+        b"\x18\0\0\0\0\0\x40\0\0\x01\x01\x01a\x01b",
+        b"\x18\xff\xff\xff\xff\xff\xff\xff\xff\x01\x02\x01a\x01b",
+        // A deadline that is missing, and one that is no number.
+        b"\x19\0\0\0\0\0\0\0\0\x0d\x0d\0\0\0\x02\0\x82ab\x03\x05\x01\xff",
+        b"\x19\0\0\0\0\0\0\0\0\x10\x10\0\0\0\x03\0\x81a\x02\x81b\x02\x81c\x02\xff",
     ];
     for body in cases {
         let loaded = load(&payload(body, 12)).map(|value| shown(&value));

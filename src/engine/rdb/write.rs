@@ -2,6 +2,7 @@
 
 use super::{form, kind, length, stream};
 use crate::engine::number::parse_integer;
+use crate::engine::types::hash::Hash;
 use crate::engine::types::string::Digits;
 use crate::engine::value::Value;
 
@@ -24,6 +25,7 @@ pub(super) fn value(value: &Value) -> Vec<u8> {
             out.begin(kind::SET, set.len());
             set.iter().for_each(|member| out.string(&member));
         }
+        Value::Hash(hash) if hash.first_deadline() != 0 => out.expiring_hash(hash),
         Value::Hash(hash) => {
             out.begin(kind::HASH, hash.len());
             for (field, value) in hash.iter() {
@@ -78,6 +80,18 @@ impl Writer {
                     self.bytes.extend_from_slice(&length.to_be_bytes());
                 }
             },
+        }
+    }
+
+    fn expiring_hash(&mut self, hash: &Hash) {
+        let first = hash.first_deadline();
+        self.byte(kind::HASH_METADATA);
+        self.raw(&first.to_le_bytes());
+        self.length(hash.len() as u64);
+        for (field, value) in hash.iter() {
+            self.length(hash.deadline(field).map_or(0, |at_ms| at_ms - first + 1));
+            self.string(field);
+            self.string(value);
         }
     }
 

@@ -4,10 +4,16 @@
 //! Order: a new field comes last; the last field takes the place of one that is removed. Both forms
 //! keep it alike, so the order is a function of the operations alone. A table stays a table, as in
 //! Redis, which OBJECT ENCODING shows.
+//!
+//! Fields may expire. A hash of which none does is one of these two forms alone, and pays nothing
+//! for it.
+
+mod expiring;
 
 use std::borrow::Borrow;
 use std::fmt;
 use std::hash::{Hash as HashKey, Hasher};
+use std::mem;
 
 use indexmap::IndexSet;
 
@@ -15,21 +21,40 @@ use super::packed::{self, Packed, entry_size};
 use super::{COMPACT_LEN_MAX, COMPACT_STRING_BYTES_MAX, FixedState};
 use crate::engine::error::CommandError;
 use crate::engine::value::{Kind, Value};
+use crate::raft::types::Millis;
+use expiring::FieldDeadlines;
+pub use expiring::View;
 
 /// What a field of the table costs beside its bytes: the entry, its slot, the allocator's header.
 const PAIR_OVERHEAD_BYTES: usize = 48;
+
+/// Fields that expire add nothing to a hash that has none.
+const _: () = assert!(size_of::<Hash>() == 64);
+
+/// No deadline of a field is later: Redis keeps the two highest bits of the 48 that it has for one.
+pub const FIELD_DEADLINE_MAX_MS: Millis = (1 << 46) - 1;
 
 #[derive(Clone, Default)]
 pub struct Hash {
     form: Form,
 }
 
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 enum Form {
     /// Fields and values in turn.
     Packed(Packed),
     /// `payload` is the sum of the lengths of all fields and values.
     Table { pairs: IndexSet<Pair, FixedState>, payload: usize },
+    /// Some field has a deadline.
+    Expiring(Box<Expiring>),
+}
+
+/// Invariant: `fields` is of another form, and has each field of `deadlines`, of which there is
+/// one at least.
+#[derive(Clone)]
+struct Expiring {
+    fields: Hash,
+    deadlines: FieldDeadlines,
 }
 
 /// How a hash lies in memory; a part of what every node has alike.
@@ -124,9 +149,10 @@ impl Hash {
     }
 
     pub fn encoding(&self) -> HashEncoding {
-        match self.form {
+        match &self.form {
             Form::Packed(_) => HashEncoding::Listpack,
             Form::Table { .. } => HashEncoding::Hashtable,
+            Form::Expiring(expiring) => expiring.fields.encoding(),
         }
     }
 
@@ -135,6 +161,7 @@ impl Hash {
         match &self.form {
             Form::Packed(packed) => packed.size(),
             Form::Table { pairs, payload } => payload + pairs.len() * PAIR_OVERHEAD_BYTES,
+            Form::Expiring(expiring) => expiring.fields.bytes() + expiring.deadlines.bytes(),
         }
     }
 
@@ -143,6 +170,7 @@ impl Hash {
         match &self.form {
             Form::Packed(packed) => packed.len() / 2,
             Form::Table { pairs, .. } => pairs.len(),
+            Form::Expiring(expiring) => expiring.fields.len(),
         }
     }
 
@@ -154,6 +182,7 @@ impl Hash {
         match &self.form {
             Form::Packed(packed) => packed.iter_from(find_value(packed, field)?).next(),
             Form::Table { pairs, .. } => pairs.get(field).map(Pair::value),
+            Form::Expiring(expiring) => expiring.fields.get(field),
         }
     }
 
@@ -170,6 +199,7 @@ impl Hash {
             }
             Form::Packed(_) => None,
             Form::Table { pairs, .. } => pairs.get_index(index).map(Pair::parts),
+            Form::Expiring(expiring) => expiring.fields.at(index),
         }
     }
 
@@ -178,11 +208,19 @@ impl Hash {
         match &self.form {
             Form::Packed(packed) => Iter::Packed(packed.iter()),
             Form::Table { pairs, .. } => Iter::Table(pairs.iter()),
+            Form::Expiring(expiring) => expiring.fields.iter(),
         }
     }
 
-    /// Sets the field, and tells whether it is new.
+    /// Sets the field, which then has no deadline, and tells whether it is new.
     pub fn set(&mut self, field: &[u8], value: &[u8]) -> bool {
+        let is_new = self.set_value(field, value);
+        self.clear_deadline(field);
+        is_new
+    }
+
+    /// Sets the field, whose deadline stays, and tells whether it is new.
+    pub fn set_value(&mut self, field: &[u8], value: &[u8]) -> bool {
         if field.len().max(value.len()) > COMPACT_STRING_BYTES_MAX {
             self.make_table();
         }
@@ -208,6 +246,7 @@ impl Hash {
                 }
                 false
             }
+            Form::Expiring(expiring) => expiring.fields.set_value(field, value),
         }
     }
 
@@ -224,6 +263,99 @@ impl Hash {
                 *payload -= pair.bytes.len();
                 true
             }
+            Form::Expiring(expiring) => {
+                let is_removed = expiring.fields.remove(field);
+                self.clear_deadline(field);
+                is_removed
+            }
+        }
+    }
+
+    /// What of the hash is there at this time.
+    #[inline]
+    pub fn at_time(&self, clock_ms: Millis) -> View<'_> {
+        View::new(self, clock_ms)
+    }
+
+    #[inline]
+    fn deadlines(&self) -> Option<&FieldDeadlines> {
+        match &self.form {
+            Form::Expiring(expiring) => Some(&expiring.deadlines),
+            Form::Packed(_) | Form::Table { .. } => None,
+        }
+    }
+
+    /// When the field expires, if ever.
+    pub fn deadline(&self, field: &[u8]) -> Option<Millis> {
+        self.deadlines().and_then(|deadlines| deadlines.of(field))
+    }
+
+    /// The fields that expire, and when, in this order.
+    pub fn expiring_fields(&self) -> impl Iterator<Item = (&[u8], Millis)> {
+        self.deadlines().into_iter().flat_map(FieldDeadlines::iter)
+    }
+
+    /// When the first of the fields expires. 0: none does.
+    #[inline]
+    pub fn first_deadline(&self) -> Millis {
+        self.deadlines().and_then(FieldDeadlines::first).unwrap_or(0)
+    }
+
+    /// Whether no field is left at this time.
+    pub fn is_over(&self, clock_ms: Millis) -> bool {
+        self.deadlines().is_some_and(|deadlines| {
+            deadlines.len() == self.len() && deadlines.last().is_some_and(|at| at <= clock_ms)
+        })
+    }
+
+    /// Gives the field a deadline in the place of the one it may have. False, and nothing changes,
+    /// when there is no such field.
+    ///
+    /// Precondition: the deadline is not 0.
+    pub fn set_deadline(&mut self, field: &[u8], at_ms: Millis) -> bool {
+        if !self.contains(field) {
+            return false;
+        }
+        if !matches!(self.form, Form::Expiring(_)) {
+            let fields = mem::take(self);
+            let expiring = Expiring { fields, deadlines: FieldDeadlines::default() };
+            self.form = Form::Expiring(Box::new(expiring));
+        }
+        if let Form::Expiring(expiring) = &mut self.form {
+            expiring.deadlines.set(field, at_ms);
+        }
+        true
+    }
+
+    /// Takes the deadline of the field away, and tells whether there was one.
+    #[inline]
+    pub fn clear_deadline(&mut self, field: &[u8]) -> bool {
+        let Form::Expiring(expiring) = &mut self.form else { return false };
+        let is_cleared = expiring.deadlines.clear(field);
+        self.settle();
+        is_cleared
+    }
+
+    /// Removes fields that are due, at most `limit`, and tells how many went.
+    pub fn remove_due(&mut self, clock_ms: Millis, limit: usize) -> usize {
+        let mut removed = 0;
+        while removed < limit
+            && let Form::Expiring(expiring) = &mut self.form
+            && let Some(field) = expiring.deadlines.take_due(clock_ms)
+        {
+            expiring.fields.remove(&field);
+            removed += 1;
+            self.settle();
+        }
+        removed
+    }
+
+    /// A hash of which no field expires any more is again as if none ever had.
+    fn settle(&mut self) {
+        if let Form::Expiring(expiring) = &mut self.form
+            && expiring.deadlines.is_empty()
+        {
+            *self = mem::take(&mut expiring.fields);
         }
     }
 
@@ -235,7 +367,11 @@ impl Hash {
     /// stays below the cursor; above it are only fields that were seen or came later. The order is
     /// the same on every node, so a cursor is good on another node too.
     pub fn scan(&self, cursor: u64, count: usize) -> (u64, Iter<'_>) {
-        let Form::Table { pairs, .. } = &self.form else { return (0, self.iter()) };
+        let pairs = match &self.form {
+            Form::Packed(_) => return (0, self.iter()),
+            Form::Table { pairs, .. } => pairs,
+            Form::Expiring(expiring) => return expiring.fields.scan(cursor, count),
+        };
         let (next, slice) = super::scan_range(pairs.len(), cursor, count);
         let part = pairs.get_range(slice).expect("invariant: the range lies in the table");
         (next, Iter::Table(part.iter()))
@@ -275,8 +411,11 @@ impl<'a> Iterator for Iter<'a> {
 /// The content in order, however it lies in memory.
 impl fmt::Debug for Hash {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let pairs = self.iter().map(|(field, value)| (field.escape_ascii(), value.escape_ascii()));
-        formatter.debug_map().entries(pairs.map(|(a, b)| (a.to_string(), b.to_string()))).finish()
+        let pairs = self.iter().map(|(field, value)| {
+            let text = (field.escape_ascii().to_string(), value.escape_ascii().to_string());
+            (text.0, (text.1, self.deadline(field)))
+        });
+        formatter.debug_map().entries(pairs).finish()
     }
 }
 
@@ -285,6 +424,7 @@ impl HashKey for Hash {
     fn hash<H: Hasher>(&self, state: &mut H) {
         self.len().hash(state);
         self.iter().for_each(|pair| pair.hash(state));
+        self.expiring_fields().for_each(|field| field.hash(state));
     }
 }
 

@@ -195,6 +195,7 @@ fn stats(sources: &Sources<'_>) -> Fields {
         ("total_net_input_bytes", clients.input_bytes.load(Relaxed)),
         ("total_net_output_bytes", clients.output_bytes.load(Relaxed)),
         ("rejected_connections", clients.rejected.load(Relaxed)),
+        ("expired_subkeys", engine.keyspace.expired_fields),
         ("expired_keys", engine.keyspace.expired),
         // Nothing is evicted: memory has no limit.
         ("evicted_keys", 0),

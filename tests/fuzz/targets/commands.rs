@@ -28,7 +28,7 @@ const KEYS: [&str; 6] = ["a", "b", "c", "d{a}", "e{a}", ""];
 
 /// Words that some command gives a meaning.
 #[rustfmt::skip]
-const WORDS: [&str; 118] = [
+const WORDS: [&str; 121] = [
     "0", "-1", "1", "2", "3", "10", "100", "-100", "9223372036854775807", "-9223372036854775808",
     "9223372036854775808", "18446744073709551615", "4294967295", "4294967296", "1e308", "-1e400",
     "inf", "-inf", "nan", "0x10", "1.5", "3.0e-5", " 1", "1 ", "+1", "-0", "00", "(1", "[a", "(a",
@@ -40,6 +40,7 @@ const WORDS: [&str; 118] = [
     "MAX", "REPLACE", "DB", "ABSTTL", "IDLETIME", "FREQ", "BY", "ALPHA", "#", "w*", "w*->f", "f",
     "AND", "OR", "XOR", "NOT", "BIT", "BYTE", "u8", "i64", "OVERFLOW", "SAT", "FAIL", "MKSTREAM",
     "ENTRIESREAD", "MAXLEN", "MINID", "NOMKSTREAM", "STREAMS", "GROUP", "5-5", "1-*",
+    "FIELDS", "FNX", "FXX",
 ];
 
 pub fn run(data: &[u8]) {
@@ -179,11 +180,18 @@ fn encode(line: &str) -> Vec<u8> {
 
 /// For each type a few lines that make, change and tell it, and each command by itself.
 pub fn seeds() -> Vec<Vec<u8>> {
-    const SCRIPTS: [&[&str]; 9] = [
+    const SCRIPTS: [&[&str]; 10] = [
         &["SET a 10", "APPEND a xyz", "SETRANGE a 3 q", "GETRANGE a 0 -1", "LCS a b IDX"],
         &["RPUSH a x y z", "LINSERT a BEFORE y w", "LPOS a z RANK -1", "LMOVE a b LEFT RIGHT"],
         &["SADD a 1 2 x", "SADD b 2 3", "SINTERSTORE c 2 a b", "SPOP a 2", "SRANDMEMBER b -5"],
         &["HSET a f 1 g 2", "HINCRBYFLOAT a f 1.5", "HRANDFIELD a -3 WITHVALUES", "HSCAN a 0"],
+        &[
+            "HSETEX a PX 3 FIELDS 2 f 1 g 2",
+            "HPEXPIRE a 10 GT FIELDS 1 f",
+            "HGETEX a PERSIST FIELDS 1 g",
+            "DUMP a",
+            "HPERSIST a FIELDS 1 f",
+        ],
         &[
             "ZADD a 1 x 2 y",
             "ZADD b 1 y",

@@ -61,7 +61,7 @@ pub fn run(data: &[u8]) {
 }
 
 pub fn seeds() -> Vec<Vec<u8>> {
-    const LINES: [&str; 12] = [
+    const LINES: [&str; 13] = [
         "SET k value",
         "SET k 12345",
         "SET k aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa",
@@ -69,6 +69,7 @@ pub fn seeds() -> Vec<Vec<u8>> {
         "SADD k 1 2 70000",
         "SADD k a b 3",
         "HSET k f 1 g 22222",
+        "HSETEX k PX 70 FIELDS 2 f 1 g 22222",
         "ZADD k 1.5 a -inf b 3 c",
         "XADD k 1-1 f v g w",
         "XADD k 5-0 a b",

@@ -96,11 +96,12 @@ fn state() -> SnapshotState {
 }
 
 pub fn seeds() -> Vec<Vec<u8>> {
-    const SETS: [&[&str]; 7] = [
+    const SETS: [&[&str]; 8] = [
         &[],
         &["SET s value", "SET n 5 PX 70", "APPEND s more", "RAFT.WRITE register"],
         &["RPUSH l a b c", "SADD m a b", "SADD i 1 2 3"],
         &["HSET h f 1 g 2", "ZADD z 1 a 2.5 b"],
+        &["HSETEX h PX 70 FIELDS 2 f 1 g 2", "HSET h i 3"],
         &["XADD x 1-1 f v", "XADD x 2-0 g w", "XDEL x 1-1"],
         &["XADD x 1-1 f v", "XGROUP CREATE x g 0", "XREADGROUP GROUP g c STREAMS x >"],
         &["SET a 1", "SWAPDB 0 1", "SET b 2", "PFADD p x", "GEOADD g 1 2 q"],

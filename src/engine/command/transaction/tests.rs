@@ -182,6 +182,32 @@ fn a_watch_ends_with_expiry_but_not_for_a_key_that_was_due_before() {
 }
 
 #[test]
+fn a_watch_ends_with_the_expiry_of_a_field() {
+    let mut engine = engine();
+    check(&mut engine, "HSET h f v g w", ":2\r\n");
+    check(&mut engine, "HPEXPIRE h 10 FIELDS 1 f", "*1\r\n:1\r\n");
+    session(&mut engine, 1, 0, "WATCH h");
+    session(&mut engine, 2, 0, "WATCH h");
+    session(&mut engine, 3, 0, "WATCH h");
+    check(&mut engine, "HPERSIST h FIELDS 1 g", "*1\r\n:-1\r\n");
+    assert_eq!(exec(&mut engine, Some(1), &["HLEN h"]), "*1|:2|");
+    // Due, though no entry has removed it yet.
+    advance(&mut engine, 10);
+    assert_eq!(exec(&mut engine, Some(2), &["HLEN h"]), "*-1|");
+    session(&mut engine, 4, 0, "WATCH h");
+    engine.keyspace.expire_due(10);
+    assert_eq!(exec(&mut engine, Some(4), &["HLEN h"]), "*1|:1|");
+    assert_eq!(exec(&mut engine, Some(3), &["HLEN h"]), "*-1|");
+    session(&mut engine, 5, 0, "WATCH h");
+    check(&mut engine, "HPEXPIRE h 10 FIELDS 1 g", "*1\r\n:1\r\n");
+    assert_eq!(exec(&mut engine, Some(5), &["HLEN h"]), "*-1|");
+    session(&mut engine, 6, 0, "WATCH h");
+    advance(&mut engine, 10);
+    assert_eq!(engine.keyspace.expire_due(10), 1);
+    assert_eq!(exec(&mut engine, Some(6), &["HLEN h"]), "*-1|");
+}
+
+#[test]
 fn sessions_watch_apart_from_each_other_and_per_database() {
     let mut engine = engine();
     session(&mut engine, 1, 0, "WATCH k");
