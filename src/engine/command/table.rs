@@ -8,7 +8,7 @@ use rapidhash::v3::rapidhash_v3;
 use super::{CommandId, CommandSpec};
 use super::{
     bitmap, cluster, connection, dump, geo, hash, hyperloglog, key, lcs, list, memory, object,
-    raft, server, set, sort, sorted_set, stream, string, transaction,
+    pubsub, raft, server, set, sort, sorted_set, stream, string, transaction,
 };
 use crate::engine::error::CommandError;
 
@@ -26,6 +26,7 @@ static FAMILIES: &[&[CommandSpec]] = &[
     list::COMMANDS,
     memory::COMMANDS,
     object::COMMANDS,
+    pubsub::COMMANDS,
     raft::COMMANDS,
     server::COMMANDS,
     set::COMMANDS,
