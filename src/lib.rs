@@ -73,6 +73,25 @@
 //!    clients wait anew should it live after all. After a snapshot that leaves open what became of
 //!    a client, it is told that the outcome is unknown.
 //!
+//! # Life of a message
+//!
+//! 1. SUBSCRIBE is the node's alone. The net role tells apply ([`engine::pubsub`]) before the
+//!    client is sent its confirmation, so that it misses no message that is published after that.
+//! 2. PUBLISH goes through the log like a write, in a transaction too, and changes no key. Each
+//!    node that applies it hands the message to its net roles, once a run, for the clients that
+//!    subscribe there: all subscribers of all nodes see all messages in one order. While a node has
+//!    no subscriber this is one branch per message.
+//! 3. The reply to PUBLISH, PUBSUB and the counts of INFO tell of the subscribers of this node, as
+//!    on a node of Redis's cluster: nobody knows those of the others without asking them.
+//! 4. Whoever stays connected misses nothing. So a subscriber is closed that does not keep up (the
+//!    output limit of its class), whose net role does not ([`limits::PUBLISHED_BYTES_MAX`]), whose
+//!    node goes on from a snapshot, in place of entries that may have held messages, or that is no
+//!    member any more.
+//!
+//! A message may come to a subscriber of a node that lags behind although its PUBLISH was answered
+//! before SUBSCRIBE. In a transaction, messages for its own client come around the reply to EXEC,
+//! not within it, and SUBSCRIBE takes effect behind the commands of the engine.
+//!
 //! # Code map
 //!
 //! - [`raft`]: consensus. PURE. It knows nothing of commands: a batch is bytes.
@@ -101,9 +120,9 @@
 //! - All nodes started anew at once therefore found a new, empty cluster. Its id, which INFO shows
 //!   as `raft_dbid` and `master_replid`, is another one. `on-total-loss manual` leaves it to
 //!   RAFT.CLUSTER INIT.
-//! - A learner or observer that outlives all voters belongs to a cluster that nobody can vote in any
-//!   more, and says so to the fresh nodes, which wait for it: restart it, too, or go on with its data
-//!   by RAFT.CLUSTER FORCE-RECOVER.
+//! - A learner or observer that outlives all voters belongs to a cluster that nobody can vote in
+//!   any more, and says so to the fresh nodes, which wait for it: restart it, too, or go on with
+//!   its data by RAFT.CLUSTER FORCE-RECOVER.
 //!
 //! A member that has had no leader and heard of no majority for `no-leader-timeout`, and four
 //! election time-outs at least, says `quorum_lost`. It halts: it cannot know what the others have

@@ -29,6 +29,14 @@ pub const BATCH_BYTES_MAX: usize = 1 << 20;
 /// a client that does not read cannot make the node work for it.
 pub const CLIENT_OUTPUT_SOFT_BYTES: usize = 1 << 20;
 
+/// Bytes of messages for subscribers that may be on their way to one net role. Beyond it messages
+/// are dropped, and the subscribers of that role closed: they would miss some without knowing.
+pub const PUBLISHED_BYTES_MAX: usize = 64 << 20;
+
+/// Bytes of such messages that are handed over before the end of a run: the net role writes them
+/// while apply goes on.
+pub const PUBLISHED_SEND_BYTES: usize = 1 << 20;
+
 /// Bytes queued for a peer over which further messages to it are dropped: consensus sends again
 /// what is lost. Twice the frame bound, so that the largest frame fits.
 pub const PEER_QUEUE_BYTES_MAX: usize = 2 * FRAME_BYTES_MAX;

@@ -171,7 +171,7 @@ fn option((_, directive): (usize, &'static Directive)) -> Arg {
     };
     let arg = match directive.kind {
         Kind::Flag => return arg.action(ArgAction::SetTrue).help(directive.doc),
-        Kind::OutputLimit => arg.num_args(1..=4),
+        Kind::OutputLimit => arg.num_args(1..=8),
         Kind::Addresses => arg.allow_hyphen_values(true),
         _ => arg,
     };

@@ -263,10 +263,10 @@ pub static DIRECTIVES: &[Directive] = &[
     D::at_run_time(
         Limits,
         "client-output-buffer-limit",
-        "64mb",
+        "normal 64mb 0 0 pubsub 32mb 8mb 60",
         Kind::OutputLimit,
-        "Unsent reply bytes at which a client is closed: one hard limit, or \
-         'normal <hard> <soft> <soft seconds>'; 0 is no limit",
+        "Unsent bytes at which a client is closed: one hard limit, or '<class> <hard> <soft> <soft \
+         seconds>' for the classes normal and pubsub, who subscribe; 0 is no limit",
     ),
     D::at_run_time(
         Limits,

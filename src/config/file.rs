@@ -202,6 +202,7 @@ mod tests {
             "mayfly.conf",
             "# a comment\n\n  PORT 7000\ninclude other.conf\nrequirepass \"a \\\"b\\x21\"\n\
              bind 127.0.0.1 -::1\nname 'it''s'\nclient-output-buffer-limit normal 1mb 0 0\n\
+             client-output-buffer-limit pubsub 5 0 0\n\
              quorum-reads no\nsave \"\"\ntimeout 11\n"
                 .replace("'it''s'", r"'it\'s'")
                 .as_str(),
@@ -214,7 +215,7 @@ mod tests {
             ("requirepass", "a \"b!"),
             ("bind", "127.0.0.1 -::1"),
             ("name", "it's"),
-            ("client-output-buffer-limit", "normal 1048576 0 0"),
+            ("client-output-buffer-limit", "normal 1048576 0 0 pubsub 5 0 0"),
             ("raft.quorum-reads", "no"),
         ] {
             assert_eq!(settings.get(name).as_deref(), Some(value), "{name}");

@@ -19,7 +19,9 @@ pub use directives::{Change, DIRECTIVES, Directive, Section};
 pub use file::FileError;
 pub use peers::{ListError, PeersError};
 pub use settings::{SettingError, Settings, Tunables};
-pub use value::{BindAddress, Conflict, HostPort, Kind, OutputLimit, Presence, ValueError};
+pub use value::{
+    BindAddress, Conflict, HostPort, Kind, OutputLimit, OutputLimits, Presence, ValueError,
+};
 
 /// The distance of the peer port from the client port, where none is named. Redis Cluster's own.
 pub const CLUSTER_PORT_OFFSET: u16 = 10_000;

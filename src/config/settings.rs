@@ -4,7 +4,7 @@ use std::num::NonZeroU64;
 use std::time::Duration;
 
 use super::directives::{Change, DIRECTIVES, find};
-use super::value::{BindAddress, Conflict, HostPort, OutputLimit, Value, ValueError};
+use super::value::{BindAddress, Conflict, HostPort, OutputLimits, Value, ValueError};
 use crate::glob::{glob_match_nocase, is_glob};
 use crate::logging::Level;
 
@@ -40,7 +40,7 @@ pub struct Tunables {
     pub requirepass: String,
     pub proto_max_bulk_len: usize,
     pub client_query_buffer_limit: usize,
-    pub client_output_buffer_limit: OutputLimit,
+    pub client_output_buffer_limit: OutputLimits,
     pub uncommitted_bytes_max: usize,
     pub no_leader_timeout: Duration,
     pub election_timeout: Duration,
@@ -111,7 +111,7 @@ impl Settings {
             if directive.change == Change::AtStart {
                 return Err(SettingError::Immutable { name });
             }
-            match Value::parse(directive.kind, text) {
+            match changed.values[index].changed(directive.kind, text) {
                 Ok(value) => changed.values[index] = value,
                 Err(source) => return Err(SettingError::Value { name, source }),
             }
@@ -128,7 +128,7 @@ impl Settings {
     ///
     /// Precondition: `index` is one of the table's.
     pub fn preset(&mut self, index: usize, text: &str) -> Result<(), ValueError> {
-        self.values[index] = Value::parse(DIRECTIVES[index].kind, text)?;
+        self.values[index] = self.values[index].changed(DIRECTIVES[index].kind, text)?;
         Ok(())
     }
 
@@ -220,7 +220,7 @@ impl Settings {
         }
     }
 
-    fn output_limit(&self, name: &str) -> OutputLimit {
+    fn output_limit(&self, name: &str) -> OutputLimits {
         match self.value(name) {
             Value::OutputLimit(limit) => *limit,
             other => unreachable!("{name} is {other:?}, not an output limit"),

@@ -48,7 +48,7 @@ fn another(directive: &Directive) -> Option<&'static str> {
         Kind::Addresses => Some("10.0.0.1 -::1"),
         Kind::Peers => Some("a:1,[::1]:2,127.0.0.1:5001"),
         Kind::Announce => Some("a.example:7000"),
-        Kind::OutputLimit => Some("normal 1048576 65536 10"),
+        Kind::OutputLimit => Some("normal 1048576 65536 10 pubsub 5 6 7"),
     }
 }
 
@@ -215,7 +215,7 @@ fn tools_get_the_values_they_ask_for() {
         ("timeout", "0"),
         ("slave-read-only", "no"),
         ("notify-keyspace-events", ""),
-        ("client-output-buffer-limit", "normal 67108864 0 0"),
+        ("client-output-buffer-limit", "normal 67108864 0 0 pubsub 33554432 8388608 60"),
         ("proto-max-bulk-len", "536870912"),
         ("no-leader-timeout", "5000"),
     ] {
@@ -243,14 +243,36 @@ fn units_of_memory_and_time_are_those_of_redis() {
 }
 
 #[test]
+fn a_class_of_output_limits_that_is_not_named_stays_as_it_is() {
+    let mut settings = Settings::default();
+    let name = "client-output-buffer-limit";
+    let mut change = |text: &str, expected: &str| {
+        settings.set(name, text).unwrap();
+        assert_eq!(settings.get(name).as_deref(), Some(expected), "{text}");
+    };
+    change("pubsub 1mb 2mb 3", "normal 67108864 0 0 pubsub 1048576 2097152 3");
+    change("normal 5 6 7", "normal 5 6 7 pubsub 1048576 2097152 3");
+    change("8", "normal 8 0 0 pubsub 1048576 2097152 3");
+}
+
+#[test]
 fn output_limits_are_one_number_or_the_class_form() {
     let limit = |text| Value::parse(Kind::OutputLimit, text);
+    let default = OutputLimits::default();
     let hard = OutputLimit { hard: 1 << 20, soft: 0, soft_seconds: 0 };
-    assert_eq!(limit("1mb"), Ok(Value::OutputLimit(hard)));
+    let only_hard = OutputLimits { normal: hard, ..default };
+    assert_eq!(limit("1mb"), Ok(Value::OutputLimit(only_hard)));
     let soft = OutputLimit { soft: 1000, soft_seconds: 60, ..hard };
-    assert_eq!(limit("normal 1mb 1k 60"), Ok(Value::OutputLimit(soft)));
+    let normal = OutputLimits { normal: soft, ..default };
+    assert_eq!(limit("normal 1mb 1k 60"), Ok(Value::OutputLimit(normal)));
+    let pubsub = OutputLimits { pubsub: soft, ..default };
+    assert_eq!(limit("PUBSUB 1mb 1k 60"), Ok(Value::OutputLimit(pubsub)));
+    let both = OutputLimits { normal: hard, pubsub: soft };
+    assert_eq!(limit("pubsub 1mb 1k 60 normal 1mb 0 0"), Ok(Value::OutputLimit(both)));
     assert_eq!(limit("normal 1mb"), Err(ValueError::OutputLimitWords));
-    assert_eq!(limit("pubsub 1mb 1k 60"), Err(ValueError::OutputLimitClass));
+    assert_eq!(limit("normal 1mb 1k 60 pubsub"), Err(ValueError::OutputLimitWords));
+    assert_eq!(limit(""), Err(ValueError::OutputLimitWords));
+    assert_eq!(limit("replica 1mb 1k 60"), Err(ValueError::OutputLimitClass));
     assert_eq!(limit("normal x 1k 60"), Err(ValueError::OutputLimitNumber));
 }
 
@@ -318,7 +340,7 @@ fn a_node_needs_no_option() {
     assert_eq!(tunables.no_leader_timeout.as_millis(), 5000);
     assert_eq!(tunables.election_timeout.as_millis(), 400);
     assert_eq!((tunables.timeout, tunables.quorum_reads), (None, true));
-    assert_eq!(tunables.client_output_buffer_limit.hard, 64 << 20);
+    assert_eq!(tunables.client_output_buffer_limit.normal.hard, 64 << 20);
 }
 
 #[test]
@@ -336,7 +358,7 @@ fn options_reach_the_node() {
     assert_eq!(tunables.no_leader_timeout.as_secs(), 2);
     assert_eq!(tunables.timeout.map(|timeout| timeout.as_secs()), Some(30));
     assert!(!tunables.quorum_reads);
-    assert_eq!(tunables.client_output_buffer_limit.soft_seconds, 60);
+    assert_eq!(tunables.client_output_buffer_limit.normal.soft_seconds, 60);
     let placement = PlacementRequest {
         raft_core: Some(2),
         apply_core: Some(3),

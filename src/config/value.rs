@@ -137,7 +137,7 @@ pub enum Value {
     Cpus(Vec<usize>),
     Addresses(Vec<BindAddress>),
     Peers(Vec<HostPort>),
-    OutputLimit(OutputLimit),
+    OutputLimit(OutputLimits),
 }
 
 /// An address to listen on.
@@ -187,6 +187,23 @@ pub struct OutputLimit {
     pub soft_seconds: u64,
 }
 
+/// Those of each class of clients.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct OutputLimits {
+    pub normal: OutputLimit,
+    /// Of clients that subscribe to something. Redis's own.
+    pub pubsub: OutputLimit,
+}
+
+impl Default for OutputLimits {
+    fn default() -> Self {
+        Self {
+            normal: OutputLimit { hard: 64 << 20, soft: 0, soft_seconds: 0 },
+            pubsub: OutputLimit { hard: 32 << 20, soft: 8 << 20, soft_seconds: 60 },
+        }
+    }
+}
+
 /// The kernel's own bound on CPU numbers of an affinity mask (`CPU_SETSIZE`).
 pub const CPU_MAX: usize = 1023;
 
@@ -197,6 +214,14 @@ const HOST_BYTES_MAX: usize = 253;
 pub const ADDRESSES_MAX: usize = 16;
 
 impl Value {
+    /// In place of this one, of which stays what the text says nothing of.
+    pub fn changed(&self, kind: Kind, text: &str) -> Result<Self, ValueError> {
+        match self {
+            Value::OutputLimit(limits) => output_limits(text, *limits).map(Value::OutputLimit),
+            _ => Self::parse(kind, text),
+        }
+    }
+
     pub fn parse(kind: Kind, text: &str) -> Result<Self, ValueError> {
         match kind {
             Kind::Flag | Kind::YesNo => match text.to_ascii_lowercase().as_str() {
@@ -230,7 +255,9 @@ impl Value {
             Kind::Peers => words(text).map(host_port).collect::<Result<_, _>>().map(Value::Peers),
             Kind::Announce if text.is_empty() => Ok(Value::Text(String::new())),
             Kind::Announce => announce(text).map(|_| Value::Text(text.to_owned())),
-            Kind::OutputLimit => output_limit(text).map(Value::OutputLimit),
+            Kind::OutputLimit => {
+                output_limits(text, OutputLimits::default()).map(Value::OutputLimit)
+            }
         }
     }
 }
@@ -244,10 +271,16 @@ impl fmt::Display for Value {
             Value::Cpus(cpus) => list(f, cpus.iter(), ","),
             Value::Addresses(addresses) => list(f, addresses.iter(), " "),
             Value::Peers(peers) => list(f, peers.iter(), ","),
-            Value::OutputLimit(limit) => {
-                write!(f, "normal {} {} {}", limit.hard, limit.soft, limit.soft_seconds)
+            Value::OutputLimit(OutputLimits { normal, pubsub }) => {
+                write!(f, "normal {normal} pubsub {pubsub}")
             }
         }
+    }
+}
+
+impl fmt::Display for OutputLimit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {} {}", self.hard, self.soft, self.soft_seconds)
     }
 }
 
@@ -419,19 +452,28 @@ pub fn announce(text: &str) -> Result<(String, Option<u16>), ValueError> {
     host_port(text).map(|place| (place.host, Some(place.port)))
 }
 
-fn output_limit(text: &str) -> Result<OutputLimit, ValueError> {
+/// One number is the hard limit of the normal class. A class that is not named keeps what it has.
+fn output_limits(text: &str, mut limits: OutputLimits) -> Result<OutputLimits, ValueError> {
     let number = |word: &str| {
         bytes(word).and_then(|n| u64::try_from(n).ok()).ok_or(ValueError::OutputLimitNumber)
     };
-    match *text.split_whitespace().collect::<Vec<_>>() {
-        [hard] => Ok(OutputLimit { hard: number(hard)?, soft: 0, soft_seconds: 0 }),
-        [class, hard, soft, seconds] => {
-            if !class.eq_ignore_ascii_case("normal") {
-                return Err(ValueError::OutputLimitClass);
-            }
-            let soft_seconds = seconds.parse().map_err(|_| ValueError::OutputLimitNumber)?;
-            Ok(OutputLimit { hard: number(hard)?, soft: number(soft)?, soft_seconds })
-        }
-        _ => Err(ValueError::OutputLimitWords),
+    let words: Vec<&str> = text.split_whitespace().collect();
+    if let [hard] = *words {
+        limits.normal = OutputLimit { hard: number(hard)?, soft: 0, soft_seconds: 0 };
+        return Ok(limits);
     }
+    let (classes, []) = words.as_chunks::<4>() else { return Err(ValueError::OutputLimitWords) };
+    if classes.is_empty() {
+        return Err(ValueError::OutputLimitWords);
+    }
+    for [class, hard, soft, seconds] in classes {
+        let limit = match class.to_ascii_lowercase().as_str() {
+            "normal" => &mut limits.normal,
+            "pubsub" => &mut limits.pubsub,
+            _ => return Err(ValueError::OutputLimitClass),
+        };
+        let soft_seconds = seconds.parse().map_err(|_| ValueError::OutputLimitNumber)?;
+        *limit = OutputLimit { hard: number(hard)?, soft: number(soft)?, soft_seconds };
+    }
+    Ok(limits)
 }

@@ -7,6 +7,7 @@ pub mod error;
 pub mod keyspace;
 mod long_double;
 pub mod number;
+pub mod pubsub;
 pub mod random;
 mod rdb;
 pub mod reply;

@@ -9,6 +9,7 @@ use super::command::{
 };
 use super::error::CommandError;
 use super::keyspace::{DATABASE_COUNT, Entry, Keyspace, Place, SessionId, WARM_RUN, digest_of};
+use super::pubsub::Subscribers;
 use super::random::Random;
 use super::reply::Reply;
 use super::waiting::{Served, Waiter, Waiting};
@@ -28,6 +29,8 @@ pub struct Engine {
     register: Vec<u8>,
     stats: EngineStats,
     waiting: Waiting,
+    /// The clients of this node that subscribe. No part of the state, as the counts are not.
+    pub subscribers: Subscribers,
     /// Whose clients sent the batch that is run.
     origin: MemberId,
 }
@@ -65,6 +68,7 @@ impl Engine {
             register: Vec::new(),
             stats: EngineStats::default(),
             waiting: Waiting::default(),
+            subscribers: Subscribers::default(),
             origin: MemberId::NONE,
         };
         engine.reset_stats();
@@ -79,7 +83,7 @@ impl Engine {
         self.register = bytes.to_vec();
     }
 
-    /// Goes on from the state of `loaded`; what this node counts goes on too.
+    /// Goes on from the state of `loaded`; what this node counts, and who subscribes, goes on too.
     pub fn replace_state(&mut self, loaded: Self) {
         let former = std::mem::replace(&mut self.keyspace, loaded.keyspace);
         self.keyspace.succeed(former);
@@ -281,6 +285,7 @@ impl Engine {
             is_retry: false,
             waits: false,
             waiting: &mut self.waiting,
+            subscribers: &mut self.subscribers,
             stats: &mut self.stats,
             origin: self.origin,
         }

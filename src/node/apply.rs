@@ -9,10 +9,11 @@
 
 mod background;
 mod making;
+mod publishing;
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
 
 use crate::engine::batch::{ArchivedBatch, Commands};
@@ -62,6 +63,8 @@ pub struct ApplyRole {
     blocked: HashMap<SessionId, ClientHandle>,
     /// By stream: the replies to those that have waited, until the end of the run.
     served: Vec<Vec<(Connection, WaitEnd)>>,
+    /// By stream: bytes of messages for subscribers that the net role has not looked at yet.
+    publishing: Vec<Arc<AtomicUsize>>,
     shared: Arc<Shared>,
 }
 
@@ -94,6 +97,7 @@ impl ApplyRole {
     ) -> Self {
         let waiting = nets.iter().map(|_| VecDeque::new()).collect();
         let served = nets.iter().map(|_| Vec::new()).collect();
+        let publishing = nets.iter().map(|_| Arc::default()).collect();
         let read_random = Random::new(shared.boot as u64);
         Self {
             engine: Engine::new(0),
@@ -111,6 +115,7 @@ impl ApplyRole {
             discarded: Reply::default(),
             blocked: HashMap::new(),
             served,
+            publishing,
             shared,
         }
     }
@@ -129,6 +134,10 @@ impl ApplyRole {
                 ToApply::ResetStats => self.engine.reset_stats(),
                 ToApply::Digest { client, protocol } => {
                     self.digests_wanted.push_back(DigestRequest { client, protocol });
+                }
+                ToApply::Subscriptions(changes) => self.subscribe(changes),
+                ToApply::Pubsub { client, protocol, question } => {
+                    self.answer_pubsub(client, protocol, &question);
                 }
                 ToApply::MakeSnapshot { number, order } => self.order_snapshot(number, order),
                 ToApply::BeginSnapshot { transfer } => {
@@ -190,6 +199,9 @@ impl ApplyRole {
         log::info!("goes on from the snapshot up to {}", self.applied_index);
         // What they waited for may have been taken for them.
         self.answer_forgotten("TIMEOUT not committed yet");
+        // Messages stood in the entries that the snapshot replaces.
+        self.engine.subscribers.lose_all();
+        self.send_published();
         for stream in 0..self.waiting.len() {
             self.answer_ready(stream);
         }
@@ -212,6 +224,7 @@ impl ApplyRole {
             self.mark_readable(ready);
         }
         self.send_served();
+        self.send_published();
         for stream in 0..self.waiting.len() {
             self.answer_ready(stream);
         }
@@ -256,7 +269,9 @@ impl ApplyRole {
         if entry.index == Index(1) {
             // Keys are hashed alike on all nodes of a cluster, and like on no other cluster.
             self.end_walk();
+            let subscribers = std::mem::take(&mut self.engine.subscribers);
             self.engine = Engine::new(entry.seed);
+            self.engine.subscribers = subscribers;
         }
         self.engine.begin_entry(entry.index.0, entry.at_ms);
         self.engine.expire_due(EXPIRE_PER_ENTRY_MAX);
@@ -277,6 +292,9 @@ impl ApplyRole {
             }
         }
         self.applied_index = entry.index;
+        if self.engine.subscribers.has_published() {
+            self.bound_published();
+        }
         for Served { session, end } in self.engine.take_served() {
             if let Some(client) = self.blocked.remove(&session) {
                 self.served[usize::from(client.stream)].push((client.connection, end));
@@ -422,7 +440,11 @@ impl ApplyRole {
         self.nets[stream].send(ToNet::Replies(Box::new(replies)));
     }
 
-    fn send(&self, stream: usize, bytes: Vec<u8>, segments: Vec<Segment>, pending: Pending) {
+    fn send(&mut self, stream: usize, bytes: Vec<u8>, segments: Vec<Segment>, pending: Pending) {
+        // A client sees its own message before the reply to PUBLISH.
+        if self.engine.subscribers.has_published() {
+            self.send_published_to(stream);
+        }
         let replies = Box::new(Replies { given_up: false, bytes, segments, pending });
         self.nets[stream].send(ToNet::Replies(replies));
     }

@@ -6,8 +6,10 @@
 //! messages. Sending therefore never blocks and never fails while the node lives.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use crate::engine::batch::Batch;
+use crate::engine::pubsub::{Change, Published, Question};
 use crate::engine::reply::Protocol;
 use crate::engine::waiting::WaitEnd;
 use crate::net::ring::{Connection, Doorbell};
@@ -193,6 +195,10 @@ pub enum ToApply {
     ResetStats,
     /// A client wants the digest of the state.
     Digest { client: ClientHandle, protocol: Protocol },
+    /// What clients of a net role subscribe to has changed.
+    Subscriptions(Vec<Change>),
+    /// A client asks who subscribes.
+    Pubsub { client: ClientHandle, protocol: Protocol, question: Question },
     /// A client wants to know about the node; with what the raft role knows.
     Report(ReportRequest, Box<RaftReport>),
 }
@@ -297,6 +303,8 @@ pub enum ToNet {
     Replies(Box<Replies>),
     /// What has become of clients that have waited.
     Served(Vec<(Connection, WaitEnd)>),
+    /// Messages for clients that subscribe.
+    Published(Box<Publications>),
     /// All nodes are to be told that the clients of these members wait no more.
     PassOver(Vec<MemberId>),
     /// The reply to a command that another role carried out.
@@ -330,8 +338,8 @@ pub enum ToNet {
 /// A question to all clients of a node.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Survey {
-    /// CLIENT LIST, of all or of these ids.
-    List { ids: Vec<u64> },
+    /// CLIENT LIST, of all or of these ids or of one class.
+    List { ids: Vec<u64>, class: Option<ClientClass> },
     /// CLIENT KILL of whoever matches.
     Kill(KillFilter),
 }
@@ -344,9 +352,18 @@ pub struct KillFilter {
     pub local_address: Option<String>,
     /// Seconds that the connection must at least be old.
     pub age_seconds_min: Option<u64>,
+    pub class: Option<ClientClass>,
     /// A client that is spared.
     pub except: Option<u64>,
     pub reply: KillReply,
+}
+
+/// What Redis tells clients apart by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ClientClass {
+    Normal,
+    /// It subscribes to something.
+    Pubsub,
 }
 
 /// How CLIENT KILL is answered.
@@ -378,4 +395,26 @@ pub struct Segment {
     pub cut: bool,
     /// The last command has no reply yet: the client waits, and its step is not among `steps`.
     pub waits: bool,
+}
+
+/// Messages on their way from apply to a net role.
+pub struct Publications {
+    pub published: Published,
+    bytes: usize,
+    /// Bytes of all that are on the way to the same role.
+    queued: Arc<AtomicUsize>,
+}
+
+impl Publications {
+    pub fn new(published: Published, queued: &Arc<AtomicUsize>) -> Self {
+        let bytes = published.bytes();
+        queued.fetch_add(bytes, Ordering::Relaxed);
+        Self { published, bytes, queued: Arc::clone(queued) }
+    }
+}
+
+impl Drop for Publications {
+    fn drop(&mut self) {
+        self.queued.fetch_sub(self.bytes, Ordering::Relaxed);
+    }
 }

@@ -65,6 +65,10 @@ pub struct EngineReport {
     pub watched_keys: usize,
     /// How many keys clients of all nodes wait for.
     pub blocking_keys: usize,
+    /// Of clients of this node: channels, patterns, shard channels.
+    pub pubsub_channels: usize,
+    pub pubsub_patterns: usize,
+    pub pubsub_shard_channels: usize,
     pub total_commands: u64,
     pub total_errors: u64,
     /// The commands that were called, by name.
@@ -101,6 +105,9 @@ impl EngineReport {
             watching_clients: keyspace.watching().len(),
             watched_keys: keyspace.watching().values().map(|watching| watching.keys.len()).sum(),
             blocking_keys: engine.waiting().key_count(),
+            pubsub_channels: engine.subscribers.channel_count(),
+            pubsub_patterns: engine.subscribers.pattern_count(),
+            pubsub_shard_channels: engine.subscribers.shard_count(),
             total_commands: stats.total_commands,
             total_errors: stats.total_errors,
             commands: commands

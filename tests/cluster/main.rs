@@ -23,6 +23,7 @@ mod membership;
 mod observer;
 mod process;
 mod protocol;
+mod pubsub;
 mod recovery;
 mod replication;
 mod rolling;

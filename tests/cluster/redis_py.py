@@ -2,6 +2,7 @@
 
 import sys
 import threading
+import time
 
 import redis
 
@@ -98,6 +99,60 @@ def server_facts(client):
     expect_error("unknown command", lambda: client.execute_command("NOSUCH"))
 
 
+def wait_until(condition):
+    deadline = time.monotonic() + 30
+    while not condition():
+        assert time.monotonic() < deadline, "not within 30 seconds"
+        time.sleep(0.01)
+
+
+def receive(pubsub, kind, channel, data):
+    """The next message, whatever comes of confirmations before it."""
+    for _ in range(3):
+        message = pubsub.get_message(timeout=30)
+        assert message is not None, f"no {kind} on {channel}"
+        if not message["type"].endswith("subscribe"):
+            expect((message["type"], message["channel"], message["data"]), (kind, channel, data))
+            return
+    raise AssertionError("confirmations only")
+
+
+def messages(client, other):
+    pubsub = other.pubsub()
+    pubsub.subscribe("news")
+    pubsub.psubscribe("weather.*")
+    expect([pubsub.get_message(timeout=30)["type"] for _ in range(2)],
+           ["subscribe", "psubscribe"])
+    expect(other.pubsub_numsub("news"), [("news", 1)])
+    expect(other.pubsub_channels("n*"), ["news"])
+    for number in range(3):
+        client.publish("news", f"one {number}")
+        client.publish("weather.paris", f"rain {number}")
+        receive(pubsub, "message", "news", f"one {number}")
+        receive(pubsub, "pmessage", "weather.paris", f"rain {number}")
+    # Several together are one step, in order.
+    client.pipeline().publish("news", "a").set("text", "b").publish("news", "c").execute()
+    receive(pubsub, "message", "news", "a")
+    receive(pubsub, "message", "news", "c")
+    pubsub.unsubscribe()
+    pubsub.punsubscribe()
+    kinds = [pubsub.get_message(timeout=30)["type"] for _ in range(2)]
+    expect(kinds, ["unsubscribe", "punsubscribe"])
+    pubsub.close()
+    heard = []
+    listener = other.pubsub()
+    listener.subscribe(**{"handled": lambda message: heard.append(message["data"])})
+    thread = listener.run_in_thread(sleep_time=0.01, daemon=True)
+    wait_until(lambda: other.pubsub_numsub("handled") == [("handled", 1)])
+    for number in range(100):
+        client.publish("handled", number)
+    wait_until(lambda: len(heard) >= 100)
+    expect(heard, [str(number) for number in range(100)])
+    thread.stop()
+    thread.join(30)
+    assert not thread.is_alive()
+
+
 def threads():
     pool = redis.ConnectionPool(host="127.0.0.1", port=PORTS[0], decode_responses=True)
     client = redis.Redis(connection_pool=pool)
@@ -124,6 +179,7 @@ def main():
             collections(client, other)
             expiry(client, other)
             pipelines(client, other)
+            messages(client, other)
             server_facts(client)
         binary(position)
     threads()

@@ -200,8 +200,8 @@ impl Checker {
 
     fn check_leader<C: Consensus>(&mut self, raft: &C, view: View) {
         let View { id, term, .. } = view;
-        // Its last vote may have come late. Then it need not have what was committed in later terms,
-        // which was nothing before the first leader of one of them.
+        // Its last vote may have come late. Then it need not have what was committed in later
+        // terms, which was nothing before the first leader of one of them.
         let later = self.leaders.range(term.next()..).map(|(_, elected)| elected.committed);
         let last = later.min().unwrap_or(Index(self.committed.len() as u64));
         let elected = Elected { id, committed: Index(self.committed.len() as u64) };

@@ -27,6 +27,8 @@ pub fn keys_of(spec: &CommandSpec, argv: &[&[u8]]) -> Vec<usize> {
         "xread" => after_streams(argv, 1),
         // Before that come the word GROUP and two names, which may be any words.
         "xreadgroup" => after_streams(argv, 4),
+        // Shard channels are where keys would be.
+        _ if spec.flags.contains(Flags::PUBSUB) => Vec::new(),
         _ => ranged(spec, argv),
     }
 }

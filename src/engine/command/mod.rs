@@ -19,6 +19,7 @@ mod list;
 mod memory;
 mod object;
 mod options;
+mod pubsub;
 mod raft;
 mod server;
 mod set;
@@ -35,6 +36,7 @@ use bitflags::bitflags;
 use super::batch::Caller;
 use super::error::CommandError;
 use super::keyspace::{Keyspace, SessionId};
+use super::pubsub::Subscribers;
 use super::random::Random;
 use super::reply::Reply;
 use super::run::EngineStats;
@@ -133,6 +135,9 @@ pub enum NodeCommand {
     Hello,
     Info,
     Ping,
+    Psubscribe,
+    Pubsub,
+    Punsubscribe,
     Quit,
     RaftCluster,
     RaftConfig,
@@ -147,7 +152,11 @@ pub enum NodeCommand {
     Role,
     Select,
     Shutdown,
+    Ssubscribe,
+    Subscribe,
+    Sunsubscribe,
     Time,
+    Unsubscribe,
     Wait,
     Waitaof,
 }
@@ -287,6 +296,8 @@ pub struct Context<'a> {
     /// The command has nothing to reply with, and its client waits.
     pub(in crate::engine) waits: bool,
     pub(in crate::engine) waiting: &'a mut Waiting,
+    /// The clients of this node that subscribe: not replicated.
+    pub(in crate::engine) subscribers: &'a mut Subscribers,
     pub(in crate::engine) stats: &'a mut EngineStats,
     /// The member whose clients the commands of the batch are of.
     pub(in crate::engine) origin: MemberId,

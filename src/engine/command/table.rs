@@ -8,7 +8,7 @@ use rapidhash::v3::rapidhash_v3;
 use super::{CommandId, CommandSpec};
 use super::{
     bitmap, cluster, connection, dump, field_expiry, geo, hash, hyperloglog, key, lcs, list,
-    memory, object, raft, server, set, sort, sorted_set, stream, string, transaction,
+    memory, object, pubsub, raft, server, set, sort, sorted_set, stream, string, transaction,
 };
 use crate::engine::error::CommandError;
 
@@ -27,6 +27,7 @@ static FAMILIES: &[&[CommandSpec]] = &[
     list::COMMANDS,
     memory::COMMANDS,
     object::COMMANDS,
+    pubsub::COMMANDS,
     raft::COMMANDS,
     server::COMMANDS,
     set::COMMANDS,

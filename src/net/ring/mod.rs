@@ -66,6 +66,16 @@ impl Connection {
     /// Names no connection.
     pub const NONE: Self = Self { index: u32::MAX, generation: u32::MAX };
 
+    /// As a number, for whoever keeps it without knowing rings.
+    pub fn to_bits(self) -> u64 {
+        u64::from(self.generation) << 32 | u64::from(self.index)
+    }
+
+    /// What [`Connection::to_bits`] was made of.
+    pub fn from_bits(bits: u64) -> Self {
+        Self { index: bits as u32, generation: (bits >> 32) as u32 }
+    }
+
     /// Its slot: small, dense, and reused after [`Event::Closed`].
     pub fn index(self) -> usize {
         self.index as usize

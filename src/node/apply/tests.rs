@@ -1,5 +1,6 @@
 use crate::engine::batch::Batch;
 use crate::engine::command::{CommandId, lookup};
+use crate::engine::pubsub::{Change, Subscriber, Topic};
 use crate::engine::reply::Protocol;
 use crate::net::ring::{Connection, Ring};
 use crate::node::mailbox::{MakingNews, MakingOrder};
@@ -338,4 +339,78 @@ fn a_digest_waits_for_the_snapshot_and_is_refused_when_it_costs_too_much() {
     let refusal = "-ERR too much changes while the digest is taken\r\n";
     assert_eq!(bench.answer().as_deref(), Some(refusal));
     assert_eq!(bench.role.engine.keyspace.displaced_bytes(), 0);
+}
+
+/// Two clients of the net role subscribe to a channel each.
+fn with_subscribers() -> Bench {
+    let mut bench = Bench::new();
+    let change = |connection, name: &[u8]| Change {
+        subscriber: Subscriber { stream: 0, connection },
+        topic: Topic::Channel,
+        name: name.to_vec(),
+        subscribes: true,
+    };
+    bench.send(ToApply::Subscriptions(vec![change(1, b"a"), change(2, b"b")]));
+    bench
+}
+
+/// An entry that publishes `payload` to a channel, of the pass with `ticket` if it is an own one.
+fn publishes(index: u64, channel: &[u8], payload: &[u8], ticket: Option<u64>) -> ToApply {
+    let mut batch = Batch::default();
+    batch.push(id("publish"), 0, &[channel, payload]);
+    let body = EntryBody::Batch {
+        origin: crate::raft::types::MemberId(9),
+        stream: 0,
+        seq: crate::raft::types::Seq(index),
+        payload: Payload::new(batch.to_archive()),
+    };
+    let term = crate::raft::types::Term(1);
+    let entry = Entry { index: Index(index), term, at_ms: 1_000, seed: 0, body };
+    let committed = Committed { entry, ticket: ticket.map(Ticket) };
+    ToApply::Run(Box::new(Run { committed: vec![committed], ..Run::default() }))
+}
+
+#[test]
+fn messages_stand_before_the_reply_of_who_published_them() {
+    let mut bench = with_subscribers();
+    bench.wait(1, Wants::Commit, Source::Entry, Batch::default());
+    bench.send(publishes(1, b"a", b"own", Some(1)));
+    bench.send(publishes(2, b"none", b"x", None));
+    bench.send(publishes(3, b"b", b"of another node", None));
+    let shown = bench.to_net.try_iter().map(|message| match message {
+        ToNet::Published(it) => {
+            let texts =
+                it.published.messages().map(|it| (it.payload.to_vec(), it.receivers.to_vec()));
+            format!("{:?}", texts.collect::<Vec<_>>())
+        }
+        ToNet::Replies(replies) => String::from_utf8(replies.bytes).unwrap(),
+        _ => panic!("neither message nor reply"),
+    });
+    let message = |text: &[u8], receiver: u64| format!("{:?}", [(text.to_vec(), vec![receiver])]);
+    let expected = [message(b"own", 1), ":1\r\n".to_owned(), message(b"of another node", 2)];
+    assert_eq!(shown.collect::<Vec<_>>(), expected);
+}
+
+#[test]
+fn a_net_role_that_does_not_keep_up_loses_its_subscribers_and_then_goes_on() {
+    let mut bench = with_subscribers();
+    let payload = vec![b'x'; crate::limits::PUBLISHED_BYTES_MAX / 4];
+    let lost = |bench: &Bench| {
+        let messages: Vec<_> = bench.to_net.try_iter().collect();
+        let is_lost = |message: &ToNet| match message {
+            ToNet::Published(it) => it.published.is_lost,
+            _ => panic!("not a message"),
+        };
+        messages.iter().map(is_lost).collect::<Vec<_>>()
+    };
+    for index in 1..=5 {
+        bench.send(publishes(index, b"a", &payload, None));
+    }
+    assert_eq!(lost(&bench), [false, false, false, true, true]);
+    // Now it has looked at all of them.
+    bench.send(publishes(6, b"b", &payload, None));
+    assert_eq!(lost(&bench), [false]);
+    bench.read(1, &chunks());
+    bench.send(ToApply::InstallSnapshot { transfer: 1 });
+    assert_eq!(lost(&bench), [true], "the entries in between are unknown");
 }

@@ -10,6 +10,7 @@
 //! role waits for too many bytes to be committed; it is then not received from either, so that the
 //! pressure reaches the sender.
 
+mod pubsub;
 mod replies;
 mod requests;
 mod survey;
@@ -20,6 +21,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
 use crate::engine::batch::Batch;
+use crate::engine::pubsub::Change;
 use crate::engine::reply::Reply;
 use crate::net::resp::{Authentication, ParseState, Words};
 use crate::net::ring::{Connection, Ring};
@@ -52,6 +54,8 @@ pub struct NetRole {
     stalled: Vec<Connection>,
     /// Clients that have left, of which all nodes are still to be told.
     ended: Vec<Ended>,
+    /// What clients have begun and ceased to subscribe to, and apply does not know yet.
+    subscription_changes: Vec<Change>,
     /// Surveys under way.
     surveys: Vec<Surveying>,
     next_survey: u64,
@@ -152,6 +156,7 @@ impl NetRole {
             outstanding_bytes: 0,
             stalled: Vec::new(),
             ended: Vec::new(),
+            subscription_changes: Vec::new(),
             surveys: Vec::new(),
             next_survey: 0,
             next_sweep_ms: 0,
@@ -178,6 +183,7 @@ impl NetRole {
                         self.serve(ring, connection, end);
                     }
                 }
+                ToNet::Published(publications) => self.publish(ring, &publications.published),
                 ToNet::PassOver(members) => self.tell_passed_over(&members),
                 ToNet::Answer { connection, reply } => self.answer(ring, connection, &reply),
                 ToNet::Report { connection, raft, engine } => {
@@ -295,7 +301,9 @@ impl NetRole {
     }
 
     pub fn on_closed(&mut self, connection: Connection) {
-        if let Some(client) = self.take(connection) {
+        if let Some(mut client) = self.take(connection) {
+            client.session.subscriptions.clear();
+            self.note_subscriptions(&mut client);
             if client.session.is_known {
                 self.end_session(&client);
             }

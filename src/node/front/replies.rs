@@ -67,7 +67,7 @@ impl NetRole {
         }
         let queued = ring.queued_bytes(connection);
         if cut || queued > CLIENT_OUTPUT_SOFT_BYTES {
-            self.choke(ring, connection, if cut { usize::MAX } else { queued });
+            self.choke(ring, connection, queued, cut);
         }
         let client = self.clients[connection.index()].as_ref().expect("invariant: just seen");
         if client.outstanding == 0 {
@@ -111,11 +111,11 @@ impl NetRole {
     }
 
     /// A client does not read what it is sent: no more is done for it, and at the hard limit it is
-    /// closed.
-    fn choke(&mut self, ring: &mut Ring, connection: Connection, queued: usize) {
+    /// closed, as it is when its replies are cut.
+    fn choke(&mut self, ring: &mut Ring, connection: Connection, queued: usize, cut: bool) {
         let Some(mut client) = self.take(connection) else { return };
-        let hard = self.settings.client_output_buffer_limit.hard;
-        if hard > 0 && queued as u64 > hard {
+        let hard = client.output_limit(&self.settings.client_output_buffer_limit).hard;
+        if cut || (hard > 0 && queued as u64 > hard) {
             log::warn!("closing client {} that reached the output buffer limit", client.session.id);
             self.shared.clients.output_limit_closed.fetch_add(1, Relaxed);
             ring.close(connection);
@@ -152,14 +152,20 @@ impl NetRole {
         }
         self.next_sweep_ms = now_ms + SWEEP_MS;
         let idle_ms_max = self.settings.timeout.map(|timeout| timeout.as_millis() as u64);
-        let OutputLimit { soft, soft_seconds, .. } = self.settings.client_output_buffer_limit;
+        let limits = self.settings.client_output_buffer_limit;
+        if self.shared.state().refusal().is_some() {
+            self.close_subscribers(ring, "the node is in no cluster");
+        }
         for client in self.clients.iter_mut().flatten() {
+            let OutputLimit { soft, soft_seconds, .. } = client.output_limit(&limits);
             let is_over = soft > 0 && ring.queued_bytes(client.connection) as u64 > soft;
             client.over_soft_since_ms =
                 is_over.then(|| client.over_soft_since_ms.unwrap_or(now_ms));
             let over_ms = client.over_soft_since_ms.map_or(0, |since_ms| now_ms - since_ms);
             let idle_ms = now_ms.saturating_sub(client.session.active_at_ms);
-            let is_waiting = client.outstanding > 0 || client.block != Block::None;
+            let is_waiting = client.outstanding > 0
+                || client.block != Block::None
+                || !client.session.subscriptions.is_empty();
             if is_over && over_ms >= soft_seconds * 1000 {
                 log::warn!("closing client {} over the soft output limit", client.session.id);
                 self.shared.clients.output_limit_closed.fetch_add(1, Relaxed);

@@ -154,8 +154,17 @@ impl NetRole {
         if !client.session.authenticated && !spec.flags.contains(Flags::NO_AUTH) {
             return Some(CommandError::text("NOAUTH Authentication required."));
         }
+        if client.session.only_listens()
+            && let Some(refusal) = session::refusal_of_listener(spec, words)
+        {
+            return Some(refusal);
+        }
         match spec.handler {
             Handler::Engine(_) | Handler::Session(SessionCommand::Watch) => {
+                self.shared.state().refusal().map(CommandError::text)
+            }
+            // Who is in no cluster gets no messages.
+            Handler::Node(command) if session::is_subscription(command) => {
                 self.shared.state().refusal().map(CommandError::text)
             }
             Handler::Node(_) if spec.is_of_engine(words.get(1)) => {
@@ -178,6 +187,7 @@ impl NetRole {
         reply.protocol = client.session.protocol;
         let view = self.view();
         let outcome = session::run(command, words, &mut client.session, &view, &mut reply);
+        self.note_subscriptions(client);
         match outcome {
             Outcome::Replied => self.write(ring, client, &reply.buffer),
             Outcome::ReplyAndClose => {
@@ -220,6 +230,7 @@ impl NetRole {
                 self.mailboxes.raft.send(ToRaft::Report(ReportRequest { client: handle }))
             }
             Wait::Survey(survey) => self.start_survey(client.connection, survey),
+            Wait::Pubsub(question) => self.ask_subscriptions(client, question),
             Wait::Stop => unreachable!("invariant: only SHUTDOWN waits for the end of the node"),
         }
         self.block(ring, client, Block::Suspended(wait));
@@ -264,6 +275,7 @@ impl NetRole {
 
     /// Sends the pass on its way; returns whether there was one.
     pub(super) fn close_pass(&mut self) -> bool {
+        self.tell_subscriptions();
         let commands = std::mem::take(&mut self.gathering.commands);
         if commands > 0 {
             self.shared.clients.commands.fetch_add(commands, Relaxed);
@@ -279,7 +291,7 @@ impl NetRole {
         pending.ticket = ticket;
         pending.bytes =
             self.gathering.writes.bytes() + pending.reads.bytes() + pending.canned.len();
-        pending.reply_bytes_max = self.settings.client_output_buffer_limit.hard as usize;
+        pending.reply_bytes_max = self.settings.client_output_buffer_limit.normal.hard as usize;
         pending.wants = if !self.gathering.writes.is_empty() {
             Wants::Commit
         } else if pending.reads.is_empty() || !self.settings.quorum_reads {

@@ -45,7 +45,10 @@ impl NetRole {
         for client in self.clients.iter().flatten() {
             let session = &client.session;
             match survey {
-                Survey::List { ids } if ids.is_empty() || ids.contains(&session.id) => {
+                Survey::List { ids, class }
+                    if (ids.is_empty() || ids.contains(&session.id))
+                        && class.is_none_or(|class| class == session::class_of(session)) =>
+                {
                     let buffers = session::Buffers {
                         input: client.input.len(),
                         output: ring.queued_bytes(client.connection),

@@ -28,6 +28,8 @@ pub(super) struct Executing {
     engine: Vec<u8>,
     taken: usize,
     reply: Vec<u8>,
+    /// Messages for a client that subscribes, to be sent behind the reply.
+    pub(super) late: Vec<u8>,
 }
 
 impl NetRole {
@@ -122,6 +124,7 @@ impl NetRole {
                 let view = self.view();
                 let mut reply = Reply::default();
                 session::reset(&mut client.session, &view, &mut reply);
+                self.note_subscriptions(client);
                 self.write(ring, client, &reply.buffer);
                 self.forget_watches(client);
             }
@@ -203,8 +206,11 @@ impl NetRole {
                 self.go_on(ring, &mut client);
             }
             _ => {
-                client.executing = None;
+                let executing = client.executing.take();
                 self.write(ring, &mut client, reply);
+                if let Some(executing) = executing {
+                    self.write(ring, &mut client, &executing.late);
+                }
             }
         }
         self.parse_on(ring, &mut client);
@@ -215,7 +221,9 @@ impl NetRole {
     pub(super) fn go_on(&mut self, ring: &mut Ring, client: &mut Client) {
         while let Some(executing) = &mut client.executing {
             if executing.done == executing.total {
-                let reply = std::mem::take(&mut executing.reply);
+                let (mut reply, late) =
+                    (std::mem::take(&mut executing.reply), std::mem::take(&mut executing.late));
+                reply.extend_from_slice(&late);
                 client.executing = None;
                 self.write(ring, client, &reply);
                 return;
@@ -224,11 +232,14 @@ impl NetRole {
             let words: Vec<&[u8]> = aside.words.iter().map(Vec::as_slice).collect();
             let mut reply = Reply::new(client.session.protocol);
             let view = self.view();
-            match session::run(aside.command, &words, &mut client.session, &view, &mut reply) {
+            let outcome =
+                session::run(aside.command, &words, &mut client.session, &view, &mut reply);
+            let reply = reply.buffer;
+            executing.reply.extend_from_slice(&reply);
+            self.note_subscriptions(client);
+            match outcome {
                 Outcome::Wait(wait) => return self.suspend(ring, client, wait),
-                Outcome::Replied | Outcome::ReplyAndClose | Outcome::Shutdown => {
-                    executing.reply.extend_from_slice(&reply.buffer);
-                }
+                Outcome::Replied | Outcome::ReplyAndClose | Outcome::Shutdown => {}
             }
         }
     }
@@ -306,6 +317,7 @@ impl Executing {
             engine: Vec::new(),
             taken: 0,
             reply: reply.buffer,
+            late: Vec::new(),
         }
     }
 

@@ -9,8 +9,9 @@ use super::{
 use crate::engine::command::{Handler, NodeCommand, spec};
 use crate::engine::error::CommandError;
 use crate::engine::number::parse_integer;
+use crate::engine::pubsub::Topic;
 use crate::engine::reply::{Protocol, Reply};
-use crate::node::mailbox::{KillFilter, KillReply, Survey};
+use crate::node::mailbox::{ClientClass, KillFilter, KillReply, Survey};
 use crate::raft::types::Millis;
 
 /// Bytes that a client has in its buffers.
@@ -38,7 +39,7 @@ pub fn run(
             set_info(attribute, value, session)?;
             reply.ok();
         }
-        ("info", _) => return Ok(survey(Survey::List { ids: vec![session.id] })),
+        ("info", _) => return Ok(survey(Survey::List { ids: vec![session.id], class: None })),
         ("list", _) => return list(arguments, reply),
         ("kill", _) => return kill(arguments, session, reply),
         ("no-evict", [switch]) => {
@@ -116,14 +117,15 @@ fn tracking_info(reply: &mut Reply) {
 /// What CLIENT LIST and KILL can ask for by TYPE. Replicas are no clients here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum ClientType {
-    Normal,
+    Class(ClientClass),
     Other,
 }
 
 fn parse_type(word: &[u8]) -> Result<ClientType, CommandError> {
     match word {
-        _ if is_word(word, "normal") => Ok(ClientType::Normal),
-        _ if ["master", "replica", "slave", "pubsub"].iter().any(|name| is_word(word, name)) => {
+        _ if is_word(word, "normal") => Ok(ClientType::Class(ClientClass::Normal)),
+        _ if is_word(word, "pubsub") => Ok(ClientType::Class(ClientClass::Pubsub)),
+        _ if ["master", "replica", "slave"].iter().any(|name| is_word(word, name)) => {
             Ok(ClientType::Other)
         }
         _ => Err(failure(format!("ERR Unknown client type '{}'", excerpt(word, word.len())))),
@@ -132,9 +134,11 @@ fn parse_type(word: &[u8]) -> Result<ClientType, CommandError> {
 
 fn list(arguments: Arguments<'_, '_>, reply: &mut Reply) -> Result<Outcome, CommandError> {
     match arguments {
-        [] => Ok(survey(Survey::List { ids: Vec::new() })),
+        [] => Ok(survey(Survey::List { ids: Vec::new(), class: None })),
         [option, name] if is_word(option, "TYPE") => match parse_type(name)? {
-            ClientType::Normal => Ok(survey(Survey::List { ids: Vec::new() })),
+            ClientType::Class(class) => {
+                Ok(survey(Survey::List { ids: Vec::new(), class: Some(class) }))
+            }
             ClientType::Other => {
                 reply.verbatim("");
                 Ok(Outcome::Replied)
@@ -147,7 +151,7 @@ fn list(arguments: Arguments<'_, '_>, reply: &mut Reply) -> Result<Outcome, Comm
                 Ok(u64::try_from(id).unwrap_or(0))
             };
             let ids = ids.iter().map(parse).collect::<Result<_, CommandError>>()?;
-            Ok(survey(Survey::List { ids }))
+            Ok(survey(Survey::List { ids, class: None }))
         }
         _ => Err(CommandError::Syntax),
     }
@@ -167,12 +171,12 @@ fn kill(
     }
     let (options, []) = arguments.as_chunks::<2>() else { return Err(CommandError::Syntax) };
     let mut filter = KillFilter { except: Some(session.id), ..KillFilter::default() };
-    let mut wanted = ClientType::Normal;
+    let mut wanted = None;
     for [option, value] in options {
         let text = || Some(String::from_utf8_lossy(value).into_owned());
         match option {
             _ if is_word(option, "ID") => filter.id = Some(parse_id(value)?),
-            _ if is_word(option, "TYPE") => wanted = parse_type(value)?,
+            _ if is_word(option, "TYPE") => wanted = Some(parse_type(value)?),
             _ if is_word(option, "ADDR") => filter.address = text(),
             _ if is_word(option, "LADDR") => filter.local_address = text(),
             _ if is_word(option, "MAXAGE") => filter.age_seconds_min = Some(parse_age(value)?),
@@ -187,9 +191,13 @@ fn kill(
             _ => return Err(CommandError::Syntax),
         }
     }
-    if wanted == ClientType::Other {
-        reply.integer(0);
-        return Ok(Outcome::Replied);
+    match wanted {
+        Some(ClientType::Other) => {
+            reply.integer(0);
+            return Ok(Outcome::Replied);
+        }
+        Some(ClientType::Class(class)) => filter.class = Some(class),
+        None => {}
     }
     Ok(survey(Survey::Kill(filter)))
 }
@@ -217,6 +225,14 @@ fn check_user(name: &[u8]) -> Result<(), CommandError> {
     Err(failure(format!("ERR No such user '{}'", excerpt(name, name.len()))))
 }
 
+/// Whether it subscribes to anything.
+pub fn class_of(session: &Session) -> ClientClass {
+    match session.subscriptions.is_empty() {
+        true => ClientClass::Normal,
+        false => ClientClass::Pubsub,
+    }
+}
+
 impl KillFilter {
     pub fn fits(&self, session: &Session, now_ms: Millis) -> bool {
         let age_seconds = now_ms.saturating_sub(session.connected_at_ms) / 1000;
@@ -227,6 +243,7 @@ impl KillFilter {
                 .as_ref()
                 .is_none_or(|address| *address == session.local.to_string())
             && self.age_seconds_min.is_none_or(|age_min| age_seconds >= age_min)
+            && self.class.is_none_or(|class| class == class_of(session))
             && self.except != Some(session.id)
     }
 }
@@ -248,7 +265,9 @@ pub fn finish_survey(survey: &Survey, lines: &[u8], matched: usize, reply: &mut 
 pub fn describe(session: &Session, buffers: &Buffers, now_ms: Millis, out: &mut Vec<u8>) {
     let seconds_since = |then_ms: Millis| now_ms.saturating_sub(then_ms) / 1000;
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    let subscriptions = &session.subscriptions;
     let marks = [
+        ("P", !subscriptions.is_empty()),
         ("x", session.transaction.is_some()),
         ("b", session.is_blocked),
         ("e", session.no_evict),
@@ -260,7 +279,7 @@ pub fn describe(session: &Session, buffers: &Buffers, now_ms: Millis, out: &mut 
     let queued = queued.map_or(-1, |transaction| transaction.queued_count() as i64);
     let line = writeln!(
         out,
-        "id={} addr={} laddr={} name={} age={} idle={} flags={flags} db={} sub=0 psub=0 ssub=0 \
+        "id={} addr={} laddr={} name={} age={} idle={} flags={flags} db={} sub={} psub={} ssub={} \
          multi={queued} qbuf={} obl={} omem={} tot-mem={} events=r cmd={} user=default redir=-1 \
          resp={} lib-name={} lib-ver={}",
         session.id,
@@ -270,6 +289,9 @@ pub fn describe(session: &Session, buffers: &Buffers, now_ms: Millis, out: &mut 
         seconds_since(session.connected_at_ms),
         seconds_since(session.active_at_ms),
         session.database,
+        subscriptions.len(Topic::Channel),
+        subscriptions.len(Topic::Pattern),
+        subscriptions.len(Topic::Shard),
         buffers.input,
         buffers.output,
         buffers.output,

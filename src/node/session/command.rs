@@ -172,7 +172,11 @@ fn key_specs(spec: &CommandSpec, reply: &mut Reply) {
     reply.set(1);
     reply.map(3);
     reply.bulk(b"flags");
-    let access: &[&str] = if spec.is_write() { &["RW", "update"] } else { &["RO", "access"] };
+    let access: &[&str] = match spec.flags {
+        flags if flags.contains(Flags::PUBSUB) => &["not_key"],
+        flags if flags.contains(Flags::WRITE) => &["RW", "update"],
+        _ => &["RO", "access"],
+    };
     status_set(reply, access);
     reply.bulk(b"begin_search");
     search(reply, "index", &[("index", first)]);
@@ -242,7 +246,9 @@ fn get_keys(argv: Arguments<'_, '_>, reply: &mut Reply) -> Result<(), CommandErr
         _ => CommandError::text("ERR Invalid command specified"),
     })?;
     let movable = resolved.flags.contains(Flags::MOVABLE_KEYS);
-    if resolved.keys == Keys::NONE && !movable {
+    // Where the keys of others are, Pub/Sub has its shard channels.
+    let has_keys = resolved.keys != Keys::NONE && !resolved.flags.contains(Flags::PUBSUB);
+    if !has_keys && !movable {
         return Err(CommandError::text("ERR The command has no key arguments"));
     }
     let positions = keys_of(command, argv);

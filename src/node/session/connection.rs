@@ -13,11 +13,21 @@ use crate::node::shared::NodeState;
 const WRONG_PASSWORD: CommandError =
     CommandError::text("WRONGPASS invalid username-password pair or user is disabled.");
 
-pub fn ping(arguments: Arguments<'_, '_>, reply: &mut Reply) -> Result<(), CommandError> {
+pub fn ping(
+    arguments: Arguments<'_, '_>,
+    session: &Session,
+    reply: &mut Reply,
+) -> Result<(), CommandError> {
     match arguments {
+        [_, _, ..] => return Err(CommandError::Arity(Cow::Borrowed("ping"))),
+        // It has to look like a message.
+        _ if session.only_listens() => {
+            reply.array(2);
+            reply.bulk(b"pong");
+            reply.bulk(arguments.first().copied().unwrap_or_default());
+        }
         [] => reply.simple("PONG"),
         [message] => reply.bulk(message),
-        _ => return Err(CommandError::Arity(Cow::Borrowed("ping"))),
     }
     Ok(())
 }
@@ -170,6 +180,7 @@ pub fn reset(session: &mut Session, view: &NodeView<'_>, reply: &mut Reply) {
     session.name.clear();
     session.no_evict = false;
     session.no_touch = false;
+    session.subscriptions.clear();
     reply.protocol = Protocol::Resp2;
     reply.simple("RESET");
 }

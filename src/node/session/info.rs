@@ -201,6 +201,10 @@ fn stats(sources: &Sources<'_>) -> Fields {
         ("evicted_keys", 0),
         ("keyspace_hits", engine.keyspace.hits),
         ("keyspace_misses", engine.keyspace.misses),
+        // Of the clients of this node.
+        ("pubsub_channels", engine.pubsub_channels as u64),
+        ("pubsub_patterns", engine.pubsub_patterns as u64),
+        ("pubsubshard_channels", engine.pubsub_shard_channels as u64),
         ("total_error_replies", engine.total_errors),
         ("client_query_buffer_limit_disconnections", clients.query_limit_closed.load(Relaxed)),
         ("client_output_buffer_limit_disconnections", clients.output_limit_closed.load(Relaxed)),

@@ -12,6 +12,7 @@ mod config;
 mod connection;
 mod info;
 mod proc;
+mod pubsub;
 mod raft;
 mod recovery;
 #[cfg(test)]
@@ -23,6 +24,7 @@ use std::net::SocketAddr;
 
 use crate::engine::command::{CommandId, NodeCommand, lookup, resolve, spec};
 use crate::engine::error::CommandError;
+use crate::engine::pubsub::Question;
 use crate::engine::reply::{Protocol, Reply};
 use crate::raft::types::{Boot, Millis};
 
@@ -31,8 +33,9 @@ use super::report::{EngineReport, RaftReport};
 use super::settings::SharedSettings;
 use super::shared::Shared;
 
-pub use client::{Buffers, describe, finish_survey};
+pub use client::{Buffers, class_of, describe, finish_survey};
 pub use connection::reset;
+pub use pubsub::{Subscriptions, is_subscription, refusal as refusal_of_listener};
 pub use transaction::{Aside, Transaction, is_never_queued};
 
 /// The Redis whose replies and errors are given, for clients that look at the version.
@@ -73,6 +76,7 @@ pub struct Session {
     pub is_known: bool,
     /// Its last command has nothing to reply with yet.
     pub is_blocked: bool,
+    pub subscriptions: Subscriptions,
 }
 
 /// What becomes of a command after [`run`].
@@ -97,6 +101,8 @@ pub enum Wait {
     Report(ReportUse),
     /// All net roles look at their clients; [`finish_survey`] makes the reply.
     Survey(Survey),
+    /// The apply role, which knows all subscribers of the node, makes the reply.
+    Pubsub(Question),
     /// The end of the node: the end of the connection is the reply.
     Stop,
 }
@@ -163,6 +169,7 @@ impl Session {
             watches: false,
             is_known: false,
             is_blocked: false,
+            subscriptions: Subscriptions::default(),
         }
     }
 }
@@ -201,7 +208,8 @@ fn try_run(
         NodeCommand::Echo => reply.bulk(arguments[0]),
         NodeCommand::Hello => connection::hello(arguments, session, view, reply)?,
         NodeCommand::Info => return Ok(report(info::ask(arguments))),
-        NodeCommand::Ping => connection::ping(arguments, reply)?,
+        NodeCommand::Ping => connection::ping(arguments, session, reply)?,
+        NodeCommand::Pubsub => return pubsub::run(words, session, reply),
         NodeCommand::Quit => {
             reply.ok();
             return Ok(Outcome::ReplyAndClose);
@@ -219,6 +227,12 @@ fn try_run(
         NodeCommand::Role => return Ok(report(ReportUse::Role)),
         NodeCommand::Select => connection::select(arguments, session, reply)?,
         NodeCommand::Shutdown => return connection::shutdown(arguments, view),
+        NodeCommand::Psubscribe
+        | NodeCommand::Punsubscribe
+        | NodeCommand::Ssubscribe
+        | NodeCommand::Subscribe
+        | NodeCommand::Sunsubscribe
+        | NodeCommand::Unsubscribe => pubsub::change(command, arguments, session, reply),
         NodeCommand::Time => connection::time(view, reply),
         NodeCommand::Wait => return cluster::wait(arguments),
         NodeCommand::Waitaof => cluster::wait_for_files(arguments, reply)?,
@@ -245,6 +259,9 @@ pub fn needs_order(command: NodeCommand, words: Arguments<'_, '_>) -> bool {
         | NodeCommand::Role
         | NodeCommand::Shutdown
         | NodeCommand::Wait => true,
+        // And no message may come before the confirmation.
+        NodeCommand::Pubsub => true,
+        _ if is_subscription(command) => true,
         NodeCommand::Client => is_one_of(&["info", "kill", "list"]),
         NodeCommand::Config => is_one_of(&["resetstat"]),
         NodeCommand::Cluster => {

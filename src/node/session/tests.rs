@@ -3,6 +3,7 @@
 
 mod basics;
 mod commands;
+mod pubsub;
 mod views;
 
 use std::sync::Arc;

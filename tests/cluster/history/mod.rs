@@ -16,7 +16,6 @@ mod edn;
 mod fleet;
 mod nemesis;
 // This suite uses a part of it.
-#[allow(dead_code)]
 #[path = "../../mutants/patch.rs"]
 mod patch;
 mod proxy;

@@ -3,7 +3,7 @@
 use super::views::field;
 use super::*;
 use crate::engine::command::{CommandSpec, table};
-use crate::node::mailbox::KillFilter;
+use crate::node::mailbox::{ClientClass, KillFilter};
 use crate::raft::types::Applicant;
 
 #[test]
@@ -281,13 +281,15 @@ fn a_line_of_client_list_has_the_fields_that_tools_read() {
 
 #[test]
 fn who_is_asked_for_is_looked_for_on_all_net_roles() {
-    let list = |ids: &[u64]| {
-        format!("{:?}", Outcome::Wait(Wait::Survey(Survey::List { ids: ids.to_vec() })))
+    let list_of = |class, ids: &[u64]| {
+        format!("{:?}", Outcome::Wait(Wait::Survey(Survey::List { ids: ids.to_vec(), class })))
     };
+    let list = |ids: &[u64]| list_of(None, ids);
     Bench::new().check(&[
         ("CLIENT LIST", &list(&[])),
-        ("CLIENT LIST TYPE normal", &list(&[])),
-        ("CLIENT LIST TYPE pubsub", "$0||"),
+        ("CLIENT LIST TYPE normal", &list_of(Some(ClientClass::Normal), &[])),
+        ("CLIENT LIST TYPE pubsub", &list_of(Some(ClientClass::Pubsub), &[])),
+        ("CLIENT LIST TYPE master", "$0||"),
         ("CLIENT LIST ID 4 5", &list(&[4, 5])),
         ("CLIENT LIST ID -4", &list(&[0])),
         ("CLIENT INFO", &list(&[7])),
@@ -303,7 +305,7 @@ fn who_is_asked_for_is_looked_for_on_all_net_roles() {
         ("CLIENT KILL ID 1 ADDR", "-ERR syntax error|"),
         ("CLIENT KILL foo bar", "-ERR syntax error|"),
         ("CLIENT KILL TYPE foo", "-ERR Unknown client type 'foo'|"),
-        ("CLIENT KILL TYPE pubsub", ":0|"),
+        ("CLIENT KILL TYPE replica", ":0|"),
         ("CLIENT KILL USER foo", "-ERR No such user 'foo'|"),
         ("CLIENT KILL SKIPME maybe", "-ERR syntax error|"),
         ("CLIENT KILL MAXAGE 0", "-ERR maxage should be greater than 0|"),
@@ -355,7 +357,7 @@ fn a_kill_counts_or_says_ok_by_its_form() {
         shown(&reply)
     };
     let (two, three) = (Protocol::Resp2, Protocol::Resp3);
-    let list = Survey::List { ids: Vec::new() };
+    let list = Survey::List { ids: Vec::new(), class: None };
     assert_eq!(finish(&list, b"a\nb\n", 2, two), "$4|a\nb\n|");
     assert_eq!(finish(&list, b"a\n", 1, three), "=6|txt:a\n|");
     let counting = Survey::Kill(KillFilter::default());
