@@ -15,7 +15,6 @@ mod directed;
 mod edn;
 mod fleet;
 mod nemesis;
-// This suite uses a part of it.
 #[path = "../../mutants/patch.rs"]
 mod patch;
 mod proxy;
