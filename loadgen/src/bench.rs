@@ -19,6 +19,7 @@ use crate::report::html::{self, Head};
 use crate::report::{Outcome, Run, csv, hgrm, json, part_path, text};
 use crate::run::{self, Event, Marks, RunError};
 use crate::server::{self, Login, ServerError};
+use crate::subscribers::{SubscribeError, Subscribers};
 use crate::suite::{self, Test, UnknownTest};
 use crate::sweep::{Objective, Rates, Search, Trial};
 use crate::template::Placeholders;
@@ -37,6 +38,8 @@ pub enum BenchError {
     NoFill,
     #[error(transparent)]
     Server(#[from] ServerError),
+    #[error(transparent)]
+    Subscribe(#[from] SubscribeError),
     #[error(transparent)]
     Run(#[from] RunError),
     #[error("cannot read standard input: {0}")]
@@ -69,9 +72,9 @@ pub fn run(options: &BenchOptions) -> Result<(), BenchError> {
     }
     let options = &options;
     options.check()?;
-    let keys = match options.random {
-        Some(_) => Placeholders::Patched,
-        None => Placeholders::Literal,
+    let keys = match options.random.is_some() || file.is_some() {
+        true => Placeholders::Patched,
+        false => Placeholders::Literal,
     };
     let addresses = options.addresses()?;
     let tests = tests(options, file.as_ref(), keys)?;
@@ -393,6 +396,13 @@ pub fn measure(
 ) -> Result<Outcome, BenchError> {
     let before = environment.server_time();
     log.begin_test(&load);
+    let subscribers = match &load.work {
+        Work::Mix(workload) => workload.subscription(),
+        Work::Counters { .. } | Work::Registers { .. } => None,
+    };
+    let subscribers = subscribers
+        .map(|found| Subscribers::start(found, &load.servers, &load.greeting, load.warmup))
+        .transpose()?;
     let mut measured = run::run(&load, events, |interval| {
         if telling == Telling::Live {
             eprintln!("{}", text::live(interval));
@@ -402,12 +412,14 @@ pub fn measure(
     let cost = environment.cost(&measured, &before);
     let warnings = environment.warnings(&load, &measured);
     let persistence = environment.servers().first().and_then(|server| server.persistence.clone());
+    let deliveries = subscribers.map(Subscribers::finish);
     let verified = matches!(load.work, Work::Counters { .. }).then(|| {
         let finishes = &mut measured.totals.finishes;
         let counters = finishes.iter_mut().flat_map(|finish| std::mem::take(&mut finish.counters));
         verify::settle(&load.servers, login, counters.collect())
     });
-    Ok(Outcome { title: title.to_owned(), load, measured, cost, warnings, persistence, verified })
+    let title = title.to_owned();
+    Ok(Outcome { title, load, measured, cost, warnings, persistence, verified, deliveries })
 }
 
 fn shell_event(event: ShellEvent) -> Event {
@@ -425,6 +437,9 @@ fn shell_event(event: ShellEvent) -> Event {
 fn tell_doubts(outcome: &Outcome) {
     if let Some(error) = json::first_error(outcome) {
         eprintln!("Error from server: {error}");
+    }
+    if let Some(deliveries) = &outcome.deliveries {
+        eprintln!("{}", text::deliveries(deliveries, outcome.measured.totals.ok));
     }
     if let Some(verified) = &outcome.verified {
         eprintln!("{}", text::verified(verified));

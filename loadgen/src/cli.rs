@@ -152,7 +152,8 @@ pub struct BenchOptions {
     #[arg(long = "mix", value_name = "WEIGHT:COMMAND")]
     #[arg(conflicts_with_all = ["tests", "stdin", "command", "preset"])]
     pub mix: Vec<Share>,
-    /// A usual mix: ycsb-a to ycsb-f, session-store, rate-limit, queue, lock
+    /// A usual mix: ycsb-a to ycsb-f, session-store, rate-limit, queue,
+    /// pubsub, lock
     #[arg(long, conflicts_with_all = ["tests", "stdin", "command"])]
     pub preset: Option<Preset>,
     /// Operations, keys and values from a TOML file; what is given here goes before what the file

@@ -16,6 +16,7 @@
 //! - [`run`]: the threads, the events, the interrupts of one run; [`collect`]: their sums.
 //! - [`verify`]: whether acknowledged writes are kept, run once, and seen.
 //! - [`history`]: what was sent and answered, for a checker of linearizability.
+//! - [`subscribers`]: what becomes of messages.
 //! - [`outage`]: times without success, and the events before them.
 //! - [`environment`], [`server`]: where it was measured, and what makes it doubtful.
 //! - [`report`]: text, CSV, JSON, HdrHistogram's files, the page.
@@ -49,6 +50,7 @@ pub mod report;
 pub mod run;
 pub mod schedule;
 pub mod server;
+pub mod subscribers;
 pub mod suite;
 pub mod sweep;
 pub mod template;

@@ -8,6 +8,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use crate::keys::{Distribution, Picker};
 use crate::record::Model;
 use crate::schedule::Arrival;
+use crate::subscribers::Subscription;
 use crate::template::{Numbers, Template};
 
 /// Leaves room above the base for the numbers of a run: they have twelve digits.
@@ -108,6 +109,7 @@ pub struct Workload {
     inserted: Arc<AtomicU64>,
     /// Where numbers begin that no other run is to have.
     unique_base: u64,
+    subscription: Option<Subscription>,
 }
 
 /// What counts as one request of the load: a command, or several, each sent when the one before it
@@ -164,11 +166,21 @@ impl Workload {
         let sums = sums.collect();
         let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         let unique_base = since.as_micros() as u64 % UNIQUE_BASE_MAX;
-        Self { operations, sums, inserted: Arc::default(), unique_base }
+        Self { operations, sums, inserted: Arc::default(), unique_base, subscription: None }
     }
 
     pub fn of_one(template: Template) -> Self {
         Self::new(vec![Operation::of_one(template, 1)])
+    }
+
+    /// Has subscribers listen while it is done.
+    pub fn heard_by(mut self, subscription: Option<Subscription>) -> Self {
+        self.subscription = subscription;
+        self
+    }
+
+    pub fn subscription(&self) -> Option<&Subscription> {
+        self.subscription.as_ref()
     }
 
     /// The picker of thread `part`, which knows what all threads insert.

@@ -2,7 +2,11 @@
 //!
 //! Some words in an argument stand for twelve digits, so a request keeps its length whatever key it
 //! names: `__rand_int__` for a key of the distribution, as in redis-benchmark, `__next_int__` for a
-//! key behind all that there are, `__uniq_int__` for a number of this operation alone.
+//! key behind all that there are, `__uniq_int__` for a number of this operation alone,
+//! `__sent_time_` for the time at which the request is sent ([`micros_now`]).
+
+use std::sync::OnceLock;
+use std::time::Instant;
 
 use memchr::memmem;
 
@@ -14,12 +18,14 @@ enum Source {
     Picked,
     Inserted,
     Unique,
+    Time,
 }
 
-const PLACEHOLDERS: [(&[u8], Source); 3] = [
+const PLACEHOLDERS: [(&[u8], Source); 4] = [
     (b"__rand_int__", Source::Picked),
     (b"__next_int__", Source::Inserted),
     (b"__uniq_int__", Source::Unique),
+    (b"__sent_time_", Source::Time),
 ];
 
 /// As many digits as each placeholder has characters.
@@ -52,6 +58,7 @@ impl Numbers {
             Source::Picked => *self.picked.get_or_insert_with(|| picker.pick()),
             Source::Inserted => *self.inserted.get_or_insert_with(|| picker.insert()),
             Source::Unique => *self.unique.get_or_insert_with(|| picker.unique()),
+            Source::Time => micros_now(),
         }
     }
 }
@@ -143,6 +150,19 @@ impl Template {
 pub enum Placeholders {
     Literal,
     Patched,
+}
+
+/// When the clock of [`micros_now`] began: at its first use.
+static EPOCH: OnceLock<Instant> = OnceLock::new();
+
+/// Microseconds on a clock of this process, which only goes forward.
+pub fn micros_now() -> u64 {
+    EPOCH.get_or_init(Instant::now).elapsed().as_micros() as u64
+}
+
+/// The same of another time; 0 before the clock began.
+pub fn micros_since(time: Instant) -> u64 {
+    time.saturating_duration_since(*EPOCH.get_or_init(Instant::now)).as_micros() as u64
 }
 
 /// Writes a number below 10^12 with leading zeros.

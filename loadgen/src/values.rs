@@ -102,7 +102,7 @@ impl FromStr for ValueSizes {
             let number = |text: &str| text.parse::<f64>().map_err(|_| bad());
             let (median, sigma) = (number(median)?, number(sigma)?);
             let fits = (1.0..=VALUE_BYTES_MAX as f64).contains(&median);
-            if !fits || !(sigma > 0.0 && sigma <= 10.0) {
+            if !(fits && sigma > 0.0 && sigma <= 10.0) {
                 return Err(bad());
             }
             return Ok(Self::LogNormal { median, sigma });

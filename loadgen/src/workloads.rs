@@ -11,6 +11,7 @@ use toml::Spanned;
 use crate::cli::{OptionError, parse_rate};
 use crate::keys::Distribution;
 use crate::load::{Next, Operation, Workload};
+use crate::subscribers::{SUBSCRIBERS_MAX, Subscription};
 use crate::suite;
 use crate::template::{Placeholders, Template};
 use crate::values::ValueSizes;
@@ -46,7 +47,7 @@ pub enum MixError {
     #[error("{path}: {source}")]
     File { path: String, source: toml::de::Error },
     #[error("{path}: line {line}: {reason}")]
-    Operation { path: String, line: usize, reason: &'static str },
+    Part { path: String, line: usize, reason: &'static str },
     #[error("{path}: there is no operation")]
     NoOperation { path: String },
 }
@@ -64,6 +65,7 @@ pub struct WorkloadFile {
     pub rate: Option<Rate>,
     pub keys: Option<FileKeys>,
     pub values: Option<FileValues>,
+    subscribers: Option<Spanned<FileSubscribers>>,
     operations: Vec<Spanned<FileOperation>>,
 }
 
@@ -79,6 +81,14 @@ pub struct FileKeys {
 #[serde(deny_unknown_fields)]
 pub struct FileValues {
     pub bytes: ValueSizes,
+}
+
+/// Connections of their own that listen to a channel.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct FileSubscribers {
+    count: usize,
+    channel: String,
 }
 
 /// Requests a second.
@@ -118,6 +128,21 @@ struct FileOperation {
     command: Option<Command>,
     commands: Option<Vec<Command>>,
     next: Option<Next>,
+}
+
+impl FileSubscribers {
+    fn check(&self) -> Result<(), &'static str> {
+        if !(1..=SUBSCRIBERS_MAX).contains(&self.count) {
+            return Err("subscribers are from 1 to 1000");
+        }
+        // In what a subscriber reads, a message begins with digits.
+        match self.channel.bytes().next() {
+            Some(first) if !first.is_ascii_digit() && !self.channel.contains(['\r', '\n']) => {
+                Ok(())
+            }
+            _ => Err("a channel is one line of text that does not begin with a digit"),
+        }
+    }
 }
 
 impl FileOperation {
@@ -227,11 +252,17 @@ impl WorkloadFile {
         if file.operations.is_empty() {
             return Err(MixError::NoOperation { path });
         }
+        let line = |start: usize| text[..start].matches('\n').count() + 1;
         for operation in &file.operations {
             if let Err(reason) = operation.get_ref().check() {
-                let line = text[..operation.span().start].matches('\n').count() + 1;
-                return Err(MixError::Operation { path, line, reason });
+                let line = line(operation.span().start);
+                return Err(MixError::Part { path, line, reason });
             }
+        }
+        if let Some(subscribers) = &file.subscribers
+            && let Err(reason) = subscribers.get_ref().check()
+        {
+            return Err(MixError::Part { path, line: line(subscribers.span().start), reason });
         }
         Ok(file)
     }
@@ -247,7 +278,11 @@ impl WorkloadFile {
             next: operation.next.unwrap_or_default(),
         };
         let operations = self.operations.iter().map(Spanned::get_ref);
-        Workload::new(operations.map(operation).collect())
+        let subscription = self.subscribers.as_ref().map(|subscribers| {
+            let FileSubscribers { count, channel } = subscribers.get_ref().clone();
+            Subscription { count, channel }
+        });
+        Workload::new(operations.map(operation).collect()).heard_by(subscription)
     }
 
     /// Writes the data that it works on: one request for each key.
@@ -292,7 +327,7 @@ macro_rules! presets {
 }
 
 /// The last one is what `lock` is on servers without its command.
-const PRESETS: [Preset; 11] = presets!(
+const PRESETS: [Preset; 12] = presets!(
     "ycsb-a",
     "ycsb-b",
     "ycsb-c",
@@ -302,6 +337,7 @@ const PRESETS: [Preset; 11] = presets!(
     "session-store",
     "rate-limit",
     "queue",
+    "pubsub",
     "lock",
     "lock-eval"
 );
@@ -424,7 +460,8 @@ mod tests {
         for preset in PRESETS {
             let file = preset.name.parse::<Preset>().unwrap().file().unwrap();
             assert_eq!(file.name, preset.name);
-            let distribution = file.keys.as_ref().and_then(|keys| keys.distribution).unwrap();
+            let distribution = file.keys.as_ref().and_then(|keys| keys.distribution);
+            let distribution = distribution.unwrap_or(Distribution::Uniform);
             let mut all = Vec::new();
             let mut picker = picker(distribution, 100);
             if let Some(fill) = file.fill(&[b"v".to_vec()]) {
@@ -438,7 +475,8 @@ mod tests {
                 }
             }
             let text = String::from_utf8(all).unwrap();
-            assert!(text.contains(":0000000000") && !text.contains("__"), "{}", preset.name);
+            let has_key = text.contains(":0000000000") || file.keys.is_none();
+            assert!(has_key && !text.contains("__"), "{}", preset.name);
         }
         assert!("ycsb-x".parse::<Preset>().unwrap_err().to_string().contains("ycsb-a, ycsb-b"));
     }
@@ -509,6 +547,18 @@ command = "EVAL 'return 1' 0 __scan_len__"
             ("next = \"hit\"", "next = \"hot\"", "line 19", "unknown variant `hot`"),
             ("\"GET k:__rand_int__\"", "\" \"", "line 18", "a command is empty"),
             ("'return 1' 0", "'return 1 0", "line 23", "a quote is not closed"),
+            (
+                "[values]",
+                "[subscribers]\ncount = 0\nchannel = 'c'\n[values]",
+                "line 12",
+                "subscribers are",
+            ),
+            (
+                "[values]",
+                "[subscribers]\ncount = 1\nchannel = '1'\n[values]",
+                "line 12",
+                "a channel is",
+            ),
             ("command = \"EVAL", "# \"", "line 21", "an operation has a command"),
         ];
         for (from, to, line, reason) in cases {

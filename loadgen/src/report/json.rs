@@ -90,6 +90,12 @@ fn test(outcome: &Outcome) -> Value {
             "stale_reads": found.faults.stale,
             "untold": found.untold,
         })),
+        "deliveries": outcome.deliveries.as_ref().map(|found| json!({
+            "subscribers": found.subscribers,
+            "received": found.received,
+            "connections_lost": found.lost,
+            "latency_ms": latency(&found.latency),
+        })),
         "marks": marks,
         "outages": outages,
         "warnings": outcome.warnings,

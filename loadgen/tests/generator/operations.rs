@@ -53,6 +53,12 @@ fn load(servers: Vec<SocketAddr>, work: Work, requests: u64) -> Load {
     }
 }
 
+/// Waits for a message that never comes.
+fn wait(time: Duration) {
+    let (_sender, receiver) = std::sync::mpsc::channel::<()>();
+    let _timed_out = receiver.recv_timeout(time);
+}
+
 fn read_and_write(next: Next) -> Work {
     let variants = vec![vec![template(READ), template(WRITE)]];
     Work::Mix(Workload::new(vec![Operation { weight: 1, variants, next }]))
@@ -111,7 +117,7 @@ fn an_operation_counts_once_and_goes_on_as_it_was_told() {
 fn the_latency_of_an_operation_is_that_of_all_its_commands() {
     const DELAY: Duration = Duration::from_millis(20);
     let server = serve(request_len(), |_, _| {
-        std::thread::park_timeout(DELAY);
+        wait(DELAY);
         Answer::Reply(b"+OK\r\n")
     });
     let pace = Pace::Rate { per_second: 100.0, arrival: Arrival::Constant };
@@ -295,4 +301,42 @@ fn a_history_is_whole_and_in_order() {
     assert_eq!(count(":invoke", ":write") + count(":invoke", ":read"), 500);
     assert!(count(":info", ":write") >= 20 && count(":info", ":read") == 0, "{told:?}");
     assert!(count(":ok", ":write") > 100 && count(":ok", ":read") > 100, "{told:?}");
+}
+
+/// What subscribers get from a redis-server, if this machine has one.
+#[test]
+fn subscribers_hear_every_message_of_a_redis_server() {
+    use mayfly_loadgen::subscribers::{Subscribers, Subscription};
+
+    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let options = format!("--port {port} --bind 127.0.0.1 --appendonly no --save");
+    let mut words: Vec<&str> = options.split(' ').collect();
+    words.push("");
+    let started = std::process::Command::new("redis-server")
+        .args(words)
+        .stdout(std::process::Stdio::null())
+        .spawn();
+    let Ok(mut redis) = started else {
+        eprintln!("there is no redis-server here");
+        return;
+    };
+    let server = SocketAddr::from(([127, 0, 0, 1], port));
+    while std::net::TcpStream::connect(server).is_err() {
+        assert!(redis.try_wait().unwrap().is_none(), "redis-server has ended");
+        wait(Duration::from_millis(5));
+    }
+    let subscription = Subscription { count: 3, channel: "c".to_owned() };
+    let heard =
+        Subscribers::start(&subscription, &[server], &Greeting::default(), Duration::ZERO).unwrap();
+    let workload = Workload::of_one(template("PUBLISH c __sent_time_"));
+    let measured = measure(load(vec![server], Work::Mix(workload), 500));
+    let found = heard.finish();
+    redis.kill().unwrap();
+    redis.wait().unwrap();
+    assert_eq!((measured.totals.ok, found.received, found.lost), (500, 1500, 0));
+    assert!(found.latency.max() < 5_000_000, "{} us", found.latency.max());
+
+    let refusing =
+        Subscribers::start(&subscription, &[server], &Greeting::default(), Duration::ZERO);
+    assert!(refusing.is_err(), "the server is gone");
 }
