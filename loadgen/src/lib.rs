@@ -9,10 +9,10 @@
 //!
 //! # Code map
 //!
-//! - [`worker`]: one loading thread, pass by pass over a ring of sockets (`mayfly::net::ring`), and
-//!   its connections ([`client`]). With [`template`] (requests encoded once), [`keys`], [`schedule`]
-//!   (when requests are due), [`reply`] (where replies end), [`record`] (what is measured, bucket by
-//!   bucket).
+//! - [`worker`]: one loading thread, pass by pass over a ring of sockets (`mayfly::net::ring`),
+//!   and its connections ([`client`]). With [`template`] (requests encoded once), [`keys`],
+//!   [`schedule`] (when requests are due), [`reply`] (where replies end), [`record`] (what is
+//!   measured, bucket by bucket).
 //! - [`run`]: the threads, the events, the interrupts of one run; [`collect`]: their sums.
 //! - [`verify`]: whether acknowledged writes are kept, run once, and seen.
 //! - [`history`]: what was sent and answered, for a checker of linearizability.
