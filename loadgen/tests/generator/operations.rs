@@ -2,6 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 use std::net::SocketAddr;
+use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -13,6 +14,7 @@ use mayfly_loadgen::load::{
 };
 use mayfly_loadgen::run::{self, Measured};
 use mayfly_loadgen::schedule::Arrival;
+use mayfly_loadgen::subscribers::{Subscribers, Subscription};
 use mayfly_loadgen::template::{Placeholders, Template};
 
 use crate::server::{Answer, serve};
@@ -303,40 +305,91 @@ fn a_history_is_whole_and_in_order() {
     assert!(count(":ok", ":write") > 100 && count(":ok", ":read") > 100, "{told:?}");
 }
 
-/// What subscribers get from a redis-server, if this machine has one.
+/// A redis-server of the test's own.
+struct Redis {
+    process: std::process::Child,
+    address: SocketAddr,
+}
+
+impl Redis {
+    /// `None` where this machine has none.
+    fn start() -> Option<Self> {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        drop(listener);
+        let options = format!("--port {} --bind 127.0.0.1 --appendonly no --save", address.port());
+        let started = Command::new("redis-server")
+            .args(options.split(' ').chain([""]))
+            .stdout(Stdio::null())
+            .spawn();
+        let Ok(process) = started else {
+            eprintln!("there is no redis-server here");
+            return None;
+        };
+        let mut redis = Self { process, address };
+        while std::net::TcpStream::connect(address).is_err() {
+            assert!(redis.process.try_wait().unwrap().is_none(), "redis-server has ended");
+            wait(Duration::from_millis(5));
+        }
+        Some(redis)
+    }
+}
+
+impl Drop for Redis {
+    fn drop(&mut self) {
+        // Both fail only for a process that is gone already.
+        let _gone = self.process.kill();
+        let _gone = self.process.wait();
+    }
+}
+
 #[test]
 fn subscribers_hear_every_message_of_a_redis_server() {
-    use mayfly_loadgen::subscribers::{Subscribers, Subscription};
-
-    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-    let options = format!("--port {port} --bind 127.0.0.1 --appendonly no --save");
-    let mut words: Vec<&str> = options.split(' ').collect();
-    words.push("");
-    let started = std::process::Command::new("redis-server")
-        .args(words)
-        .stdout(std::process::Stdio::null())
-        .spawn();
-    let Ok(mut redis) = started else {
-        eprintln!("there is no redis-server here");
-        return;
-    };
-    let server = SocketAddr::from(([127, 0, 0, 1], port));
-    while std::net::TcpStream::connect(server).is_err() {
-        assert!(redis.try_wait().unwrap().is_none(), "redis-server has ended");
-        wait(Duration::from_millis(5));
-    }
+    let Some(redis) = Redis::start() else { return };
+    let server = redis.address;
     let subscription = Subscription { count: 3, channel: "c".to_owned() };
-    let heard =
-        Subscribers::start(&subscription, &[server], &Greeting::default(), Duration::ZERO).unwrap();
+    let start =
+        || Subscribers::start(&subscription, &[server], &Greeting::default(), Duration::ZERO);
+    let heard = start().unwrap();
     let workload = Workload::of_one(template("PUBLISH c __sent_time_"));
     let measured = measure(load(vec![server], Work::Mix(workload), 500));
     let found = heard.finish();
-    redis.kill().unwrap();
-    redis.wait().unwrap();
     assert_eq!((measured.totals.ok, found.received, found.lost), (500, 1500, 0));
-    assert!(found.latency.max() < 5_000_000, "{} us", found.latency.max());
+    drop(redis);
+    assert!(start().is_err(), "the server is gone");
+}
 
-    let refusing =
-        Subscribers::start(&subscription, &[server], &Greeting::default(), Duration::ZERO);
-    assert!(refusing.is_err(), "the server is gone");
+#[test]
+fn a_redis_server_takes_every_preset_without_an_error() {
+    let Some(redis) = Redis::start() else { return };
+    let folder = std::path::PathBuf::from(env!("CARGO_TARGET_TMPDIR"));
+    let (json, edn) = (folder.join("presets.json"), folder.join("history.edn"));
+    let run = |line: &str| {
+        let output = Command::new(env!("CARGO_BIN_EXE_mayfly-loadgen"))
+            .args(["-p", &redis.address.port().to_string(), "-c", "5", "-q", "--json"])
+            .arg(&json)
+            .args(line.split(' '))
+            .output()
+            .unwrap();
+        assert!(output.status.success(), "{line}: {output:?}");
+        let text = std::fs::read_to_string(&json).unwrap();
+        let results: serde_json::Value = serde_json::from_str(&text).unwrap();
+        results["tests"][0].clone()
+    };
+    let filled = "ycsb-a ycsb-b ycsb-c ycsb-d ycsb-e ycsb-f session-store rate-limit queue";
+    for preset in filled.split(' ') {
+        let test = run(&format!("--preset {preset} -r 100 --fill -n 300"));
+        assert_eq!(test["errors"], serde_json::json!({}), "{preset}");
+        assert_eq!((&test["ok"], &test["title"]), (&300.into(), &preset.into()));
+    }
+    for preset in ["lock", "pubsub"] {
+        let test = run(&format!("--preset {preset} -n 300"));
+        assert_eq!((&test["ok"], &test["errors"]), (&300.into(), &serde_json::json!({})));
+    }
+    assert_eq!(run("--preset pubsub -n 50")["deliveries"]["received"], 500);
+    let missed = run("-r 100 --fill --hit-rate 0.5 -n 2000")["nil"].as_u64().unwrap();
+    assert!((800..1200).contains(&missed), "{missed}");
+    let history = format!("-n 200 --history {}", edn.display());
+    assert_eq!(run(&history)["ok"], 200);
+    assert_eq!(std::fs::read_to_string(&edn).unwrap().lines().count(), 400);
 }
