@@ -53,8 +53,8 @@ pub struct Deliveries {
 pub enum SubscribeError {
     #[error("cannot subscribe at {address}: {source}")]
     Connect { address: SocketAddr, source: io::Error },
-    #[error("cannot subscribe at {address}: it did not confirm")]
-    Unconfirmed { address: SocketAddr },
+    #[error("cannot subscribe at {address}: {text}")]
+    Refused { address: SocketAddr, text: String },
 }
 
 pub struct Subscribers {
@@ -79,7 +79,8 @@ impl Subscribers {
         for (_, address) in (0..subscription.count).zip(servers.iter().cycle()) {
             let failed = |source| SubscribeError::Connect { address: *address, source };
             let reader = subscribe(*address, greeting, &subscription.channel).map_err(failed)?;
-            readers.push(reader.ok_or(SubscribeError::Unconfirmed { address: *address })?);
+            let refused = |text| SubscribeError::Refused { address: *address, text };
+            readers.push(reader.map_err(refused)?);
         }
         let since = Instant::now() + warmup;
         let threads = readers.into_iter().map(|reader| {
@@ -117,12 +118,12 @@ impl Subscribers {
     }
 }
 
-/// `None` if the server refuses.
+/// The inner error is what the server says against it.
 fn subscribe(
     address: SocketAddr,
     greeting: &Greeting,
     channel: &str,
-) -> io::Result<Option<BufReader<TcpStream>>> {
+) -> io::Result<Result<BufReader<TcpStream>, String>> {
     let mut stream = TcpStream::connect_timeout(&address, CONFIRM_TIMEOUT)?;
     stream.set_read_timeout(Some(CONFIRM_TIMEOUT))?;
     stream.write_all(&greeting.bytes)?;
@@ -132,8 +133,11 @@ fn subscribe(
     // What the greeting gets may have several lines, errors among them.
     loop {
         line.clear();
-        if reader.read_line(&mut line)? == 0 || line.starts_with('-') {
-            return Ok(None);
+        if reader.read_line(&mut line)? == 0 {
+            return Ok(Err("the connection was closed".to_owned()));
+        }
+        if let Some(text) = line.strip_prefix('-') {
+            return Ok(Err(text.trim_end().to_owned()));
         }
         if line == "subscribe\r\n" {
             break;
@@ -145,7 +149,7 @@ fn subscribe(
         reader.read_line(&mut line)?;
     }
     reader.get_ref().set_read_timeout(Some(TICK))?;
-    Ok(Some(reader))
+    Ok(Ok(reader))
 }
 
 /// Reads messages until the run is over; also tells whether the connection ended before.

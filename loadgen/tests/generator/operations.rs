@@ -357,6 +357,11 @@ fn subscribers_hear_every_message_of_a_redis_server() {
     assert_eq!((measured.totals.ok, found.received, found.lost), (500, 1500, 0));
     drop(redis);
     assert!(start().is_err(), "the server is gone");
+    let refusing = serve(26, |_, _| Answer::Reply(b"-ERR unknown command\r\n"));
+    let refused =
+        Subscribers::start(&subscription, &[refusing], &Greeting::default(), Duration::ZERO);
+    let refused = refused.err().unwrap().to_string();
+    assert!(refused.ends_with("ERR unknown command"), "{refused}");
 }
 
 #[test]
