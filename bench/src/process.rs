@@ -188,11 +188,22 @@ pub fn wait_for<T>(
 
 /// User and system time of all threads of a process. `None` when it is gone.
 pub fn cpu_time(pid: u32) -> Option<Duration> {
-    let stat = fs::read_to_string(Path::new("/proc").join(pid.to_string()).join("stat")).ok()?;
-    // The name, in brackets, may itself hold spaces and brackets. After it comes field 3; utime and
-    // stime are fields 14 and 15 (proc_pid_stat(5)).
+    // Fields 14 and 15 (proc_pid_stat(5)).
+    stat_times(&pid.to_string(), 14)
+}
+
+/// User and system time of all child processes that have ended and were waited for.
+pub fn children_cpu_time() -> Option<Duration> {
+    // Fields 16 and 17.
+    stat_times("self", 16)
+}
+
+/// The sum of two fields of `/proc/PID/stat`, which counts them from 1.
+fn stat_times(pid: &str, field: usize) -> Option<Duration> {
+    let stat = fs::read_to_string(Path::new("/proc").join(pid).join("stat")).ok()?;
+    // The name, in brackets, may itself hold spaces and brackets. After it comes field 3.
     let after_name = stat.rsplit_once(')')?.1;
-    let mut fields = after_name.split_whitespace().skip(11);
+    let mut fields = after_name.split_whitespace().skip(field - 3);
     let ticks: u32 = fields.next()?.parse::<u32>().ok()? + fields.next()?.parse::<u32>().ok()?;
     Some(CLOCK_TICK * ticks)
 }
@@ -230,6 +241,14 @@ mod tests {
         .unwrap();
         // Above the largest process id that Linux gives (PID_MAX_LIMIT, 2^22).
         assert_eq!(cpu_time(1 << 23), None);
+    }
+
+    #[test]
+    fn the_time_of_children_counts_when_they_have_ended() {
+        let before = children_cpu_time().unwrap();
+        let work = "n=0; while [ $n -lt 300000 ]; do n=$((n+1)); done";
+        run_tool("sh", &["-c".into(), work.into()]).unwrap();
+        assert!(children_cpu_time().unwrap() > before);
     }
 
     #[test]

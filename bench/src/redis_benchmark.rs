@@ -1,4 +1,4 @@
-//! Runs redis-benchmark and reads the CSV that it prints.
+//! Runs redis-benchmark, or a program with its options, and reads the CSV that it prints.
 
 use crate::process::{Guard, Printed, ProcessError, run_tool};
 use crate::table::csv_cells;
@@ -45,9 +45,19 @@ pub enum BenchmarkError {
 
 /// Sends `requests` requests of each test to the server at `port`.
 pub fn measure(load: &Load, port: u16, requests: u64) -> Result<Vec<Row>, BenchmarkError> {
+    measure_with("redis-benchmark", load, port, requests)
+}
+
+/// The same with another program that takes its options and prints its CSV.
+pub fn measure_with(
+    program: &str,
+    load: &Load,
+    port: u16,
+    requests: u64,
+) -> Result<Vec<Row>, BenchmarkError> {
     let mut arguments = arguments(load, port, requests);
     arguments.push("--csv".to_owned());
-    parse(&run_tool("redis-benchmark", &arguments)?)
+    parse(&run_tool(program, &arguments)?)
 }
 
 /// More requests than any run lasts: redis-benchmark's number of requests is a C int.

@@ -142,7 +142,17 @@ pub fn leader_among(ports: &[u16]) -> Result<u16, ServerError> {
 
 /// The server binary: `MAYFLY_BIN`, else the one beside this program, brought up to date by cargo.
 pub fn mayfly_binary() -> Result<String, ServerError> {
-    if let Ok(binary) = env::var("MAYFLY_BIN") {
+    binary("MAYFLY_BIN", "mayfly")
+}
+
+/// The load generator: `MAYFLY_LOADGEN_BIN`, else the one beside this program, likewise.
+pub fn loadgen_binary() -> Result<String, ServerError> {
+    binary("MAYFLY_LOADGEN_BIN", "mayfly-loadgen")
+}
+
+/// The binary that a variable names, else that of the package of its name.
+fn binary(variable: &str, name: &str) -> Result<String, ServerError> {
+    if let Ok(binary) = env::var(variable) {
         return Ok(binary);
     }
     let own = env::current_exe().map_err(ServerError::OwnPath)?;
@@ -153,11 +163,12 @@ pub fn mayfly_binary() -> Result<String, ServerError> {
         Some(name) => name,
     };
     let manifest = concat!(env!("CARGO_MANIFEST_DIR"), "/../Cargo.toml");
-    let arguments = format!("build --quiet --profile {profile} --bin mayfly --manifest-path");
+    let arguments =
+        format!("build --quiet --profile {profile} --package {name} --bin {name} --manifest-path");
     let mut arguments = words(&arguments);
     arguments.push(manifest.to_owned());
     run_tool("cargo", &arguments)?;
-    let binary: PathBuf = folder.join("mayfly");
+    let binary: PathBuf = folder.join(name);
     Ok(binary.to_string_lossy().into_owned())
 }
 

@@ -25,6 +25,9 @@ fn bad_arguments_are_refused_by_name() {
         ("failover --after NaN", "--after"),
         ("core --rounds 0", "--rounds"),
         ("core --millis 0", "--millis"),
+        ("generator --pipeline 0", "--pipeline"),
+        ("generator --requests 0", "--requests"),
+        ("generator --rounds 0", "--rounds"),
         ("fly", "fly"),
     ];
     for (line, named) in cases {
@@ -39,6 +42,7 @@ fn bad_arguments_are_refused_by_name() {
 fn help_names_every_command_and_event() {
     let cases = [
         ("--help", ["compare", "join", "failover", "core"]),
+        ("generator --help", ["--rounds", "--requests", "--pipeline", "--keyspace"]),
         ("--help", ["micro", "consensus core", "`raft` crate", "ns per entry"]),
         ("core --help", ["--rounds", "--millis", "Repetitions", "Milliseconds"]),
         (

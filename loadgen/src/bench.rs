@@ -10,19 +10,21 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use crate::cli::{BenchOptions, Files, OptionError, ShellEvent};
 use crate::environment::Environment;
+use crate::history;
 use crate::keys::Distribution;
-use crate::load::{Connections, Greeting, Keys, Load, Pace, Work};
+use crate::load::{Connections, Greeting, Keys, Load, Pace, Redirects, Work};
 use crate::outage::MarkKind;
 use crate::report::hlog::HistogramLog;
 use crate::report::html::{self, Head};
 use crate::report::{Outcome, Run, csv, hgrm, json, part_path, text};
 use crate::run::{self, Event, Marks, RunError};
 use crate::server::{self, Login, ServerError};
+use crate::subscribers::{SubscribeError, Subscribers};
 use crate::suite::{self, Test, UnknownTest};
 use crate::sweep::{Objective, Rates, Search, Trial};
 use crate::template::Placeholders;
 use crate::verify;
-use crate::workloads::{self, Share};
+use crate::workloads::{self, MixError, Share, WorkloadFile};
 
 #[derive(Debug, thiserror::Error)]
 pub enum BenchError {
@@ -31,7 +33,13 @@ pub enum BenchError {
     #[error(transparent)]
     Test(#[from] UnknownTest),
     #[error(transparent)]
+    Mix(#[from] MixError),
+    #[error("the workload does not say what --fill is to write (fill = \"COMMAND\")")]
+    NoFill,
+    #[error(transparent)]
     Server(#[from] ServerError),
+    #[error(transparent)]
+    Subscribe(#[from] SubscribeError),
     #[error(transparent)]
     Run(#[from] RunError),
     #[error("cannot read standard input: {0}")]
@@ -53,13 +61,23 @@ enum Form {
 }
 
 pub fn run(options: &BenchOptions) -> Result<(), BenchError> {
+    if let Some(preset) = options.preset.filter(|_| options.print_workload) {
+        print(preset.text.trim_end());
+        return Ok(());
+    }
+    let mut options = options.clone();
+    let file = workload_file(&options)?;
+    if let Some(file) = &file {
+        options.adopt(file);
+    }
+    let options = &options;
     options.check()?;
-    let keys = match options.random {
-        Some(_) => Placeholders::Patched,
-        None => Placeholders::Literal,
+    let keys = match options.random.is_some() || file.is_some() {
+        true => Placeholders::Patched,
+        false => Placeholders::Literal,
     };
-    let tests = tests(options, keys)?;
     let addresses = options.addresses()?;
+    let tests = tests(options, file.as_ref(), keys)?;
     let servers = addresses
         .iter()
         .map(|address| server::ask(*address, &options.login()))
@@ -75,7 +93,7 @@ pub fn run(options: &BenchOptions) -> Result<(), BenchError> {
     if form == Form::Csv {
         print(csv::HEADER);
     }
-    if options.fill && !fill(options, &addresses)? {
+    if options.fill && !fill(options, file.as_ref(), &addresses)? {
         return Ok(());
     }
     let mut session =
@@ -94,6 +112,12 @@ pub fn run(options: &BenchOptions) -> Result<(), BenchError> {
     log.finish()?;
     let lead = addresses.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
     let head = Head { title: "Load report", lead: &lead };
+    if let Some(path) = &options.history {
+        let finishes =
+            outcomes.iter_mut().flat_map(|outcome| &mut outcome.measured.totals.finishes);
+        let entries = finishes.flat_map(|finish| std::mem::take(&mut finish.history)).collect();
+        write_file(path, |out| history::write(out, entries))?;
+    }
     write_files(&options.files, &Run { environment: &environment, outcomes: &outcomes }, &head)?;
     if outcomes.iter().any(|outcome| outcome.verified.is_some_and(|found| found.has_faults())) {
         return Err(BenchError::Faults);
@@ -210,18 +234,46 @@ impl Session<'_> {
     }
 }
 
+/// The workload file, or that of the preset, if there is to be one.
+fn workload_file(options: &BenchOptions) -> Result<Option<WorkloadFile>, BenchError> {
+    if let Some(path) = &options.workload_file {
+        return Ok(Some(WorkloadFile::read(path)?));
+    }
+    if let Some(share) = options.hit_rate {
+        return Ok(Some(WorkloadFile::cache(share)?));
+    }
+    let Some(mut preset) = options.preset else { return Ok(None) };
+    if let Some((command, without)) = preset.substitute() {
+        let address = options.addresses()?[0];
+        if !server::has_command(address, &options.login(), command)? {
+            eprintln!("the server has no {command}: {} instead of {}", without.name, preset.name);
+            preset = without;
+        }
+    }
+    Ok(Some(preset.file()?))
+}
+
 /// The tests: what each is called, and what it sends.
-fn tests(options: &BenchOptions, keys: Placeholders) -> Result<Vec<(String, Work)>, BenchError> {
+fn tests(
+    options: &BenchOptions,
+    file: Option<&WorkloadFile>,
+    keys: Placeholders,
+) -> Result<Vec<(String, Work)>, BenchError> {
     if options.verify {
         return Ok(vec![("INCR and GET of a counter per connection".to_owned(), counters())]);
     }
+    if options.history.is_some() {
+        let work = Work::Registers { prefix: prefix() };
+        return Ok(vec![("reads and writes of registers, for a history".to_owned(), work)]);
+    }
     let values = values(options);
-    let shares = shares(options);
-    if !shares.is_empty() {
-        let parts: Vec<String> =
-            shares.iter().map(|share| format!("{}:{}", share.weight, share.command)).collect();
-        let title = options.preset.map_or_else(|| parts.join(" "), |preset| preset.name.to_owned());
-        return Ok(vec![(title, Work::Mix(workloads::workload(&shares, &values, keys)))]);
+    if let Some(file) = file {
+        return Ok(vec![(file.name.clone(), Work::Mix(file.workload(&values, keys)))]);
+    }
+    if !options.mix.is_empty() {
+        let part = |share: &Share| format!("{}:{}", share.weight, share.command);
+        let title = options.mix.iter().map(part).collect::<Vec<_>>().join(" ");
+        return Ok(vec![(title, Work::Mix(workloads::workload(&options.mix, &values, keys)))]);
     }
     let mut last = None;
     if options.stdin {
@@ -239,24 +291,27 @@ fn tests(options: &BenchOptions, keys: Placeholders) -> Result<Vec<(String, Work
         .collect::<Result<Vec<Vec<Test>>, _>>()?;
     let work = |number: usize| {
         let templates = variants.iter().map(|tests| tests[number].template(keys));
-        Work::Mix(workloads::of_variants(templates, options.pipeline))
+        Work::Mix(workloads::of_variants(templates, options.pipeline()))
     };
     Ok(variants[0].iter().enumerate().map(|(n, test)| (test.title.clone(), work(n))).collect())
 }
 
 /// One value of each length.
 fn values(options: &BenchOptions) -> Vec<Vec<u8>> {
-    options.data_bytes.all().into_iter().map(suite::data).collect()
-}
-
-/// The parts of a mix, if it is to be one.
-fn shares(options: &BenchOptions) -> Vec<Share> {
-    options.preset.map_or_else(|| options.mix.clone(), |preset| preset.shares())
+    options.data_bytes().all().into_iter().map(suite::data).collect()
 }
 
 /// Writes every key once. Returns whether the user wants the rest.
-fn fill(options: &BenchOptions, addresses: &[SocketAddr]) -> Result<bool, BenchError> {
-    let workload = workloads::fill(options.preset.as_ref(), &values(options));
+fn fill(
+    options: &BenchOptions,
+    file: Option<&WorkloadFile>,
+    addresses: &[SocketAddr],
+) -> Result<bool, BenchError> {
+    let values = values(options);
+    let workload = match file {
+        Some(file) => file.fill(&values).ok_or(BenchError::NoFill)?,
+        None => workloads::fill(&values),
+    };
     let mut load = load(options, addresses, Work::Mix(workload));
     load.keys.distribution = Distribution::Sequential;
     load.requests = Some(load.keys.count);
@@ -269,9 +324,13 @@ fn fill(options: &BenchOptions, addresses: &[SocketAddr]) -> Result<bool, BenchE
 
 /// Counters that no other run has.
 pub fn counters() -> Work {
+    Work::Counters { prefix: prefix(), reads: 50 }
+}
+
+/// Of keys that no other run has.
+fn prefix() -> String {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    let prefix = format!("loadgen:{}:{}", std::process::id(), since.as_micros());
-    Work::Counters { prefix, reads: 50 }
+    format!("loadgen:{}:{}", std::process::id(), since.as_micros())
 }
 
 fn load(options: &BenchOptions, addresses: &[SocketAddr], work: Work) -> Load {
@@ -288,9 +347,9 @@ fn load(options: &BenchOptions, addresses: &[SocketAddr], work: Work) -> Load {
     };
     Load {
         servers: addresses.to_vec(),
-        clients: options.clients,
+        clients: options.clients(),
         threads: options.threads,
-        pipeline: options.pipeline,
+        pipeline: options.pipeline(),
         connections: match options.keep_alive {
             0 => Connections::Renewed,
             _ => Connections::Kept,
@@ -298,20 +357,21 @@ fn load(options: &BenchOptions, addresses: &[SocketAddr], work: Work) -> Load {
         greeting,
         work,
         keys: Keys {
-            distribution: match options.random {
-                Some(_) => options
-                    .key_distribution
-                    .or(options.preset.map(|preset| preset.distribution))
-                    .unwrap_or(Distribution::Uniform),
-                None => Distribution::Uniform,
-            },
-            count: options.random.unwrap_or(1),
+            distribution: options.key_distribution.unwrap_or(Distribution::Uniform),
+            count: options.random.unwrap_or(match options.history {
+                Some(_) => history::KEYS_DEFAULT,
+                None => 1,
+            }),
         },
         pace,
         requests: options.requests(),
         duration: options.duration(),
         warmup: options.warmup,
-        payload: options.data_bytes.to_string(),
+        redirects: match options.follow {
+            true => Redirects::Followed,
+            false => Redirects::Counted,
+        },
+        payload: options.data_bytes().to_string(),
         bucket: options.bucket,
         seed: options.seed,
     }
@@ -336,6 +396,13 @@ pub fn measure(
 ) -> Result<Outcome, BenchError> {
     let before = environment.server_time();
     log.begin_test(&load);
+    let subscribers = match &load.work {
+        Work::Mix(workload) => workload.subscription(),
+        Work::Counters { .. } | Work::Registers { .. } => None,
+    };
+    let subscribers = subscribers
+        .map(|found| Subscribers::start(found, &load.servers, &load.greeting, load.warmup))
+        .transpose()?;
     let mut measured = run::run(&load, events, |interval| {
         if telling == Telling::Live {
             eprintln!("{}", text::live(interval));
@@ -345,12 +412,14 @@ pub fn measure(
     let cost = environment.cost(&measured, &before);
     let warnings = environment.warnings(&load, &measured);
     let persistence = environment.servers().first().and_then(|server| server.persistence.clone());
+    let deliveries = subscribers.map(Subscribers::finish);
     let verified = matches!(load.work, Work::Counters { .. }).then(|| {
         let finishes = &mut measured.totals.finishes;
         let counters = finishes.iter_mut().flat_map(|finish| std::mem::take(&mut finish.counters));
         verify::settle(&load.servers, login, counters.collect())
     });
-    Ok(Outcome { title: title.to_owned(), load, measured, cost, warnings, persistence, verified })
+    let title = title.to_owned();
+    Ok(Outcome { title, load, measured, cost, warnings, persistence, verified, deliveries })
 }
 
 fn shell_event(event: ShellEvent) -> Event {
@@ -368,6 +437,9 @@ fn shell_event(event: ShellEvent) -> Event {
 fn tell_doubts(outcome: &Outcome) {
     if let Some(error) = json::first_error(outcome) {
         eprintln!("Error from server: {error}");
+    }
+    if let Some(deliveries) = &outcome.deliveries {
+        eprintln!("{}", text::deliveries(deliveries, outcome.measured.totals.ok));
     }
     if let Some(verified) = &outcome.verified {
         eprintln!("{}", text::verified(verified));

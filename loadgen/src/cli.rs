@@ -7,11 +7,13 @@ use std::time::Duration;
 
 use clap::Parser;
 
+use crate::history;
 use crate::keys::Distribution;
 use crate::schedule::Arrival;
 use crate::server::Login;
 use crate::sweep::{Objective, Rates};
-use crate::workloads::{Preset, Share};
+use crate::values::{SIZES_DEFAULT, VALUE_BYTES_MAX, ValueSizes};
+use crate::workloads::{Preset, Share, WorkloadFile};
 
 const PORT_DEFAULT: u16 = 6379;
 
@@ -30,8 +32,7 @@ const KEYS_MAX: u64 = 1_000_000_000_000;
 /// A value is encoded once per pipelined request, so its length times the pipeline is bounded.
 const BATCH_BYTES_MAX: usize = 1 << 30;
 
-/// Redis's longest string.
-const VALUE_BYTES_MAX: usize = 512 << 20;
+const CLIENTS_DEFAULT: usize = 50;
 
 const CLIENTS_MAX: usize = 1_000_000;
 
@@ -47,6 +48,15 @@ Examples:
       how much the server takes before its users notice
   mayfly-loadgen -r 10000 -n 10000 lpush mylist __rand_int__
       a command of your own
+  mayfly-loadgen -p 5001 --preset ycsb-f --fill --duration 30s
+      a usual mix; its keys are written first
+  mayfly-loadgen --preset session-store --print-workload >mine.toml
+  mayfly-loadgen -p 5001 --workload mine.toml --rate 20k --duration 30s
+      a mix of your own
+  mayfly-loadgen -p 5001 -r 100000 --fill --hit-rate 0.95 -d lognormal:500:1 --duration 30s
+      a cache whose users find 95 % of what they look for
+  mayfly-loadgen -h 127.0.0.1:5001 -h 127.0.0.1:5002 --history h.edn -n 20000 -c 10
+      a history for a checker of linearizability
   mayfly-loadgen failover
       start a cluster, load it, kill its leader, draw the picture";
 
@@ -55,7 +65,7 @@ Examples:
 /// Takes redis-benchmark's options. Without --rate each connection sends when it was answered
 /// (closed loop); with it requests are due at their times whatever the server does (open loop), and
 /// latency counts from when a request was due.
-#[derive(Debug, Parser)]
+#[derive(Clone, Debug, Parser)]
 #[command(name = "mayfly-loadgen", version, disable_help_flag = true, after_help = EXAMPLES)]
 pub struct BenchOptions {
     /// Server, HOST or HOST:PORT; given several times, connections are dealt out to all of them,
@@ -77,18 +87,19 @@ pub struct BenchOptions {
     /// Speak RESP3
     #[arg(short = '3')]
     pub resp3: bool,
-    /// Connections in all
-    #[arg(short, long, default_value_t = 50)]
-    pub clients: usize,
+    /// Connections in all [default: 50]
+    #[arg(short, long)]
+    pub clients: Option<usize>,
     /// Requests in all, of each test [default: 100000, or no limit with --duration]
     #[arg(short = 'n', long)]
     pub requests: Option<u64>,
-    /// Length of values, in bytes, or a range of lengths as in 10-1000
-    #[arg(short, default_value = "3")]
-    pub data_bytes: ValueSizes,
-    /// Requests that a connection may have on their way
-    #[arg(short = 'P', long, default_value_t = 1)]
-    pub pipeline: usize,
+    /// Length of values, in bytes, a range of lengths as in 10-1000, or a distribution,
+    /// lognormal:MEDIAN:SIGMA [default: 3]
+    #[arg(short)]
+    pub data_bytes: Option<ValueSizes>,
+    /// Requests that a connection may have on their way [default: 1]
+    #[arg(short = 'P', long)]
+    pub pipeline: Option<usize>,
     /// 1 keeps connections, 0 makes a new one for each batch of requests
     #[arg(short, default_value_t = 1, value_parser = clap::value_parser!(u8).range(0..=1))]
     pub keep_alive: u8,
@@ -134,23 +145,53 @@ pub struct BenchOptions {
     pub slo: Option<Objective>,
     /// Which keys of -r are named how often: uniform, zipfian[:THETA], latest[:THETA],
     /// hotspot[:KEYS:REQUESTS], sequential [default: the preset's, else uniform]
-    #[arg(long, requires = "random")]
+    #[arg(long)]
     pub key_distribution: Option<Distribution>,
     /// A command of a mix with its weight, as in '80:GET key:__rand_int__'; given several times,
     /// instead of the tests
     #[arg(long = "mix", value_name = "WEIGHT:COMMAND")]
     #[arg(conflicts_with_all = ["tests", "stdin", "command", "preset"])]
     pub mix: Vec<Share>,
-    /// A usual mix: ycsb-a, ycsb-b, ycsb-c, session-store, rate-limit, queue
-    #[arg(long, requires = "random", conflicts_with_all = ["tests", "stdin", "command"])]
+    /// A usual mix: ycsb-a to ycsb-f, session-store, rate-limit, queue,
+    /// pubsub, lock
+    #[arg(long, conflicts_with_all = ["tests", "stdin", "command"])]
     pub preset: Option<Preset>,
-    /// First write each key of -r once, unmeasured: those of the preset, else key:__rand_int__
-    #[arg(long, requires = "random")]
+    /// Operations, keys and values from a TOML file; what is given here goes before what the file
+    /// says
+    #[arg(long = "workload", value_name = "FILE")]
+    #[arg(conflicts_with_all = ["tests", "stdin", "command", "preset", "mix", "verify"])]
+    pub workload_file: Option<PathBuf>,
+    /// Print the workload file of a preset, to begin one of your own with
+    #[arg(long, requires = "preset")]
+    pub print_workload: bool,
+    /// First write each key once, unmeasured: as the preset or the workload file says, else
+    /// key:__rand_int__
+    #[arg(long)]
     pub fill: bool,
+    /// Load a cache, as its users do: GET, and SET where nothing was found. SHARE of the GETs, from
+    /// 0 to 1, name keys of -r, which --fill writes; the others a key that was never named, whose
+    /// SET expires after a minute. What a server has evicted is missed beyond that: the hit rate
+    /// that was seen is in the results
+    #[arg(long, value_name = "SHARE", requires = "random", value_parser = parse_share)]
+    #[arg(conflicts_with_all = ["tests", "stdin", "command", "preset", "mix", "workload_file"])]
+    pub hit_rate: Option<f64>,
+    /// Follow a reply MOVED: the connection goes to the server that it names and sends its requests
+    /// again there, five times at most. A request counts once, with its latency from the first
+    /// time. Without it MOVED is an error
+    #[arg(long)]
+    pub follow: bool,
     /// Verify instead of the tests: each connection increments and reads a counter of its own;
     /// acknowledged increments that are lost, that ran twice, or that a read did not see are told
-    #[arg(long, conflicts_with_all = ["tests", "stdin", "command", "mix", "preset"])]
+    #[arg(long)]
+    #[arg(conflicts_with_all = ["tests", "stdin", "command", "mix", "preset", "hit_rate"])]
     pub verify: bool,
+    /// Record a history instead of the tests: connections read and write a few registers (those of
+    /// -r, 5 without it), each value once; what was sent and answered is written to FILE as EDN for
+    /// Jepsen's Knossos. The run ends after -n operations, 1000000 at most [default: 100000]
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["tests", "stdin", "command", "mix"])]
+    #[arg(conflicts_with_all = ["preset", "hit_rate", "workload_file", "verify", "fill"])]
+    #[arg(conflicts_with_all = ["sweep", "find_max_rate"])]
+    pub history: Option<PathBuf>,
     /// Have a shell command run at a time, as in 't=10s exec:kill -9 1234'; may be given several
     /// times
     #[arg(long = "event", value_name = "EVENT")]
@@ -189,50 +230,6 @@ pub struct Files {
     pub html: Option<PathBuf>,
 }
 
-/// How long values are.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct ValueSizes {
-    pub min: usize,
-    pub max: usize,
-}
-
-/// A range of lengths stands for so many of them, at equal distances and equally often.
-const SIZES_OF_RANGE: usize = 16;
-
-impl ValueSizes {
-    pub fn all(self) -> Vec<usize> {
-        let Self { min, max } = self;
-        let steps = (max - min).min(SIZES_OF_RANGE - 1);
-        match steps {
-            0 => vec![min],
-            _ => (0..=steps).map(|step| min + (max - min) * step / steps).collect(),
-        }
-    }
-}
-
-impl FromStr for ValueSizes {
-    type Err = OptionError;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let (min, max) = text.split_once('-').unwrap_or((text, text));
-        match (min.parse(), max.parse()) {
-            (Ok(min), Ok(max)) if (1..=max).contains(&min) && max <= VALUE_BYTES_MAX => {
-                Ok(Self { min, max })
-            }
-            _ => Err(OptionError::Sizes(text.to_owned())),
-        }
-    }
-}
-
-impl std::fmt::Display for ValueSizes {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self.max == self.min {
-            true => write!(f, "{}", self.min),
-            false => write!(f, "{}-{}", self.min, self.max),
-        }
-    }
-}
-
 /// A shell command and its time.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ShellEvent {
@@ -246,6 +243,12 @@ pub enum OptionError {
     Time(String),
     #[error("'{0}' is no rate: a positive number, with k or M if you like")]
     Rate(String),
+    #[error("'{0}' is no share: a number from 0 to 1")]
+    Share(String),
+    #[error("--history is of connections with one request on their way, and without a warm-up")]
+    History,
+    #[error("{0} needs keys: -r, or those of a preset or a workload file")]
+    NoKeys(&'static str),
     #[error("'{0}' is no sweep: rate=FIRST..LAST:STEP, as in rate=10k..200k:10k, up to 1000 rates")]
     Sweep(String),
     #[error("'{0}' is no objective: pPERCENT<TIME or max<TIME, as in p99<1ms")]
@@ -256,7 +259,10 @@ pub enum OptionError {
     Event(String),
     #[error("{option} must be from {min} to {max}")]
     Range { option: &'static str, min: u64, max: u64 },
-    #[error("'{0}' is no length of values: 1 to {VALUE_BYTES_MAX}, or a range as in 10-1000")]
+    #[error(
+        "'{0}' is no length of values: 1 to {VALUE_BYTES_MAX}, a range as in 10-1000, or \
+         lognormal:MEDIAN:SIGMA"
+    )]
     Sizes(String),
     #[error("-d times -P is more than {} bytes", BATCH_BYTES_MAX)]
     Batch,
@@ -295,6 +301,11 @@ pub fn parse_rate(text: &str) -> Result<f64, OptionError> {
     if (1e-5..1e9).contains(&rate) { Ok(rate) } else { Err(bad()) }
 }
 
+pub fn parse_share(text: &str) -> Result<f64, OptionError> {
+    let share = text.parse().ok().filter(|share| (0.0..=1.0).contains(share));
+    share.ok_or_else(|| OptionError::Share(text.to_owned()))
+}
+
 impl FromStr for ShellEvent {
     type Err = OptionError;
 
@@ -314,14 +325,27 @@ impl BenchOptions {
             let fits = (min..=max).contains(&value);
             if fits { Ok(()) } else { Err(OptionError::Range { option, min, max }) }
         };
-        range("-c", self.clients as u64, 1, CLIENTS_MAX as u64)?;
-        range("--threads", self.threads as u64, 1, self.clients.min(1024) as u64)?;
-        range("-P", self.pipeline as u64, 1, 1 << 20)?;
+        range("-c", self.clients() as u64, 1, CLIENTS_MAX as u64)?;
+        range("--threads", self.threads as u64, 1, self.clients().min(1024) as u64)?;
+        range("-P", self.pipeline() as u64, 1, 1 << 20)?;
         range("-r", self.random.unwrap_or(1), 1, KEYS_MAX)?;
         range("-n", self.requests.unwrap_or(1), 1, u64::MAX)?;
         range("--bucket (in ms)", self.bucket.as_millis() as u64, 10, 1000)?;
-        if self.data_bytes.max.saturating_mul(self.pipeline) > BATCH_BYTES_MAX {
+        if self.data_bytes().max().saturating_mul(self.pipeline()) > BATCH_BYTES_MAX {
             return Err(OptionError::Batch);
+        }
+        if self.random.is_none() {
+            let needy =
+                [("--fill", self.fill), ("--key-distribution", self.key_distribution.is_some())];
+            if let Some((option, _)) = needy.into_iter().find(|(_, is_given)| *is_given) {
+                return Err(OptionError::NoKeys(option));
+            }
+        }
+        if self.history.is_some() {
+            range("-n with --history", self.requests.unwrap_or(1), 1, history::OPERATIONS_MAX)?;
+            if self.pipeline() > 1 || !self.warmup.is_zero() {
+                return Err(OptionError::History);
+            }
         }
         if self.stdin && self.command.is_empty() {
             return Err(OptionError::NoCommand);
@@ -336,8 +360,36 @@ impl BenchOptions {
         Ok(())
     }
 
+    /// Takes what a workload file says where the command line says nothing.
+    pub fn adopt(&mut self, file: &WorkloadFile) {
+        self.clients = self.clients.or(file.clients);
+        self.pipeline = self.pipeline.or(file.pipeline);
+        self.data_bytes = self.data_bytes.or(file.values.map(|values| values.bytes));
+        if let Some(keys) = &file.keys {
+            self.random = self.random.or(Some(keys.count));
+            self.key_distribution = self.key_distribution.or(keys.distribution);
+        }
+        // These have rates of their own, and a number of requests does not go with them.
+        if self.sweep.is_none() && !self.find_max_rate {
+            self.rate = self.rate.or(file.rate.map(|rate| rate.0));
+        }
+    }
+
+    pub fn clients(&self) -> usize {
+        self.clients.unwrap_or(CLIENTS_DEFAULT)
+    }
+
+    pub fn pipeline(&self) -> usize {
+        self.pipeline.unwrap_or(1)
+    }
+
+    pub fn data_bytes(&self) -> ValueSizes {
+        self.data_bytes.unwrap_or(SIZES_DEFAULT)
+    }
+
     pub fn requests(&self) -> Option<u64> {
-        self.requests.or(self.duration().is_none().then_some(REQUESTS_DEFAULT))
+        let is_bounded = self.duration().is_none() || self.history.is_some();
+        self.requests.or(is_bounded.then_some(REQUESTS_DEFAULT))
     }
 
     /// How long each measurement takes; rates are measured for a time, not for a number.
@@ -389,7 +441,7 @@ mod tests {
         let address: SocketAddr = "10.0.0.1:7000".parse().unwrap();
         assert_eq!(found.addresses().unwrap(), [address]);
         assert_eq!(
-            (found.requests(), found.data_bytes.all(), found.pipeline),
+            (found.requests(), found.data_bytes().all(), found.pipeline()),
             (Some(500), vec![64], 4)
         );
         assert_eq!((found.random, found.keep_alive, found.threads), (Some(99), 0, 2));
@@ -426,6 +478,8 @@ mod tests {
         assert!(["", "s", "-1s", "1d", "1e3"].iter().all(|text| parse_time(text).is_err()));
         assert_eq!((parse_rate("20k"), parse_rate("1.5M")), (Ok(2e4), Ok(1.5e6)));
         assert!(["0", "-5", "k", "1e30", "NaN"].iter().all(|text| parse_rate(text).is_err()));
+        assert_eq!((parse_share("0.95"), parse_share("1")), (Ok(0.95), Ok(1.0)));
+        assert!(["", "-0.1", "1.1", "90%", "NaN"].iter().all(|text| parse_share(text).is_err()));
         let event = ShellEvent { at: ms(10_000), command: "kill -9 12".into() };
         assert_eq!("t=10s exec:kill -9 12".parse(), Ok(event));
         for text in ["t=10s", "10s exec:x", "t=10s run:x", "t=x exec:y", "t=1s exec: "] {
@@ -447,19 +501,13 @@ mod tests {
             "-k 0 --sweep rate=1..2:1",
             "--arrival poisson",
             "-d 1000000 -P 100000",
+            "--history h.edn -P 2",
+            "--history h.edn -n 1000001",
+            "--history h.edn --warmup 1s",
+            "--fill",
+            "--key-distribution zipfian",
         ] {
             assert!(options(line).check().is_err(), "{line}");
-        }
-    }
-
-    #[test]
-    fn a_range_of_lengths_is_some_of_them_with_both_ends() {
-        let all = |text: &str| text.parse::<ValueSizes>().unwrap().all();
-        assert_eq!((all("3"), all("5-7"), all("4-4")), (vec![3], vec![5, 6, 7], vec![4]));
-        let many = all("10-1000");
-        assert_eq!((many.len(), many[0], many[15]), (16, 10, 1000));
-        for text in ["0", "", "5-3", "x", "1-", "600000000"] {
-            assert!(text.parse::<ValueSizes>().is_err(), "{text}");
         }
     }
 }

@@ -13,7 +13,7 @@ use crate::cli::{Files, OptionError, parse_rate, parse_time};
 use crate::cluster::{Cluster, ClusterError, Node, Respawn, Start, await_leader, signal};
 use crate::environment::Environment;
 use crate::keys::Distribution;
-use crate::load::{Connections, Greeting, Keys, Load, Pace};
+use crate::load::{Connections, Greeting, Keys, Load, Pace, Redirects};
 use crate::outage::MarkKind;
 use crate::report::html::Head;
 use crate::report::{Outcome, Run, text};
@@ -164,6 +164,7 @@ fn load(options: &FailoverOptions, nodes: &[Node]) -> Load {
         requests: None,
         duration: Some(options.duration),
         warmup: options.warmup,
+        redirects: Redirects::Counted,
         payload: "0".to_owned(),
         bucket: options.bucket,
         seed: 1,

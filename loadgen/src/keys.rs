@@ -1,9 +1,13 @@
 //! Which keys requests name. PURE: randomness comes from a seed.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
 use fastrand::Rng;
 
 /// How often which of the keys `0..count` is named.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, serde::Deserialize)]
+#[serde(try_from = "String")]
 pub enum Distribution {
     Uniform,
     /// A few keys are named very often: the key of rank k with a probability in proportion to
@@ -38,6 +42,14 @@ pub enum DistributionError {
     Theta(String),
     #[error("a hotspot has two shares between 0 and 1, as in hotspot:0.2:0.8")]
     Hotspot,
+}
+
+impl TryFrom<String> for Distribution {
+    type Error = DistributionError;
+
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        text.parse()
+    }
 }
 
 impl std::str::FromStr for Distribution {
@@ -79,6 +91,10 @@ impl std::str::FromStr for Distribution {
 #[derive(Clone, Debug)]
 pub struct Picker {
     count: u64,
+    /// Keys that were inserted behind the first `count`, by all threads.
+    inserted: Arc<AtomicU64>,
+    /// The next number that nobody else gets, and how far it is to the one after it.
+    unique: (u64, u64),
     rng: Rng,
     method: Method,
 }
@@ -117,7 +133,30 @@ impl Picker {
             }
         };
         let seed = seed.wrapping_add(0x5851_f42d_4c95_7f2d_u64.wrapping_mul(part as u64 + 1));
-        Self { count, rng: Rng::with_seed(seed), method }
+        let unique = (part as u64, parts as u64);
+        Self { count, inserted: Arc::default(), unique, rng: Rng::with_seed(seed), method }
+    }
+
+    /// Counts insertions together with other threads, and begins its unique numbers behind `base`.
+    pub fn sharing(mut self, inserted: Arc<AtomicU64>, base: u64) -> Self {
+        self.inserted = inserted;
+        self.unique.0 += base;
+        self
+    }
+
+    /// A key behind all that there are; from now on it is the latest. Whoever picks it may come
+    /// before the one who inserts it.
+    #[inline]
+    pub fn insert(&mut self) -> u64 {
+        self.count + self.inserted.fetch_add(1, Ordering::Relaxed)
+    }
+
+    /// A number that no other call of any thread gives.
+    #[inline]
+    pub fn unique(&mut self) -> u64 {
+        let (number, step) = self.unique;
+        self.unique.0 = number + step;
+        number
     }
 
     #[inline]
@@ -125,7 +164,10 @@ impl Picker {
         match &mut self.method {
             Method::Uniform => self.rng.u64(..self.count),
             Method::Zipfian(zipfian) => scatter(zipfian.rank(self.rng.f64()), self.count),
-            Method::Latest(zipfian) => self.count - 1 - zipfian.rank(self.rng.f64()),
+            Method::Latest(zipfian) => {
+                let count = self.count + self.inserted.load(Ordering::Relaxed);
+                count - 1 - zipfian.rank(self.rng.f64())
+            }
             Method::Hotspot { hot, requests } => {
                 let (hot, requests) = (*hot, *requests);
                 if hot == self.count || self.rng.f64() < requests {
@@ -284,6 +326,20 @@ mod tests {
         assert!((hot - 0.8).abs() < 0.01, "{hot}");
         let (last, first) = (share("latest", 990..1000), share("latest", 0..10));
         assert!(last > 0.3 && first < 0.01, "{last} and {first}");
+    }
+
+    #[test]
+    fn threads_insert_keys_that_are_then_the_latest() {
+        let inserted = Arc::new(AtomicU64::new(0));
+        let picker = |part| {
+            Picker::new("latest".parse().unwrap(), 10, part, 2, 1).sharing(Arc::clone(&inserted), 7)
+        };
+        let (mut first, mut second) = (picker(0), picker(1));
+        assert_eq!([first.insert(), second.insert(), first.insert()], [10, 11, 12]);
+        let picked: Vec<u64> = (0..1000).map(|_| second.pick()).collect();
+        assert!(picked.contains(&12) && picked.iter().all(|key| (3..13).contains(key)));
+        let unique = [first.unique(), second.unique(), first.unique(), second.unique()];
+        assert_eq!(unique, [7, 8, 9, 10]);
     }
 
     #[test]

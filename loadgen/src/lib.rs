@@ -9,16 +9,20 @@
 //!
 //! # Code map
 //!
-//! - [`worker`]: one loading thread, pass by pass over a ring of sockets (`mayfly::net::ring`).
-//!   With [`template`] (requests encoded once), [`keys`], [`schedule`] (when requests are due),
-//!   [`reply`] (where replies end), [`record`] (what is measured, bucket by bucket).
+//! - [`worker`]: one loading thread, pass by pass over a ring of sockets (`mayfly::net::ring`),
+//!   and its connections ([`client`]). With [`template`] (requests encoded once), [`keys`],
+//!   [`schedule`] (when requests are due), [`reply`] (where replies end), [`record`] (what is
+//!   measured, bucket by bucket).
 //! - [`run`]: the threads, the events, the interrupts of one run; [`collect`]: their sums.
 //! - [`verify`]: whether acknowledged writes are kept, run once, and seen.
+//! - [`history`]: what was sent and answered, for a checker of linearizability.
+//! - [`subscribers`]: what becomes of messages.
 //! - [`outage`]: times without success, and the events before them.
 //! - [`environment`], [`server`]: where it was measured, and what makes it doubtful.
 //! - [`report`]: text, CSV, JSON, HdrHistogram's files, the page.
 //! - [`sweep`]: several rates in one run.
-//! - [`cli`], [`suite`], [`workloads`], [`load`], [`bench`]: from the command line to a load.
+//! - [`cli`], [`suite`], [`workloads`], [`values`], [`load`], [`bench`]: from the command line to
+//!   a load.
 //!   [`failover`] is the one for a cluster of its own ([`cluster`]).
 //!
 //! # Invariants
@@ -31,10 +35,12 @@
 
 pub mod bench;
 pub mod cli;
+pub mod client;
 pub mod cluster;
 pub mod collect;
 pub mod environment;
 pub mod failover;
+pub mod history;
 pub mod keys;
 pub mod load;
 pub mod outage;
@@ -44,9 +50,11 @@ pub mod report;
 pub mod run;
 pub mod schedule;
 pub mod server;
+pub mod subscribers;
 pub mod suite;
 pub mod sweep;
 pub mod template;
+pub mod values;
 pub mod verify;
 pub mod worker;
 pub mod workloads;

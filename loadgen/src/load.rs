@@ -1,12 +1,18 @@
 //! What a run is to do: where to, how much, how fast, which requests.
 
 use std::net::SocketAddr;
-use std::time::Duration;
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use crate::keys::{Distribution, Picker};
 use crate::record::Model;
 use crate::schedule::Arrival;
-use crate::template::Template;
+use crate::subscribers::Subscription;
+use crate::template::{Numbers, Template};
+
+/// Leaves room above the base for the numbers of a run: they have twelve digits.
+const UNIQUE_BASE_MAX: u64 = 500_000_000_000;
 
 /// Everything that the loading threads must know.
 #[derive(Clone, Debug)]
@@ -30,6 +36,7 @@ pub struct Load {
     pub duration: Option<Duration>,
     /// Load that is not measured, before all else.
     pub warmup: Duration,
+    pub redirects: Redirects,
     /// Of a value that is written, for the report.
     pub payload: String,
     /// The resolution of the timeline.
@@ -42,6 +49,16 @@ pub enum Connections {
     Kept,
     /// Closed after each batch of replies.
     Renewed,
+}
+
+/// What is done about a reply `MOVED`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Redirects {
+    /// It is an error.
+    #[default]
+    Counted,
+    /// The connection goes to the server that is named, and sends its requests again there.
+    Followed,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -75,53 +92,155 @@ pub enum Work {
         /// Percent of the requests.
         reads: u8,
     },
+    /// Connections read and write registers, which is recorded ([`crate::history`]).
+    Registers {
+        /// Of the keys.
+        prefix: String,
+    },
 }
 
-/// The requests of a run, each with how often it is sent.
+/// The operations of a run, each with how often it is done.
 #[derive(Clone, Debug)]
 pub struct Workload {
     operations: Vec<Operation>,
-    weight: u64,
+    /// The sums of the weights up to each operation.
+    sums: Vec<u64>,
+    /// What all threads have inserted.
+    inserted: Arc<AtomicU64>,
+    /// Where numbers begin that no other run is to have.
+    unique_base: u64,
+    subscription: Option<Subscription>,
 }
 
+/// What counts as one request of the load: a command, or several, each sent when the one before it
+/// was answered.
 #[derive(Clone, Debug)]
 pub struct Operation {
-    pub template: Template,
     /// Against the sum of all.
     pub weight: u64,
+    /// Equally often.
+    pub variants: Vec<Vec<Template>>,
+    pub next: Next,
+}
+
+/// After which replies an operation goes on with its next command. It never does after an error.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Next {
+    #[default]
+    Always,
+    /// Unless the reply was nil.
+    Hit,
+    /// If the reply was nil.
+    Miss,
+}
+
+/// The commands of an operation that are still to come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Rest {
+    operation: usize,
+    variant: usize,
+    step: usize,
+    numbers: Numbers,
+}
+
+impl Operation {
+    pub fn of_one(template: Template, weight: u64) -> Self {
+        Self { weight, variants: vec![vec![template]], next: Next::Always }
+    }
 }
 
 impl Workload {
-    /// Precondition: there is an operation, and weights are positive.
+    /// Precondition: there is an operation, weights are positive, no operation is empty.
     pub fn new(operations: Vec<Operation>) -> Self {
-        let weight = operations.iter().map(|operation| operation.weight).sum();
-        assert!(!operations.is_empty() && operations.iter().all(|operation| operation.weight > 0));
-        Self { operations, weight }
+        assert!(!operations.is_empty());
+        assert!(operations.iter().all(|operation| {
+            let variants = &operation.variants;
+            operation.weight > 0 && !variants.is_empty() && variants.iter().all(|v| !v.is_empty())
+        }));
+        let mut sum = 0;
+        let sums = operations.iter().map(|operation| {
+            sum += operation.weight;
+            sum
+        });
+        let sums = sums.collect();
+        let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        let unique_base = since.as_micros() as u64 % UNIQUE_BASE_MAX;
+        Self { operations, sums, inserted: Arc::default(), unique_base, subscription: None }
     }
 
     pub fn of_one(template: Template) -> Self {
-        Self::new(vec![Operation { template, weight: 1 }])
+        Self::new(vec![Operation::of_one(template, 1)])
     }
 
-    /// Appends `count` requests.
+    /// Has subscribers listen while it is done.
+    pub fn heard_by(mut self, subscription: Option<Subscription>) -> Self {
+        self.subscription = subscription;
+        self
+    }
+
+    pub fn subscription(&self) -> Option<&Subscription> {
+        self.subscription.as_ref()
+    }
+
+    /// The picker of thread `part`, which knows what all threads insert.
+    pub fn picker(&self, keys: Keys, part: usize, parts: usize, seed: u64) -> Picker {
+        Picker::new(keys.distribution, keys.count, part, parts, seed)
+            .sharing(Arc::clone(&self.inserted), self.unique_base)
+    }
+
+    /// Appends `count` requests, if they all are alike.
     #[inline]
-    pub fn append(&self, out: &mut Vec<u8>, count: usize, picker: &mut Picker) {
-        if let [only] = &self.operations[..] {
-            only.template.append(out, count, picker);
-            return;
+    pub fn append_alike(&self, out: &mut Vec<u8>, count: usize, picker: &mut Picker) -> bool {
+        if let [only] = &self.operations[..]
+            && let [steps] = &only.variants[..]
+            && let [template] = &steps[..]
+        {
+            template.append(out, count, picker);
+            return true;
         }
-        for _ in 0..count {
-            let mut at = picker.below(self.weight);
-            let chosen = self.operations.iter().find(|operation| {
-                let here = at < operation.weight;
-                at = at.wrapping_sub(operation.weight);
-                here
-            });
-            chosen
-                .expect("invariant: the number is below the sum of all weights")
-                .template
-                .append(out, 1, picker);
+        false
+    }
+
+    /// Appends the first command of an operation; returns what is to follow it.
+    #[inline]
+    pub fn begin(&self, out: &mut Vec<u8>, picker: &mut Picker) -> Option<Rest> {
+        let operation = match &self.sums[..] {
+            [_] => 0,
+            sums => {
+                let at = picker.below(sums[sums.len() - 1]);
+                sums.partition_point(|sum| *sum <= at)
+            }
+        };
+        let variants = &self.operations[operation].variants;
+        let variant = match variants.len() {
+            1 => 0,
+            count => picker.below(count as u64) as usize,
+        };
+        if let [only] = &variants[variant][..] {
+            only.append(out, 1, picker);
+            return None;
         }
+        let mut numbers = Numbers::default();
+        variants[variant][0].append_step(out, &mut numbers, picker);
+        Some(Rest { operation, variant, step: 1, numbers })
+    }
+
+    /// Whether an operation goes on after a reply that was nil, or was not.
+    pub fn goes_on(&self, rest: &Rest, is_nil: bool) -> bool {
+        match self.operations[rest.operation].next {
+            Next::Always => true,
+            Next::Hit => !is_nil,
+            Next::Miss => is_nil,
+        }
+    }
+
+    /// Appends the next command of an operation; returns what is to follow it.
+    pub fn go_on(&self, mut rest: Rest, out: &mut Vec<u8>, picker: &mut Picker) -> Option<Rest> {
+        let steps = &self.operations[rest.operation].variants[rest.variant];
+        steps[rest.step].append_step(out, &mut rest.numbers, picker);
+        rest.step += 1;
+        (rest.step < steps.len()).then_some(rest)
     }
 }
 

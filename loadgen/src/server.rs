@@ -56,8 +56,8 @@ impl Login {
     }
 }
 
-/// Logs in and asks who it is.
-pub fn ask(address: SocketAddr, login: &Login) -> Result<Server, ServerError> {
+/// A connection that has logged in.
+fn log_in(address: SocketAddr, login: &Login) -> Result<Client, ServerError> {
     let failed = |source| ServerError::Connect { address, source };
     let mut client = Client::connect(address, TIMEOUT).map_err(failed)?;
     for words in login.commands() {
@@ -67,6 +67,20 @@ pub fn ask(address: SocketAddr, login: &Login) -> Result<Server, ServerError> {
             return Err(ServerError::Refused { address, command, text });
         }
     }
+    Ok(client)
+}
+
+/// Whether the server says that it has a command.
+pub fn has_command(address: SocketAddr, login: &Login, name: &str) -> Result<bool, ServerError> {
+    let told = log_in(address, login)?.call(&["COMMAND", "INFO", name]);
+    let told = told.map_err(|source| ServerError::Connect { address, source })?;
+    Ok(matches!(told, Reply::Array(found) if matches!(found[..], [Reply::Array(_)])))
+}
+
+/// Logs in and asks who it is.
+pub fn ask(address: SocketAddr, login: &Login) -> Result<Server, ServerError> {
+    let failed = |source| ServerError::Connect { address, source };
+    let mut client = log_in(address, login)?;
     if let Reply::Error(text) = client.call(&["PING"]).map_err(failed)?
         && ["NOAUTH", "WRONGPASS", "NOPERM"].iter().any(|code| text.starts_with(code))
     {

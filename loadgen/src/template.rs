@@ -1,25 +1,66 @@
 //! Requests, encoded once: what changes from one to the next is patched in as it is sent.
 //!
-//! `__rand_int__` in an argument stands for twelve digits, as in redis-benchmark, so a request
-//! keeps its length whatever key it names.
+//! Some words in an argument stand for twelve digits, so a request keeps its length whatever key it
+//! names: `__rand_int__` for a key of the distribution, as in redis-benchmark, `__next_int__` for a
+//! key behind all that there are, `__uniq_int__` for a number of this operation alone,
+//! `__sent_time_` for the time at which the request is sent ([`micros_now`]).
+
+use std::sync::OnceLock;
+use std::time::Instant;
 
 use memchr::memmem;
 
 use crate::keys::Picker;
 
-const PLACEHOLDER: &[u8] = b"__rand_int__";
+/// What a place in a request is filled with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Source {
+    Picked,
+    Inserted,
+    Unique,
+    Time,
+}
 
-/// As many digits as the placeholder has characters.
-pub const DIGITS: usize = PLACEHOLDER.len();
+const PLACEHOLDERS: [(&[u8], Source); 4] = [
+    (b"__rand_int__", Source::Picked),
+    (b"__next_int__", Source::Inserted),
+    (b"__uniq_int__", Source::Unique),
+    (b"__sent_time_", Source::Time),
+];
+
+/// As many digits as each placeholder has characters.
+pub const DIGITS: usize = PLACEHOLDERS[0].0.len();
 
 #[derive(Clone, Debug)]
 pub struct Template {
     /// One request.
     request: Vec<u8>,
     /// Where digits go.
-    slots: Vec<usize>,
+    slots: Vec<(usize, Source)>,
+    /// Whether all places of a request name the same key of the distribution.
+    has_one_key: bool,
     /// Requests that change nothing, one after another: appended by one copy.
     repeated: Vec<u8>,
+}
+
+/// What one operation has put in place of its placeholders.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Numbers {
+    picked: Option<u64>,
+    inserted: Option<u64>,
+    unique: Option<u64>,
+}
+
+impl Numbers {
+    #[inline]
+    fn get(&mut self, source: Source, picker: &mut Picker) -> u64 {
+        match source {
+            Source::Picked => *self.picked.get_or_insert_with(|| picker.pick()),
+            Source::Inserted => *self.inserted.get_or_insert_with(|| picker.insert()),
+            Source::Unique => *self.unique.get_or_insert_with(|| picker.unique()),
+            Source::Time => micros_now(),
+        }
+    }
 }
 
 impl Template {
@@ -37,11 +78,14 @@ impl Template {
 
     /// A request as it stands.
     pub fn raw(request: Vec<u8>, keys: Placeholders) -> Self {
-        let slots = match keys {
-            Placeholders::Literal => Vec::new(),
-            Placeholders::Patched => memmem::find_iter(&request, PLACEHOLDER).collect(),
-        };
-        Self { request, slots, repeated: Vec::new() }
+        let mut slots = Vec::new();
+        if keys == Placeholders::Patched {
+            for (name, source) in PLACEHOLDERS {
+                slots.extend(memmem::find_iter(&request, name).map(|at| (at, source)));
+            }
+            slots.sort_unstable_by_key(|(at, _)| *at);
+        }
+        Self { request, slots, has_one_key: false, repeated: Vec::new() }
     }
 
     /// Makes room for `count` requests to be appended at once.
@@ -50,12 +94,19 @@ impl Template {
         self
     }
 
+    /// Has all places of a request that ask for a key of the distribution name the same one.
+    pub fn with_one_key(mut self) -> Self {
+        self.has_one_key = true;
+        self
+    }
+
     /// One request, its placeholders as they stand.
     pub fn request(&self) -> &[u8] {
         &self.request
     }
 
-    /// Appends `count` requests.
+    /// Appends `count` requests, each an operation of its own. Every place that asks for a key of
+    /// the distribution gets one of its own, unless there is to be one key.
     #[inline]
     pub fn append(&self, out: &mut Vec<u8>, count: usize, picker: &mut Picker) {
         let start = out.len();
@@ -72,9 +123,25 @@ impl Template {
             return;
         }
         for request in out[start..].chunks_exact_mut(self.request.len()) {
-            for slot in &self.slots {
-                write_digits(&mut request[*slot..*slot + DIGITS], picker.pick());
+            let mut numbers = Numbers::default();
+            for (slot, source) in &self.slots {
+                let number = match source {
+                    Source::Picked if !self.has_one_key => picker.pick(),
+                    _ => numbers.get(*source, picker),
+                };
+                write_digits(&mut request[*slot..*slot + DIGITS], number);
             }
+        }
+    }
+
+    /// Appends one request of an operation that sends several: what one of them has put in a place
+    /// stands in the others too.
+    pub fn append_step(&self, out: &mut Vec<u8>, numbers: &mut Numbers, picker: &mut Picker) {
+        let start = out.len();
+        out.extend_from_slice(&self.request);
+        for (slot, source) in &self.slots {
+            let digits = &mut out[start + slot..start + slot + DIGITS];
+            write_digits(digits, numbers.get(*source, picker));
         }
     }
 }
@@ -83,6 +150,19 @@ impl Template {
 pub enum Placeholders {
     Literal,
     Patched,
+}
+
+/// When the clock of [`micros_now`] began: at its first use.
+static EPOCH: OnceLock<Instant> = OnceLock::new();
+
+/// Microseconds on a clock of this process, which only goes forward.
+pub fn micros_now() -> u64 {
+    EPOCH.get_or_init(Instant::now).elapsed().as_micros() as u64
+}
+
+/// The same of another time; 0 before the clock began.
+pub fn micros_since(time: Instant) -> u64 {
+    time.saturating_duration_since(*EPOCH.get_or_init(Instant::now)).as_micros() as u64
 }
 
 /// Writes a number below 10^12 with leading zeros.
@@ -134,6 +214,26 @@ mod tests {
             template.clone().repeat(2).append(&mut out, count, &mut picker(Distribution::Uniform));
         }
         assert_eq!(out, b"*2\r\n$3\r\nGET\r\n$16\r\nkey:__rand_int__\r\n".repeat(4));
+    }
+
+    #[test]
+    fn requests_of_one_operation_name_the_same_key() {
+        let [get, set] = ["GET k:__rand_int__", "SET k:__rand_int__ __uniq_int____next_int__"]
+            .map(|line| Template::new(&words(line), Placeholders::Patched));
+        let mut picker = Picker::new(Distribution::Sequential, 5, 0, 1, 1);
+        let mut out = Vec::new();
+        for _ in 0..2 {
+            let mut numbers = Numbers::default();
+            for step in [&get, &set, &set] {
+                step.append_step(&mut out, &mut numbers, &mut picker);
+            }
+        }
+        let text = String::from_utf8(out).unwrap();
+        for number in [0, 1] {
+            assert_eq!(text.matches(&format!("k:{number:012}\r\n")).count(), 3);
+            let value = format!("\r\n{number:012}{:012}\r\n", 5 + number);
+            assert_eq!(text.matches(&value).count(), 2, "{text}");
+        }
     }
 
     #[test]

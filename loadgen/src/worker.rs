@@ -15,13 +15,14 @@ use std::time::{Duration, Instant};
 use glommio::{LocalExecutorBuilder, Placement};
 use mayfly::net::ring::{BufferShape, Connection, Event, Ring};
 
+use crate::client::{Client, Purpose, Role};
+use crate::history::Entry;
 use crate::keys::Picker;
-use crate::load::{Connections, Load, Pace, Work};
+use crate::load::{Connections, Load, Pace, Redirects, Work};
 use crate::record::{CODE_LOST, Latencies, Recorder, Sample, error_code};
 use crate::reply::{Kind, Reply, Scanner};
 use crate::schedule::{Backlog, Schedule};
-use crate::suite;
-use crate::verify::{self, Counter};
+use crate::verify::Counter;
 
 /// Submissions that the ring takes before it enters the kernel early.
 const RING_DEPTH: u32 = 2048;
@@ -96,6 +97,8 @@ pub struct Finish {
     pub first_error: Option<String>,
     /// Those of the connections, where counters are verified.
     pub counters: Vec<Counter>,
+    /// Of the connections, where a history is recorded.
+    pub history: Vec<Entry>,
 }
 
 /// CPU time of a thread while it measured.
@@ -170,113 +173,6 @@ fn run(load: &Load, epoch: Instant, control: &Control, report: Report) {
     report.send(message);
 }
 
-/// Requests that were sent together.
-struct Batch {
-    due_ns: u64,
-    sent_ns: u64,
-    /// Those not answered yet.
-    left: u32,
-    purpose: Purpose,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Purpose {
-    Load,
-    /// Of the connection's own counter.
-    Increment,
-    Read,
-}
-
-/// What a connection sends to check on its server.
-struct Own {
-    counter: Counter,
-    increment: Vec<u8>,
-    read: Vec<u8>,
-}
-
-impl Own {
-    fn new(key: String) -> Self {
-        let request = |name: &str| suite::encode(&[name.to_owned(), key.clone()]);
-        Self { increment: request("INCR"), read: request("GET"), counter: Counter::new(key) }
-    }
-
-    fn on_reply(&mut self, purpose: Purpose, reply: Reply<'_>) {
-        match (purpose, reply.kind) {
-            (Purpose::Increment, Kind::Value) => match verify::parse(reply.head) {
-                Some(value) => self.counter.on_increment(value),
-                None => self.counter.on_unknown(1),
-            },
-            (Purpose::Increment, _) => self.counter.on_unknown(1),
-            (Purpose::Read, Kind::Value) => {
-                self.counter.on_read(verify::parse(reply.head).unwrap_or(0));
-            }
-            (Purpose::Read, Kind::Nil) => self.counter.on_read(0),
-            (Purpose::Read, Kind::Error) | (Purpose::Load, _) => {}
-        }
-    }
-}
-
-/// One connection's life: whoever holds its number in the ring may change, the client stays.
-struct Client {
-    server: usize,
-    /// `None` while it waits to connect again.
-    connection: Option<Connection>,
-    is_connected: bool,
-    scanner: Scanner,
-    greetings_left: u32,
-    own: Option<Box<Own>>,
-    in_flight: VecDeque<Batch>,
-    /// Invariant: the sum over `in_flight`.
-    outstanding: u32,
-    /// In an open loop: whether it stands in the queue of those that can take a request.
-    is_queued: bool,
-}
-
-impl Client {
-    /// Appends `count` requests to the connection's output and remembers them.
-    #[inline]
-    fn send(
-        &mut self,
-        output: &mut Vec<u8>,
-        count: u32,
-        times: (u64, u64),
-        load: &Load,
-        picker: &mut Picker,
-    ) {
-        let (due_ns, sent_ns) = times;
-        self.outstanding += count;
-        match (&load.work, &self.own) {
-            (Work::Counters { reads, .. }, Some(own)) => {
-                for _ in 0..count {
-                    let (purpose, request) = match picker.below(100) < u64::from(*reads) {
-                        true => (Purpose::Read, &own.read),
-                        false => (Purpose::Increment, &own.increment),
-                    };
-                    output.extend_from_slice(request);
-                    self.in_flight.push_back(Batch { due_ns, sent_ns, left: 1, purpose });
-                }
-            }
-            (Work::Mix(workload), _) => {
-                workload.append(output, count as usize, picker);
-                let purpose = Purpose::Load;
-                self.in_flight.push_back(Batch { due_ns, sent_ns, left: count, purpose });
-            }
-            (Work::Counters { .. }, None) => {
-                unreachable!("invariant: every client of counters has its own")
-            }
-        }
-    }
-
-    /// Increments on their way, whose fate will not be known.
-    fn forget_increments(&mut self) {
-        if let Some(own) = &mut self.own {
-            let increments =
-                self.in_flight.iter().filter(|batch| batch.purpose == Purpose::Increment);
-            own.counter.on_unknown(increments.map(|batch| u64::from(batch.left)).sum());
-        }
-    }
-}
-
 struct Worker<'a> {
     load: &'a Load,
     epoch: Instant,
@@ -314,29 +210,19 @@ impl<'a> Worker<'a> {
             }
         };
         let count = load.share(load.clients as u64, part) as usize;
-        let clients = (0..count).map(|number| Client {
-            server: (part + number * load.threads) % load.servers.len(),
-            connection: None,
-            is_connected: false,
-            scanner: Scanner::default(),
-            greetings_left: 0,
-            own: match &load.work {
-                Work::Mix(_) => None,
-                Work::Counters { prefix, .. } => {
-                    Some(Box::new(Own::new(format!("{prefix}:{part}:{number}"))))
-                }
-            },
-            in_flight: VecDeque::with_capacity(load.pipeline.min(1024)),
-            outstanding: 0,
-            is_queued: false,
-        });
+        let clients = (0..count).map(|number| Client::new(load, part, number));
         let keys = load.keys;
         Self {
             load,
             epoch,
             clients: clients.collect(),
             owners: Vec::new(),
-            picker: Picker::new(keys.distribution, keys.count, part, load.threads, load.seed),
+            picker: match &load.work {
+                Work::Mix(workload) => workload.picker(keys, part, load.threads, load.seed),
+                Work::Counters { .. } | Work::Registers { .. } => {
+                    Picker::new(keys.distribution, keys.count, part, load.threads, load.seed)
+                }
+            },
             recorder: Recorder::new(load.model(), measure_ns, load.bucket.as_nanos() as u64),
             ready: VecDeque::with_capacity(count),
             waiting: (0..count).map(|client| (0, client)).collect(),
@@ -421,14 +307,24 @@ impl<'a> Worker<'a> {
 
     fn finish(mut self, before: Option<(u64, Option<(u64, u64)>)>) -> Finish {
         let now = self.now_ns();
-        let oldest = self.clients.iter().filter_map(|client| client.in_flight.front());
-        let oldest = oldest.map(|batch| batch.due_ns).min();
+        let owed = |client: &'_ Client| {
+            let batches = client.in_flight.iter().chain(&client.to_repeat);
+            batches.map(|batch| batch.due_ns).min()
+        };
+        let oldest = self.clients.iter().filter_map(owed).min();
         let age = |due: Option<u64>| due.map_or(0, |due| now.saturating_sub(due));
-        self.clients.iter_mut().for_each(Client::forget_increments);
-        let counters = self.clients.iter_mut().filter_map(|client| client.own.take());
-        let counters = counters.map(|own| own.counter).collect();
+        let (mut counters, mut history) = (Vec::new(), Vec::new());
+        for mut client in std::mem::take(&mut self.clients) {
+            client.forget(now);
+            match client.role {
+                Role::Plain => {}
+                Role::Counter(own) => counters.push(own.counter),
+                Role::Registers(registers) => history.extend(registers.into_entries()),
+            }
+        }
         let mut finish = Finish {
             counters,
+            history,
             unanswered: self.outstanding,
             unanswered_ns: age(oldest),
             stopped_ns: self.stopped_ns.map(|at| at.saturating_sub(self.measure_ns)),
@@ -453,10 +349,11 @@ impl<'a> Worker<'a> {
             && at <= now
         {
             self.waiting.pop_front();
-            if self.stopped_ns.is_some() && self.backlog.is_none() {
+            let is_owed = self.clients[client].outstanding > 0;
+            if self.stopped_ns.is_some() && self.backlog.is_none() && !is_owed {
                 continue;
             }
-            let connection = ring.connect(self.load.servers[self.clients[client].server]);
+            let connection = ring.connect(self.clients[client].address(self.load));
             let slot = connection.index();
             if self.owners.len() <= slot {
                 self.owners.resize(slot + 1, usize::MAX);
@@ -475,7 +372,8 @@ impl<'a> Worker<'a> {
             let Some(number) = self.ready.pop_front() else { break };
             let client = &mut self.clients[number];
             client.is_queued = false;
-            let output = client.connection.filter(|_| client.is_connected);
+            let output =
+                client.connection.filter(|_| client.is_connected && client.has_room(self.load));
             let Some(output) = output.and_then(|connection| ring.output(connection)) else {
                 continue;
             };
@@ -485,7 +383,7 @@ impl<'a> Worker<'a> {
             if let Some(connection) = client.connection {
                 ring.flush(connection);
             }
-            if (client.outstanding as usize) < self.load.pipeline {
+            if client.has_room(self.load) {
                 client.is_queued = true;
                 self.ready.push_back(number);
             }
@@ -519,6 +417,7 @@ impl<'a> Worker<'a> {
         client.greetings_left = self.load.greeting.replies;
         if let Some(output) = ring.output(connection) {
             output.extend_from_slice(&self.load.greeting.bytes);
+            client.repeat(output);
         }
         ring.flush(connection);
         let now = self.now_ns();
@@ -530,7 +429,7 @@ impl<'a> Worker<'a> {
     fn take_requests(&mut self, ring: &mut Ring, number: usize, now: u64) {
         let client = &mut self.clients[number];
         if self.backlog.is_some() {
-            if !client.is_queued && (client.outstanding as usize) < self.load.pipeline {
+            if !client.is_queued && client.has_room(self.load) {
                 client.is_queued = true;
                 self.ready.push_back(number);
             }
@@ -554,52 +453,95 @@ impl<'a> Worker<'a> {
     fn on_received(&mut self, ring: &mut Ring, connection: Connection, bytes: &[u8]) {
         let now = self.now_ns();
         let number = self.owners[connection.index()];
-        let client = &mut self.clients[number];
-        let before = client.outstanding;
-        let (mut succeeded, mut strays) = (0u64, 0u64);
-        let scanned = client.scanner.scan(bytes, |reply| {
-            if reply.kind == Kind::Error {
-                self.first_error.get_or_insert_with(|| text_of(reply.head));
-            }
-            if client.greetings_left > 0 {
-                client.greetings_left -= 1;
-                return;
-            }
-            let Some(batch) = client.in_flight.front_mut() else {
-                strays += 1;
-                return;
-            };
-            if let Some(own) = &mut client.own {
-                own.on_reply(batch.purpose, reply);
-            }
-            match reply.kind {
-                Kind::Value => succeeded += 1,
-                Kind::Nil => {
-                    succeeded += 1;
-                    self.recorder.on_nil(now);
-                }
-                Kind::Error => self.recorder.on_error(now, error_code(reply.head), 1),
-            }
-            client.outstanding -= 1;
-            batch.left -= 1;
-            if batch.left == 0 {
-                self.recorder.on_ok(now, batch.due_ns, batch.sent_ns, succeeded);
-                succeeded = 0;
-                client.in_flight.pop_front();
-            }
+        let before = self.clients[number].outstanding;
+        let mut scanner = std::mem::take(&mut self.clients[number].scanner);
+        let mut heard = Heard::default();
+        let scanned = scanner.scan(bytes, |reply| {
+            self.on_reply(ring, number, reply, now, &mut heard);
         });
-        if let Some(batch) = client.in_flight.front() {
-            self.recorder.on_ok(now, batch.due_ns, batch.sent_ns, succeeded);
-        }
         let client = &mut self.clients[number];
+        client.scanner = scanner;
+        if let Some(batch) = client.in_flight.front() {
+            self.recorder.on_ok(now, batch.due_ns, batch.sent_ns, heard.succeeded);
+        }
         self.outstanding -= u64::from(before - client.outstanding);
-        if scanned.is_err() || strays > 0 {
+        if heard.has_more_to_send {
+            ring.flush(connection);
+        }
+        let is_left = client.leaving_for.is_some() && client.in_flight.is_empty();
+        let is_used_up = client.outstanding == 0 && self.load.connections == Connections::Renewed;
+        if scanned.is_err() || heard.strays > 0 {
             self.first_error.get_or_insert_with(|| "replies that nobody asked for".to_owned());
             ring.close(connection);
-        } else if client.outstanding == 0 && self.load.connections == Connections::Renewed {
+        } else if is_left || is_used_up {
             ring.close(connection);
         } else {
             self.take_requests(ring, number, now);
+        }
+    }
+
+    #[inline]
+    fn on_reply(
+        &mut self,
+        ring: &mut Ring,
+        number: usize,
+        reply: Reply<'_>,
+        now: u64,
+        heard: &mut Heard,
+    ) {
+        let client = &mut self.clients[number];
+        if client.greetings_left > 0 {
+            client.greetings_left -= 1;
+            self.keep_first_error(reply);
+            return;
+        }
+        let is_error = reply.kind == Kind::Error;
+        if is_error
+            && self.load.redirects == Redirects::Followed
+            && client.follow(reply.head, self.load)
+        {
+            return;
+        }
+        let Some(batch) = client.in_flight.front_mut() else {
+            heard.strays += 1;
+            return;
+        };
+        Client::check(&mut client.role, batch.purpose, reply, now);
+        if batch.rest.is_some()
+            && !is_error
+            && let Some(output) = client.connection.and_then(|open| ring.output(open))
+            && client.go_on(output, reply.kind == Kind::Nil, self.load, &mut self.picker)
+        {
+            heard.has_more_to_send = true;
+            return;
+        }
+        let Some(batch) = client.in_flight.front_mut() else { return };
+        match is_error {
+            true => self.recorder.on_error(now, error_code(reply.head), 1),
+            false => {
+                heard.succeeded += 1;
+                let is_nil = match batch.purpose {
+                    Purpose::Further => batch.found_nil,
+                    _ => reply.kind == Kind::Nil,
+                };
+                if is_nil {
+                    self.recorder.on_nil(now);
+                }
+            }
+        }
+        client.outstanding -= 1;
+        batch.left -= 1;
+        if batch.left == 0 {
+            self.recorder.on_ok(now, batch.due_ns, batch.sent_ns, heard.succeeded);
+            heard.succeeded = 0;
+            client.in_flight.pop_front();
+        }
+        self.keep_first_error(reply);
+    }
+
+    fn keep_first_error(&mut self, reply: Reply<'_>) {
+        if reply.kind == Kind::Error {
+            self.first_error.get_or_insert_with(|| text_of(reply.head));
         }
     }
 
@@ -608,22 +550,38 @@ impl<'a> Worker<'a> {
     fn on_gone(&mut self, connection: Connection, now: u64, retry_ns: u64) {
         let number = self.owners[connection.index()];
         let client = &mut self.clients[number];
-        let lost = u64::from(client.outstanding);
-        self.recorder.on_error(now, CODE_LOST, lost);
-        self.outstanding -= lost;
-        client.forget_increments();
-        client.outstanding = 0;
-        client.in_flight.clear();
         client.connection = None;
         client.is_connected = false;
+        // A redirection is followed only when nothing else is on its way.
+        let leaving_for = client.leaving_for.take().filter(|_| client.in_flight.is_empty());
+        let lost = if leaving_for.is_some() { 0 } else { u64::from(client.outstanding) };
         let is_renewed = lost == 0 && self.load.connections == Connections::Renewed;
-        if !is_renewed {
-            client.server = (client.server + 1) % self.load.servers.len();
+        if let Some(address) = leaving_for {
+            client.redirected = Some(address);
+        } else {
+            self.recorder.on_error(now, CODE_LOST, lost);
+            self.outstanding -= lost;
+            client.forget(now);
+            if !is_renewed {
+                // From where a redirection led, back to those that were named.
+                client.redirected = None;
+                client.server = (client.server + 1) % self.load.servers.len();
+            }
         }
-        let retry = if is_renewed { now } else { retry_ns };
+        let retry = if is_renewed || leaving_for.is_some() { now } else { retry_ns };
         let at = self.waiting.partition_point(|(time, _)| *time <= retry);
         self.waiting.insert(at, (retry, number));
     }
+}
+
+/// What the replies of one piece of input came to.
+#[derive(Default)]
+struct Heard {
+    /// Successes of the batch that is the oldest now.
+    succeeded: u64,
+    /// Replies that nobody asked for.
+    strays: u64,
+    has_more_to_send: bool,
 }
 
 fn text_of(head: &[u8]) -> String {

@@ -7,6 +7,8 @@ use serde_json::{Value, json};
 use super::{Outcome, Run, ms};
 use crate::collect::Bucket;
 use crate::load::Pace;
+use crate::subscribers::Deliveries;
+use crate::verify::Verified;
 
 const QUANTILES: [(&str, f64); 8] = [
     ("p50", 0.5),
@@ -82,19 +84,33 @@ fn test(outcome: &Outcome) -> Value {
         "service_ms": totals.latencies.service.as_ref().map(latency),
         "generator_cpu_us": outcome.cost.generator_us,
         "servers_cpu_us": outcome.cost.servers_us,
-        "verified": outcome.verified.map(|found| json!({
-            "acknowledged": found.acked,
-            "unknown": found.unknown,
-            "lost": found.faults.lost,
-            "doubled": found.faults.doubled,
-            "stale_reads": found.faults.stale,
-            "untold": found.untold,
-        })),
+        "verified": outcome.verified.as_ref().map(verified),
+        "deliveries": outcome.deliveries.as_ref().map(deliveries),
         "marks": marks,
         "outages": outages,
         "warnings": outcome.warnings,
         "bucket_s": seconds(totals.bucket_ns),
         "timeline": timeline(&totals.timeline),
+    })
+}
+
+fn verified(found: &Verified) -> Value {
+    json!({
+        "acknowledged": found.acked,
+        "unknown": found.unknown,
+        "lost": found.faults.lost,
+        "doubled": found.faults.doubled,
+        "stale_reads": found.faults.stale,
+        "untold": found.untold,
+    })
+}
+
+fn deliveries(found: &Deliveries) -> Value {
+    json!({
+        "subscribers": found.subscribers,
+        "received": found.received,
+        "connections_lost": found.lost,
+        "latency_ms": latency(&found.latency),
     })
 }
 

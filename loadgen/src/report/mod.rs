@@ -14,6 +14,7 @@ use crate::environment::{Cost, Environment};
 use crate::load::Load;
 use crate::outage::{Blame, Mark, MarkKind, Outage, outage_after, outage_ns_min, outages};
 use crate::run::Measured;
+use crate::subscribers::Deliveries;
 use crate::verify::Verified;
 
 /// A fault is not blamed for what begins this long after it. Success stops at once with most
@@ -31,6 +32,8 @@ pub struct Outcome {
     pub persistence: Option<[String; 2]>,
     /// Where counters were verified.
     pub verified: Option<Verified>,
+    /// Where there were subscribers.
+    pub deliveries: Option<Deliveries>,
 }
 
 impl Outcome {

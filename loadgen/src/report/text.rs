@@ -9,6 +9,7 @@ use crate::collect::Interval;
 use crate::environment::Environment;
 use crate::load::{Connections, Pace};
 use crate::outage::MarkKind;
+use crate::subscribers::Deliveries;
 use crate::verify::{Faults, Verified};
 
 /// Columns of the longest bar.
@@ -98,6 +99,9 @@ impl Display for Full<'_> {
             histogram(f, &latencies.response)?;
         }
         summary(f, outcome)?;
+        if let Some(found) = &outcome.deliveries {
+            writeln!(f, "  {}", deliveries(found, outcome.measured.totals.ok))?;
+        }
         if let Some(verification) = &outcome.verified {
             writeln!(f, "  {}", verified(verification))?;
         }
@@ -329,6 +333,21 @@ fn marks(f: &mut Formatter<'_>, outcome: &Outcome) -> fmt::Result {
         }
     }
     Ok(())
+}
+
+/// One line about what subscribers got.
+pub fn deliveries(deliveries: &Deliveries, published: u64) -> String {
+    let Deliveries { subscribers, received, latency, lost } = deliveries;
+    let quantile = |quantile| ms(latency.value_at_quantile(quantile));
+    format!(
+        "delivered: {received} messages to {subscribers} subscribers ({published} were published); \
+         msec from sending to delivery: p50 {:.3}, p99 {:.3}, p99.9 {:.3}, max {:.3}; \
+         {lost} subscribers lost their connection",
+        quantile(0.5),
+        quantile(0.99),
+        quantile(0.999),
+        ms(latency.max()),
+    )
 }
 
 /// The JSON has all of them.

@@ -4,5 +4,6 @@
 #![allow(clippy::unwrap_used)]
 
 mod formats;
+mod operations;
 mod server;
 mod stall;

@@ -42,6 +42,8 @@ fn converse(
     answer: &(dyn Fn(u64, &[u8]) -> Answer + Send + Sync),
     number: &AtomicU64,
 ) -> std::io::Result<()> {
+    // Several replies are on their way at once, and none is to wait for the one before it.
+    stream.set_nodelay(true)?;
     let mut request = vec![0; request_len];
     loop {
         stream.read_exact(&mut request)?;

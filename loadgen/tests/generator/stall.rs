@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use hdrhistogram::Histogram;
 use mayfly_loadgen::keys::Distribution;
-use mayfly_loadgen::load::{Connections, Greeting, Keys, Load, Pace, Work, Workload};
+use mayfly_loadgen::load::{Connections, Greeting, Keys, Load, Pace, Redirects, Work, Workload};
 use mayfly_loadgen::record::LATENCY_US_MAX;
 use mayfly_loadgen::run::{self, Measured};
 use mayfly_loadgen::schedule::Arrival;
@@ -35,6 +35,7 @@ fn load(server: SocketAddr, template: Template, pace: Pace, requests: u64) -> Lo
         requests: Some(requests),
         duration: None,
         warmup: Duration::ZERO,
+        redirects: Redirects::Counted,
         payload: String::new(),
         bucket: Duration::from_millis(10),
         seed: 1,
