@@ -343,10 +343,15 @@ fn lose_quorum<C: Consensus, M: Machine>(cluster: &mut Cluster<C, M>, length: Le
     cluster.isolate(&survivors);
     cluster.try_to_recover_wrongly();
     let deadline = cluster.now + SETTLE_MS;
-    while !(cluster.stats.recovered > 0 || cluster.recover()) {
+    // Those who are only cut off may have lost their slots to newcomers meanwhile.
+    let are_there =
+        |cluster: &Cluster<C, M>| survivors.iter().any(|pid| cluster.alive.contains(pid));
+    while are_there(cluster) && !(cluster.stats.recovered > 0 || cluster.recover()) {
         ensure!(cluster.now < deadline, EveryCommandEnds, "nobody notices that the quorum is lost");
         cluster.try_to_recover_wrongly();
         go_on(cluster, 50);
+        // Newcomers that the others have admitted are on their side.
+        cluster.isolate(&survivors);
     }
     go_on(cluster, length.chaos_ms() / 4);
     // Both sides hear each other again.
