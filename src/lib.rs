@@ -172,6 +172,14 @@
 //! batches of its own clients that the snapshot covers would then be of unknown outcome though
 //! nobody had failed. So a leader holds batches back while a voter that answers lacks an eighth of
 //! the log's budget (`raft::flow`).
+//!
+//! **WATCH.** A version that the node of the session remembers misses a key that was deleted and
+//! made again, and a second change within one entry. So who watches what is replicated state, and
+//! a change marks the sessions; with nobody watching that is one branch per change.
+//!
+//! **Elections after a broken connection.** The survivors notice it at the same moment and split
+//! the vote, and waiting out an election time-out then was the longest pause that clients saw (4 of
+//! 20 kills took 500 to 700 ms). A campaign that began that way is tried again soon.
 
 pub mod client;
 pub mod config;
