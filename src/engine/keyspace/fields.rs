@@ -7,7 +7,7 @@ use super::{DATABASE_COUNT, Keyspace, Told};
 use crate::engine::bytes::SmallBytes;
 use crate::engine::error::CommandError;
 use crate::engine::types::hash::{Hash, View};
-use crate::engine::value::{Kind, Value};
+use crate::engine::value::Value;
 use crate::raft::types::Millis;
 
 /// [`Keyspace::fields_due_ms`] when no field expires.
@@ -45,11 +45,7 @@ impl Keyspace {
         key: &[u8],
         change: impl FnOnce(&mut Hash) -> T,
     ) -> Result<T, CommandError> {
-        let hash = self.hash(key);
-        let position = match self.live_position(database, hash, key) {
-            Some(position) => position,
-            None => self.insert_at(database, hash, key, Hash::empty()),
-        };
+        let (hash, position) = self.find_or_create::<Hash>(database, key);
         self.change_hash_at(database, hash, position, change)
     }
 

@@ -398,11 +398,7 @@ impl Keyspace {
         database: u8,
         key: &[u8],
     ) -> Result<Option<&mut K>, CommandError> {
-        let hash = self.hash(key);
-        match self.live_position(database, hash, key) {
-            Some(position) => self.change_at(database, hash, position, Told::Yes).map(Some),
-            None => Ok(None),
-        }
+        self.change_if_there(database, key, Told::Yes)
     }
 
     /// [`Keyspace::change`] that does not count as a change for those who watch the key or wait for
@@ -413,9 +409,19 @@ impl Keyspace {
         database: u8,
         key: &[u8],
     ) -> Result<Option<&mut K>, CommandError> {
+        self.change_if_there(database, key, Told::No)
+    }
+
+    #[inline]
+    fn change_if_there<K: Kind>(
+        &mut self,
+        database: u8,
+        key: &[u8],
+        told: Told,
+    ) -> Result<Option<&mut K>, CommandError> {
         let hash = self.hash(key);
         match self.live_position(database, hash, key) {
-            Some(position) => self.change_at(database, hash, position, Told::No).map(Some),
+            Some(position) => self.change_at(database, hash, position, told).map(Some),
             None => Ok(None),
         }
     }
