@@ -269,9 +269,7 @@ impl ApplyRole {
         if entry.index == Index(1) {
             // Keys are hashed alike on all nodes of a cluster, and like on no other cluster.
             self.end_walk();
-            let subscribers = std::mem::take(&mut self.engine.subscribers);
-            self.engine = Engine::new(entry.seed);
-            self.engine.subscribers = subscribers;
+            self.engine.replace_state(Engine::new(entry.seed));
         }
         self.engine.begin_entry(entry.index.0, entry.at_ms);
         self.engine.expire_due(EXPIRE_PER_ENTRY_MAX);
