@@ -134,6 +134,14 @@ class Comparisons(unittest.TestCase):
         self.assertLess(latency, dedicated)
 
 
+    def test_a_mask_is_the_same_however_many_zeros_lead_it(self):
+        for shown, written in [("001", "1"), ("00000000,00000001", "1"), ("2,00000001",) * 2,
+                               ("00", "0"), ("[always] never", "always")]:
+            self.assertTrue(change.same(shown, written), (shown, written))
+        for shown, written in [("10", "1"), ("2,00000001", "3"), (None, "1"), ("a b", "ab")]:
+            self.assertFalse(change.same(shown, written), (shown, written))
+
+
 class Check(WithRoot):
     def test_it_counts_required_failures_and_writes_nothing(self):
         before = self.everything()
@@ -175,6 +183,10 @@ class ApplyAndUndo(WithRoot):
         self.put(HUGE, AS_FOUND[HUGE])
         self.assertEqual(self.everything(), before)
         self.assertEqual(self.tune("undo")[1].strip(), "nothing to restore: nothing was applied")
+
+    def test_nothing_to_undo_leaves_nothing_behind(self):
+        self.assertEqual(self.tune("undo")[0], 0)
+        self.assertFalse(self.journal.file.parent.exists())
 
     def test_a_second_apply_keeps_the_first_old_value(self):
         self.tune("apply")

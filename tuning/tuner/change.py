@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from .machine import Refused
-from .settings import look, mask_value, restorable
+from .settings import look, restorable
 
 
 @dataclass(frozen=True)
@@ -17,13 +17,14 @@ class Outcome:
 
 
 def same(one, two):
-    """Whether a file that reads `one` is as if `two` had been written."""
-    if one is None or restorable(one).split() == two.split():
-        return one is not None
-    try:
-        return "," in one + two and mask_value(one) == mask_value(two)
-    except ValueError:
-        return False
+    """Whether a file that reads `one` is as if `two` had been written.
+
+    The kernel shows masks of CPUs with leading zeros, as many as fit all CPUs that it may have.
+    """
+    def words(text):
+        return [word.replace(",", "").lstrip("0") for word in text.split()]
+
+    return one is not None and words(restorable(one)) == words(two)
 
 
 def to_change(machine, settings):
@@ -80,5 +81,3 @@ def undo(machine, journal, force=False):
             yield Outcome(name, path, "done", f"{restorable(value)} -> {old}")
             left.remove(change)
         journal.replace(left)
-    if not left:
-        journal.replace([])

@@ -44,10 +44,10 @@ class Journal:
 
     def replace(self, changes):
         """Puts `changes` in place of what was there, at once or not at all."""
-        self.file.parent.mkdir(parents=True, exist_ok=True)
         if not changes:
             self.file.unlink(missing_ok=True)
             return
+        self.file.parent.mkdir(parents=True, exist_ok=True)
         beside = self.file.with_suffix(".new")
         with open(beside, "w") as file:
             file.writelines(json.dumps(change) + "\n" for change in changes)
