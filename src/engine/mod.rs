@@ -6,6 +6,7 @@ pub mod command;
 pub mod error;
 pub mod keyspace;
 mod long_double;
+pub mod notifications;
 pub mod number;
 pub mod pubsub;
 pub mod random;

@@ -9,6 +9,7 @@ use super::command::{
 };
 use super::error::CommandError;
 use super::keyspace::{DATABASE_COUNT, Entry, Keyspace, Place, SessionId, WARM_RUN, digest_of};
+use super::notifications::publish_events;
 use super::pubsub::Subscribers;
 use super::random::Random;
 use super::reply::Reply;
@@ -135,6 +136,9 @@ impl Engine {
     /// Removes keys and ends waits that are due, each at most about `limit`, by deadline.
     pub fn expire_due(&mut self, limit: usize) {
         self.keyspace.expire_due(limit);
+        if self.keyspace.has_events() {
+            publish_events(&mut self.keyspace, &mut self.subscribers);
+        }
         let now_ms = self.keyspace.clock_ms();
         self.waiting.time_out(&mut self.keyspace, now_ms, limit);
         if self.keyspace.has_ready() {
@@ -355,6 +359,19 @@ impl Context<'_> {
                 self.fail(command.id, &error);
             }
         }
+        if self.keyspace.has_events() {
+            self.publish_events(command);
+        }
+    }
+
+    /// Messages of the events of a command that was run, behind those of what it ran itself.
+    #[cold]
+    fn publish_events(&mut self, command: &Command<'_>) {
+        // What is looked for so that it can be changed is not missed.
+        if spec(command.id).writes(command.arguments.first()) {
+            self.keyspace.drop_misses();
+        }
+        publish_events(self.keyspace, self.subscribers);
     }
 
     /// Runs EXEC with the commands of its transaction, unless one of the keys has changed that its
@@ -367,7 +384,12 @@ impl Context<'_> {
     ) {
         self.count(exec.id);
         let session = self.session_of(exec);
-        if session.is_some_and(|session| !self.keyspace.unwatch(session)) {
+        let has_changed = session.is_some_and(|session| !self.keyspace.unwatch(session));
+        // Keys that it watches may be due.
+        if self.keyspace.has_events() {
+            publish_events(self.keyspace, self.subscribers);
+        }
+        if has_changed {
             self.reply.null_array();
             return commands.for_each(drop);
         }

@@ -6,6 +6,7 @@ use super::segment::Position;
 use super::{DATABASE_COUNT, Keyspace, Told};
 use crate::engine::bytes::SmallBytes;
 use crate::engine::error::CommandError;
+use crate::engine::notifications::EventClasses;
 use crate::engine::types::hash::{Hash, View};
 use crate::engine::value::Value;
 use crate::raft::types::Millis;
@@ -182,6 +183,10 @@ impl Keyspace {
         entry.version = self.version;
         if !self.interest.is_empty() {
             self.interest.touch(database, hash, &entry.key, |key| self.hasher.hash(key));
+        }
+        self.events.add(EventClasses::HASH, "hexpired", database, &entry.key);
+        if is_empty {
+            self.events.add(EventClasses::GENERIC, "del", database, &entry.key);
         }
         self.expired_fields += removed as u64;
         self.move_field_deadline(database, hash, old, new);

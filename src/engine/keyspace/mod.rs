@@ -6,6 +6,7 @@
 //! the hash of their bytes alone, so it is the same on all nodes whatever the history of their
 //! tables.
 
+mod events;
 mod expiry;
 mod fields;
 mod interest;
@@ -23,8 +24,10 @@ use smallvec::SmallVec;
 
 use super::bytes::SmallBytes;
 use super::error::CommandError;
+use super::notifications::EventClasses;
 use super::value::{Kind, Value};
 use crate::raft::types::Millis;
+use events::Events;
 use expiry::Deadlines;
 use interest::Interest;
 pub use interest::{Place, SessionId, WatchError, Watching};
@@ -52,6 +55,7 @@ pub struct Keyspace {
     condemned: Condemned,
     /// Whatever changes or removes an entry tells the interested, if there are any.
     interest: Interest,
+    events: Events,
     hits: Cell<u64>,
     misses: Cell<u64>,
     expired: u64,
@@ -111,6 +115,7 @@ impl Keyspace {
             walk: None,
             condemned: Condemned::default(),
             interest: Interest::default(),
+            events: Events::default(),
             hits: Cell::new(0),
             misses: Cell::new(0),
             expired: 0,
@@ -218,7 +223,12 @@ impl Keyspace {
     #[inline]
     pub fn entry(&self, database: u8, key: &[u8]) -> Option<&Entry> {
         let entry = self.peek(database, key);
-        let counter = if entry.is_some() { &self.hits } else { &self.misses };
+        let counter = if entry.is_some() {
+            &self.hits
+        } else {
+            self.notify(EventClasses::MISS, "keymiss", database, key);
+            &self.misses
+        };
         counter.set(counter.get() + 1);
         entry
     }
@@ -326,6 +336,7 @@ impl Keyspace {
         self.misses = former.misses.clone();
         self.expired = former.expired;
         self.expired_fields = former.expired_fields;
+        self.set_event_classes(former.event_classes());
         former.end_walk();
         former.interest = Interest::default();
         former.flush_all();
@@ -537,6 +548,7 @@ impl Keyspace {
             let table = &self.databases[usize::from(database)].table;
             let position = table.position(hash, key).expect("invariant: found just before");
             self.remove_at(database, hash, position);
+            self.notify(EventClasses::EXPIRED, "expired", database, key);
         }
         keys.len()
     }
@@ -557,8 +569,13 @@ impl Keyspace {
         match &entry.value {
             Value::Hash(fields) if entry.deadline_ms == 0 || entry.deadline_ms > self.clock_ms => {
                 self.expired_fields += fields.len() as u64;
+                self.notify(EventClasses::HASH, "hexpired", database, key);
+                self.notify(EventClasses::GENERIC, "del", database, key);
             }
-            _ => self.expired += 1,
+            _ => {
+                self.expired += 1;
+                self.notify(EventClasses::EXPIRED, "expired", database, key);
+            }
         }
         self.remove_at(database, hash, position);
         None
@@ -592,6 +609,7 @@ impl Keyspace {
     fn insert_at(&mut self, database: u8, hash: u64, key: &[u8], value: Value) -> Position {
         let entry =
             Entry { key: SmallBytes::new(key), value, deadline_ms: 0, version: self.version };
+        self.notify(EventClasses::NEW, "new", database, key);
         self.databases[usize::from(database)].table.insert(&self.hasher, hash, entry)
     }
 
