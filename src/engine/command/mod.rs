@@ -3,6 +3,7 @@
 //! Each family module ends in its table of [`CommandSpec`]s; [`table`] joins them. The table is the
 //! single source for dispatch, argument counts, key positions, COMMAND and COMMAND DOCS.
 
+mod access;
 mod bitmap;
 mod cluster;
 mod collection;
@@ -43,6 +44,7 @@ use super::run::EngineStats;
 use super::waiting::Waiting;
 use crate::raft::types::{MemberId, Millis};
 
+pub use access::{KeyAccess, key_accesses};
 pub use describe::{categories, keys_of};
 pub use table::{command_count, fingerprint, lookup, resolve, spec};
 pub(in crate::engine) use waiting::{awaited_type, reads_for_group};
