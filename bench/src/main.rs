@@ -1,9 +1,9 @@
 //! Measures Mayfly: beside redis-server (`compare`), while a node joins or the log is compacted
 //! (`join`), through the loss of a node (`failover`), part by part (`micro`), its consensus
-//! beside that of the `raft` crate (`core`), and its load generator beside redis-benchmark
-//! (`generator`).
+//! beside that of the `raft` crate (`core`), what data takes in memory (`memory`), and its load
+//! generator beside redis-benchmark (`generator`).
 //!
-//! `compare`, `join` and `failover` measure from outside, over the client port, as any user of the
+//! `compare`, `join`, `failover` and `memory` measure from outside, over the client port, as any user of the
 //! server would. All processes that they start are stopped when they end, however they end.
 
 mod client;
@@ -12,6 +12,7 @@ mod compare;
 mod consensus;
 mod failover;
 mod fill;
+mod footprint;
 mod generator;
 mod interrupt;
 mod join;
@@ -52,6 +53,8 @@ enum Command {
     Micro(micro::Options),
     /// Measure the consensus core and the `raft` crate in turns: ns per entry, 3 replicas, 1 thread
     Core(consensus::Options),
+    /// Memory that data takes, per key and per member, in one node and in redis-server
+    Memory(footprint::Options),
     /// CPU time per request of mayfly-loadgen and of redis-benchmark, on one redis-server, in turns
     Generator(generator::Options),
 }
@@ -64,6 +67,7 @@ fn main() -> ExitCode {
         Command::Failover(options) => failover::run(&options).map_err(|error| error.to_string()),
         Command::Micro(options) => micro::run(&options).map_err(|error| error.to_string()),
         Command::Core(options) => consensus::run(&options).map_err(|error| error.to_string()),
+        Command::Memory(options) => footprint::run(&options).map_err(|error| error.to_string()),
         Command::Generator(options) => generator::run(&options).map_err(|error| error.to_string()),
     };
     match outcome {
