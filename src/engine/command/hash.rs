@@ -21,9 +21,9 @@ fn set_fields(context: &mut Context<'_>, arguments: &[&[u8]], name: &'static str
     if arguments.len().is_multiple_of(2) {
         return Err(CommandError::Arity(name.into()));
     }
-    context.keyspace.change_or_create_hash(context.database, arguments[0], |hash| {
-        arguments[1..].chunks_exact(2).filter(|pair| hash.set(pair[0], pair[1])).count()
-    })
+    context
+        .keyspace
+        .change_or_create_hash(context.database, arguments[0], |hash| hash.set_all(&arguments[1..]))
 }
 
 fn hset(context: &mut Context<'_>, arguments: &[&[u8]]) -> Result {

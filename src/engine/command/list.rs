@@ -49,9 +49,7 @@ fn clamp_range(start: i64, stop: i64, len: usize) -> (usize, usize) {
 
 fn push(context: &mut Context<'_>, arguments: &[&[u8]], end: End) -> Result {
     let list = context.keyspace.change_or_create::<List>(context.database, arguments[0])?;
-    for element in &arguments[1..] {
-        list.push(end, element);
-    }
+    list.push_all(end, &arguments[1..]);
     context.reply.count(list.len());
     Ok(())
 }
@@ -69,9 +67,7 @@ fn push_existing(context: &mut Context<'_>, arguments: &[&[u8]], end: End) -> Re
         context.reply.integer(0);
         return Ok(());
     };
-    for element in &arguments[1..] {
-        list.push(end, element);
-    }
+    list.push_all(end, &arguments[1..]);
     context.reply.count(list.len());
     Ok(())
 }

@@ -137,7 +137,7 @@ impl Walk {
         };
         let (database, from, mark) = (flushed.database, flushed.from, self.mark);
         let needed = |entry: &Entry| entry.version <= mark && hash_of(entry) >= from;
-        let entries = segment.entries.into_iter().filter(needed);
+        let entries = segment.into_entries().into_iter().filter(needed);
         self.displaced.extend(entries.map(|entry| Displaced { database, bytes: 0, entry }));
         true
     }

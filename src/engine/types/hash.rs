@@ -212,6 +212,19 @@ impl Hash {
         }
     }
 
+    /// Sets fields to values, which are given in turn, as [`Hash::set`] does; tells how many are
+    /// new. A hash that had none gets no more room than they need.
+    pub fn set_all(&mut self, pairs: &[&[u8]]) -> usize {
+        if let Form::Packed(packed) = &mut self.form
+            && packed.is_empty()
+            && pairs.len() <= COMPACT_LEN_MAX * 2
+            && pairs.iter().all(|bytes| bytes.len() <= COMPACT_STRING_BYTES_MAX)
+        {
+            packed.reserve(pairs.iter().map(|bytes| entry_size(bytes.len())).sum());
+        }
+        pairs.chunks_exact(2).filter(|pair| self.set(pair[0], pair[1])).count()
+    }
+
     /// Sets the field, which then has no deadline, and tells whether it is new.
     pub fn set(&mut self, field: &[u8], value: &[u8]) -> bool {
         let is_new = self.set_value(field, value);

@@ -43,6 +43,16 @@ impl List {
         if self.size <= CHUNK_BYTES_MAX { "listpack" } else { "quicklist" }
     }
 
+    /// Pushes one after the other. A list that had none gets no more room than they need.
+    pub fn push_all(&mut self, end: End, elements: &[&[u8]]) {
+        let size: usize = elements.iter().map(|element| entry_size(element.len())).sum();
+        if self.is_empty() && size <= CHUNK_BYTES_MAX {
+            self.chunks.reserve_exact(1);
+            self.chunks.push_back(Packed::with_room(size, end));
+        }
+        elements.iter().for_each(|element| self.push(end, element));
+    }
+
     pub fn push(&mut self, end: End, element: &[u8]) {
         let size = entry_size(element.len());
         let last = match end {
@@ -63,6 +73,8 @@ impl List {
 
     fn add_chunk(&mut self, end: End, size: usize) -> &mut Packed {
         let chunk = if self.chunks.is_empty() {
+            // Most lists have one chunk.
+            self.chunks.reserve_exact(1);
             Packed::default()
         } else if size > CHUNK_BYTES_MAX / 2 {
             Packed::with_room(size, end)

@@ -14,6 +14,9 @@ const WIDE: u8 = 254;
 const WIDEST: u8 = 255;
 /// Below this a buffer that has become too large for its content is left alone.
 const SHRINK_BYTES_MIN: usize = 256;
+/// Below this a buffer grows by an eighth, since there may be millions of them, and the bytes that
+/// are moved more often for it are few; else by a half.
+const LEAN_BYTES_MAX: usize = 512;
 
 #[derive(Clone, Debug, Default)]
 pub struct Packed {
@@ -309,7 +312,8 @@ impl Packed {
         let capacity = if is_roomy {
             self.buffer.len()
         } else {
-            wanted.max(used + used / 2).next_multiple_of(16)
+            let growth = if used < LEAN_BYTES_MAX { used / 8 } else { used / 2 };
+            wanted.max(used + growth).next_multiple_of(16)
         };
         assert!(u32::try_from(capacity).is_ok(), "a packed sequence is less than 4 GiB");
         let room = capacity - used;
