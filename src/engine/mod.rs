@@ -13,6 +13,7 @@ pub mod random;
 mod rdb;
 pub mod reply;
 mod run;
+pub mod slot;
 #[cfg(test)]
 pub mod testing;
 pub mod types;

@@ -65,6 +65,11 @@ pub fn start(raft: &mut Raft, command: AdminCommand) -> Result<Started, Refusal>
         | AdminCommand::ForceRecover { .. }
         | AdminCommand::Compact
         | AdminCommand::Digest
+        | AdminCommand::Failover { .. }
+        | AdminCommand::AbortFailover
+        | AdminCommand::TakeOver { .. }
+        | AdminCommand::Forget { .. }
+        | AdminCommand::Execute { .. }
         | AdminCommand::ResetStats
         | AdminCommand::WaitReady { .. } => {
             unreachable!("invariant: these are handled before")
@@ -154,6 +159,11 @@ impl Answers {
         }
     }
 
+    /// Where the answer of a client goes that another thread finds.
+    pub fn mailbox_of(&self, admin: Admin) -> Mailbox<ToNet> {
+        self.nets[usize::from(admin.client.stream)].clone()
+    }
+
     pub fn join_ended(&mut self, end: Result<(), JoinError>) {
         for admin in std::mem::take(&mut self.joins) {
             match &end {
@@ -228,6 +238,7 @@ fn transfer_text(error: &TransferError) -> String {
         TransferError::InProgress => "ERR leader transfer is in progress".to_owned(),
         TransferError::InvalidTarget => "ERR invalid target node id".to_owned(),
         TransferError::TimedOut => "ERR transfer timed out".to_owned(),
+        TransferError::Aborted => "ERR failover aborted".to_owned(),
         TransferError::DifferentLeader { .. } => "ERR different node elected leader".to_owned(),
     }
 }
@@ -283,6 +294,7 @@ mod tests {
             (Refusal::Transfer(T::InProgress), "ERR leader transfer is in progress"),
             (Refusal::Transfer(T::InvalidTarget), "ERR invalid target node id"),
             (Refusal::Transfer(T::TimedOut), "ERR transfer timed out"),
+            (Refusal::Transfer(T::Aborted), "ERR failover aborted"),
             (
                 Refusal::Transfer(T::DifferentLeader { leader: MemberId(1) }),
                 "ERR different node elected leader",

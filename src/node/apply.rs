@@ -16,10 +16,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
 
-use crate::engine::batch::{ArchivedBatch, Commands};
+use crate::engine::batch::{ArchivedBatch, Command, Commands};
+use crate::engine::command::lookup;
 use crate::engine::keyspace::SessionId;
 use crate::engine::random::Random;
-use crate::engine::reply::Reply;
+use crate::engine::reply::{Protocol, Reply};
 use crate::engine::waiting::{Served, WaitEnd};
 use crate::engine::{Engine, Ran};
 use crate::limits::EXPIRE_PER_ENTRY_MAX;
@@ -134,6 +135,9 @@ impl ApplyRole {
                 ToApply::ResetStats => self.engine.reset_stats(),
                 ToApply::Digest { client, protocol } => {
                     self.digests_wanted.push_back(DigestRequest { client, protocol });
+                }
+                ToApply::Execute { client, protocol, database, words } => {
+                    self.execute(client, protocol, database, &words);
                 }
                 ToApply::Subscriptions(changes) => self.subscribe(changes),
                 ToApply::Pubsub { client, protocol, question } => {
@@ -451,6 +455,25 @@ impl ApplyRole {
         self.shared.applied_index.store(self.applied_index.0, Ordering::Release);
         let deadline = self.engine.next_deadline().unwrap_or(u64::MAX);
         self.shared.next_deadline_ms.store(deadline, Ordering::Release);
+    }
+
+    /// Runs a command against the state as it is, which it leaves so.
+    fn execute(
+        &mut self,
+        client: ClientHandle,
+        protocol: Protocol,
+        database: u8,
+        words: &[Vec<u8>],
+    ) {
+        let mut reply = Reply::new(protocol);
+        let id = lookup(&words[0]).expect("invariant: the net role has found it");
+        let arguments = words[1..].iter().map(Vec::as_slice).collect();
+        let command = Command::new(id, database, arguments);
+        let now_ms = self.engine.keyspace.clock_ms();
+        self.engine.run(&command, &mut reply, now_ms, &mut self.read_random);
+        let connection = client.connection;
+        self.nets[usize::from(client.stream)]
+            .send(ToNet::Answer { connection, reply: reply.buffer });
     }
 
     fn report(&self, request: ReportRequest, raft: Box<RaftReport>) {

@@ -21,6 +21,7 @@ use crate::raft::types::{
 use crate::raft::{self, Committed, Now, Output, ProgressState, Raft, RoleKind};
 use crate::snapshot::SnapshotError;
 
+use self::failover::Failover;
 use self::recovery::Asking;
 use super::admin::{Admin, Answers, Awaited, Started, start};
 use super::join::{self, JoinPlan, JoinRequest};
@@ -67,6 +68,7 @@ impl RaftSettings {
     }
 }
 
+mod failover;
 mod recovery;
 
 pub struct RaftRole {
@@ -77,6 +79,8 @@ pub struct RaftRole {
     own_mailbox: Mailbox<ToRaft>,
     apply: Mailbox<ToApply>,
     answers: Answers,
+    /// FAILOVER, while it is under way.
+    failover: Option<Failover>,
     readiness: Readiness,
     shared: Arc<Shared>,
     /// While the node belongs to a cluster, or is about to.
@@ -111,6 +115,7 @@ impl RaftRole {
             own_mailbox,
             apply,
             answers: Answers::new(nets),
+            failover: None,
             readiness: Readiness::default(),
             shared,
             member: None,
@@ -161,6 +166,7 @@ impl RaftRole {
 
     fn enter(&mut self, cluster: ClusterId, member: MemberId, raft: Raft) {
         self.shared.set_state(NodeState::Joining);
+        self.shared.member.store(member.0, Ordering::Relaxed);
         let identity = Identity {
             cluster,
             member,
@@ -236,6 +242,7 @@ impl RaftRole {
         if self.stopping {
             self.hand_over();
         }
+        self.bound_failover();
         self.give_up_stalled(ring);
         self.serve_if_caught_up();
         self.watch_quorum();
@@ -351,9 +358,7 @@ impl RaftRole {
             member.links.send(ring, message);
         }
         output.snapshots_wanted.drain(..).for_each(|id| member.outgoing.want(id));
-        if let Some(end) = output.transfer.take() {
-            self.answers.transfer_ended(end);
-        }
+        let ended_transfer = output.transfer.take();
         self.follow_configuration(&output.committed);
         self.readiness.take_reads(&mut output.reads, &mut output.given_up);
         let run = Run {
@@ -365,6 +370,9 @@ impl RaftRole {
             self.apply.send(ToApply::Run(Box::new(run)));
         }
         self.output = output;
+        if let Some(end) = ended_transfer {
+            self.transfer_ended(end);
+        }
         self.note_role();
         self.compact();
         true
@@ -580,23 +588,39 @@ impl RaftRole {
                 let Admin { client, protocol } = admin;
                 self.apply.send(ToApply::Digest { client, protocol });
             }
-            (command, Some(member)) => match start(&mut member.raft, command) {
-                Ok(Started::Configuration(index, awaited)) => {
-                    self.answers.await_configuration(admin, index, awaited);
-                    // A process that asks again may have been admitted long ago.
-                    if index <= member.raft.commit_index() {
-                        let cluster = member.links.identity().cluster;
-                        let configuration = Arc::clone(member.raft.configuration());
-                        self.answers.configuration_committed(index, &configuration, cluster);
-                    }
+            (AdminCommand::Execute { database, words }, Some(_)) => {
+                let Admin { client, protocol } = admin;
+                self.apply.send(ToApply::Execute { client, protocol, database, words });
+            }
+            (AdminCommand::Failover { target, timeout_ms }, Some(_)) => {
+                self.fail_over(admin, target, timeout_ms);
+            }
+            (AdminCommand::AbortFailover, Some(_)) => self.abort_failover(admin),
+            (AdminCommand::TakeOver { force }, Some(_)) => self.take_over(admin, force),
+            (AdminCommand::Forget { node }, Some(_)) => self.forget(admin, &node),
+            (command, Some(_)) => self.change_members(admin, command),
+        }
+    }
+
+    /// What [`start`] begins.
+    fn change_members(&mut self, admin: Admin, command: AdminCommand) {
+        let Some(member) = &mut self.member else { return self.refuse_without_cluster(admin) };
+        match start(&mut member.raft, command) {
+            Ok(Started::Configuration(index, awaited)) => {
+                self.answers.await_configuration(admin, index, awaited);
+                // A process that asks again may have been admitted long ago.
+                if index <= member.raft.commit_index() {
+                    let cluster = member.links.identity().cluster;
+                    let configuration = Arc::clone(member.raft.configuration());
+                    self.answers.configuration_committed(index, &configuration, cluster);
                 }
-                Ok(Started::Transfer) => self.answers.await_transfer(admin),
-                Ok(Started::Done) => self.answers.ok(admin),
-                Err(refusal) => {
-                    let text = refusal.text(member.raft.configuration());
-                    self.answers.error(admin, &text);
-                }
-            },
+            }
+            Ok(Started::Transfer) => self.answers.await_transfer(admin),
+            Ok(Started::Done) => self.answers.ok(admin),
+            Err(refusal) => {
+                let text = refusal.text(member.raft.configuration());
+                self.answers.error(admin, &text);
+            }
         }
     }
 

@@ -158,6 +158,16 @@ pub enum AdminCommand {
     Remove { id: MemberId },
     /// RAFT.TRANSFER_LEADER `[id]`
     Transfer { target: Option<MemberId> },
+    /// FAILOVER
+    Failover { target: Option<FailoverTarget>, timeout_ms: Option<Millis> },
+    /// FAILOVER ABORT
+    AbortFailover,
+    /// CLUSTER FAILOVER, with FORCE or TAKEOVER, or without
+    TakeOver { force: bool },
+    /// CLUSTER FORGET id, in lower case
+    Forget { node: String },
+    /// RAFT.DEBUG EXEC command
+    Execute { database: u8, words: Vec<Vec<u8>> },
     /// RAFT.TIMEOUT_NOW
     TimeoutNow,
     /// RAFT.DEBUG COMPACT
@@ -168,6 +178,13 @@ pub enum AdminCommand {
     WaitReady { timeout_ms: Millis },
     /// RAFT.DEBUG DIGEST
     Digest,
+}
+
+/// Whom FAILOVER is to make the leader: where clients reach it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FailoverTarget {
+    pub host: String,
+    pub port: i64,
 }
 
 /// To the apply role.
@@ -195,6 +212,8 @@ pub enum ToApply {
     ResetStats,
     /// A client wants the digest of the state.
     Digest { client: ClientHandle, protocol: Protocol },
+    /// A client asks for the result of a read on this node as it is.
+    Execute { client: ClientHandle, protocol: Protocol, database: u8, words: Vec<Vec<u8>> },
     /// What clients of a net role subscribe to has changed.
     Subscriptions(Vec<Change>),
     /// A client asks who subscribes.

@@ -5,10 +5,10 @@ use std::fs::File;
 use std::io::Read;
 use std::sync::atomic::{AtomicU8, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
-use std::time::Instant;
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use crate::raft::FreshNode;
-use crate::raft::types::Boot;
+use crate::raft::types::{Boot, Millis};
 
 pub struct Shared {
     /// The stable name whose place in the cluster this process takes.
@@ -25,6 +25,10 @@ pub struct Shared {
     /// Settings of the machine that are not as they should be, by name.
     pub findings: Vec<&'static str>,
     pub started: Instant,
+    /// The same since the Unix epoch, by the clock of the machine.
+    pub started_unix_ms: Millis,
+    /// The id of this member, 0 before it is one. Published by raft.
+    pub member: AtomicU64,
     state: AtomicU8,
     /// Why the cluster does not admit this process yet. Written by the thread that joins, read for
     /// INFO.
@@ -146,6 +150,10 @@ impl Shared {
             layout,
             findings: Vec::new(),
             started: Instant::now(),
+            started_unix_ms: SystemTime::now()
+                .duration_since(UNIX_EPOCH)
+                .map_or(0, |since| since.as_millis() as Millis),
+            member: AtomicU64::new(0),
             state: AtomicU8::new(0),
             join_refusal: Mutex::default(),
             applied_index: AtomicU64::new(0),

@@ -18,6 +18,8 @@ pub enum TransferError {
     InvalidTarget,
     #[error("the target did not take over in time")]
     TimedOut,
+    #[error("the transfer was called off")]
+    Aborted,
     #[error("member {leader} took over instead")]
     DifferentLeader { leader: MemberId },
 }
@@ -72,6 +74,16 @@ impl Raft {
         if self.transfer.is_some_and(|transfer| self.now.monotonic_ms >= transfer.deadline_ms) {
             self.end_transfer(Err(TransferError::TimedOut));
         }
+    }
+
+    /// Calls a transfer off, if this member leads and hands over: it goes on as the leader, unless
+    /// the target was told to campaign already and takes over all the same.
+    pub fn abort_transfer(&mut self) -> bool {
+        let is_under_way = self.is_leader() && self.transfer.is_some();
+        if is_under_way {
+            self.end_transfer(Err(TransferError::Aborted));
+        }
+        is_under_way
     }
 
     /// There is a leader: a transfer that was waiting for one has ended.

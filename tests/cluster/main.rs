@@ -11,6 +11,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod addresses;
+mod administration;
 mod blocking;
 mod chaos;
 mod client;

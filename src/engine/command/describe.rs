@@ -137,9 +137,11 @@ pub fn categories(spec: &CommandSpec) -> Vec<&'static str> {
 
 /// The category that comes with the group of a command. Containers have none: their subcommands do.
 fn family(spec: &CommandSpec) -> &'static str {
-    use NodeCommand::{Command, Readonly, Readwrite, Wait, Waitaof};
+    use NodeCommand::{Asking, Command, Readonly, Readwrite, Wait, Waitaof};
     match (spec.handler, spec.docs.group) {
-        (Handler::Node(Command | Readonly | Readwrite | Wait | Waitaof), _) => "@connection",
+        (Handler::Node(Asking | Command | Readonly | Readwrite | Wait | Waitaof), _) => {
+            "@connection"
+        }
         _ if !spec.subcommands.is_empty() || is_of_memory(spec) => "",
         (Handler::Engine(_), "generic" | "server") => "@keyspace",
         (_, "sorted-set") => "@sortedset",
@@ -158,9 +160,9 @@ fn family(spec: &CommandSpec) -> &'static str {
     }
 }
 
-/// MEMORY USAGE and MEMORY HELP are of no family.
+/// What looks at memory, and LOLWUT, are of no family.
 fn is_of_memory(spec: &CommandSpec) -> bool {
-    spec.docs.group == "server" && ["help", "usage"].contains(&spec.name)
+    spec.docs.group == "server" && ["help", "lolwut", "usage"].contains(&spec.name)
 }
 
 /// Commands whose cost or effect is out of proportion, beside those for administrators.

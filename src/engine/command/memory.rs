@@ -1,7 +1,7 @@
-//! MEMORY: what values take.
+//! MEMORY: what values take, which the engine knows, and the process, which the node does.
 
 use super::options::is_word;
-use super::{CommandSpec, Context, Docs, Flags, Handler, Keys};
+use super::{CommandSpec, Context, Docs, Flags, Handler, Keys, NodeCommand};
 use crate::engine::error::CommandError;
 use crate::engine::number::integer;
 
@@ -22,24 +22,6 @@ fn usage(context: &mut Context<'_>, arguments: &[&[u8]]) -> Result {
     Ok(())
 }
 
-fn help(context: &mut Context<'_>, _: &[&[u8]]) -> Result {
-    const LINES: [&str; 5] = [
-        "MEMORY <subcommand> [<arg> [value] [opt] ...]. Subcommands are:",
-        "HELP",
-        "    Print this help.",
-        "USAGE <key> [SAMPLES <count>]",
-        "    Tell about how many bytes <key> and its value take.",
-    ];
-    context.reply.array(LINES.len());
-    LINES.iter().for_each(|line| context.reply.simple(line));
-    Ok(())
-}
-
-/// MEMORY by itself never runs: the table asks for a subcommand.
-fn memory(_: &mut Context<'_>, _: &[&[u8]]) -> Result {
-    Err(CommandError::Arity("memory".into()))
-}
-
 const TELL: Flags = Flags::of(&[Flags::LOADING, Flags::STALE]);
 const SECOND: Keys = Keys { first: 2, last: 2, step: 1 };
 
@@ -47,20 +29,27 @@ const fn docs(complexity: &'static str, summary: &'static str) -> Docs {
     Docs::new("server", "4.0.0", complexity, summary)
 }
 
+const fn node(name: &'static str, flags: Flags, summary: &'static str) -> CommandSpec {
+    CommandSpec::node(name, 2, flags, NodeCommand::Memory, docs("O(1)", summary))
+}
+
 #[rustfmt::skip]
 pub(super) static COMMANDS: &[CommandSpec] = &[
     CommandSpec {
         name: "memory", arity: -2, flags: Flags::empty(), keys: Keys::NONE,
-        handler: Handler::Engine(memory),
-        docs: docs("Depends on the subcommand.", "Tells what values take."),
+        handler: Handler::Node(NodeCommand::Memory),
+        docs: docs("Depends on the subcommand.", "Tells what values and the process take."),
         subcommands: SUBCOMMANDS,
     },
 ];
 
 #[rustfmt::skip]
 static SUBCOMMANDS: &[CommandSpec] = &[
-    CommandSpec::engine("help", 2, TELL, Keys::NONE, help,
-        docs("O(1)", "Tells the subcommands.")),
+    node("doctor", Flags::empty(), "Tells what is wrong with the memory of the node."),
+    node("help", TELL, "Tells the subcommands."),
+    node("malloc-stats", Flags::empty(), "Tells what the allocator counts: nothing."),
+    node("purge", Flags::empty(), "Changes nothing: the allocator gives back what is free."),
+    node("stats", Flags::empty(), "Tells what takes the memory of the node."),
     CommandSpec::engine("usage", -3, Flags::READONLY, SECOND, usage,
         docs("O(1)", "Tells about how many bytes a key and its value take.")),
 ];
@@ -96,8 +85,5 @@ mod tests {
         assert!((1064..1200).contains(&bytes), "{bytes}");
         check(&mut engine, "RPUSH l a", ":1\r\n");
         assert!(run_line(&mut engine, Protocol::Resp2, "MEMORY USAGE l").starts_with(b":6"));
-        assert!(
-            run_line(&mut engine, Protocol::Resp2, "MEMORY HELP").starts_with(b"*5\r\n+MEMORY")
-        );
     }
 }

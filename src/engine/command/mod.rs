@@ -4,6 +4,7 @@
 //! single source for dispatch, argument counts, key positions, COMMAND and COMMAND DOCS.
 
 mod access;
+mod administration;
 mod bitmap;
 mod cluster;
 mod collection;
@@ -17,6 +18,7 @@ mod hyperloglog;
 mod key;
 mod lcs;
 mod list;
+mod lolwut;
 mod memory;
 mod object;
 mod options;
@@ -77,6 +79,8 @@ bitflags! {
         const TOUCHES_ARBITRARY_KEYS = 1 << 16;
         const SKIP_MONITOR = 1 << 17;
         const SKIP_SLOWLOG = 1 << 18;
+        const NO_ASYNC_LOADING = 1 << 28;
+        const PROTECTED = 1 << 29;
         /// Not Redis's: it goes through the log although it changes no key.
         const LOGGED = 1 << 19;
     }
@@ -128,14 +132,19 @@ pub enum SessionCommand {
 /// Commands that never enter the engine; the names are the commands'.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum NodeCommand {
+    Asking,
     Auth,
     Client,
     Cluster,
     Command,
     Config,
     Echo,
+    Failover,
     Hello,
     Info,
+    Lastsave,
+    Memory,
+    Module,
     Ping,
     Psubscribe,
     Pubsub,
@@ -146,11 +155,13 @@ pub enum NodeCommand {
     RaftDebug,
     RaftInfo,
     RaftNode,
+    RaftNodeshutdown,
     RaftTimeoutNow,
     RaftTransferLeader,
     RaftWaitReady,
     Readonly,
     Readwrite,
+    Replicaof,
     Role,
     Select,
     Shutdown,
@@ -159,6 +170,8 @@ pub enum NodeCommand {
     Sunsubscribe,
     Time,
     Unsubscribe,
+    /// Redis has it, and it has no meaning here.
+    Unsupported,
     Wait,
     Waitaof,
 }

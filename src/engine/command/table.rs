@@ -7,13 +7,15 @@ use rapidhash::v3::rapidhash_v3;
 
 use super::{CommandId, CommandSpec};
 use super::{
-    bitmap, cluster, connection, dump, field_expiry, geo, hash, hyperloglog, key, lcs, list,
-    memory, object, pubsub, raft, server, set, sort, sorted_set, stream, string, transaction,
+    administration, bitmap, cluster, connection, dump, field_expiry, geo, hash, hyperloglog, key,
+    lcs, list, lolwut, memory, object, pubsub, raft, server, set, sort, sorted_set, stream, string,
+    transaction,
 };
 use crate::engine::error::CommandError;
 
 /// The tables of the families. Their order does not matter: ids follow the names.
 static FAMILIES: &[&[CommandSpec]] = &[
+    administration::COMMANDS,
     bitmap::COMMANDS,
     cluster::COMMANDS,
     connection::COMMANDS,
@@ -25,6 +27,7 @@ static FAMILIES: &[&[CommandSpec]] = &[
     key::COMMANDS,
     lcs::COMMANDS,
     list::COMMANDS,
+    lolwut::COMMANDS,
     memory::COMMANDS,
     object::COMMANDS,
     pubsub::COMMANDS,

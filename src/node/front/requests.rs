@@ -78,10 +78,7 @@ impl NetRole {
     /// Precondition: `words` holds at least the name of the command.
     fn dispatch(&mut self, ring: &mut Ring, client: &mut Client, words: &[&[u8]]) -> Dispatched {
         let Some(id) = lookup(words[0]) else {
-            let text = session::unknown_command(words);
-            abort(client);
-            self.reply(ring, client, |reply| reply.error_text(&text));
-            return Dispatched::Done;
+            return self.dispatch_unknown(ring, client, words);
         };
         let spec = spec(id);
         if !self.admit(ring, client, spec, words) {
@@ -113,6 +110,28 @@ impl NetRole {
         client.session.last_command = Some(id);
         client.session.commands += 1;
         self.gathering.commands += 1;
+        Dispatched::Done
+    }
+
+    /// A name that is in no table: `RAFT command` asks for what every command is given anyway, the
+    /// rest is an error.
+    #[cold]
+    fn dispatch_unknown(
+        &mut self,
+        ring: &mut Ring,
+        client: &mut Client,
+        words: &[&[u8]],
+    ) -> Dispatched {
+        let is_explicit = |word: &[u8]| word.eq_ignore_ascii_case(b"raft");
+        let text = match words {
+            [name, command, ..] if is_explicit(name) && !is_explicit(command) => {
+                return self.dispatch(ring, client, &words[1..]);
+            }
+            [name] if is_explicit(name) => CommandError::Arity("raft".into()).to_string(),
+            _ => session::unknown_command(words),
+        };
+        abort(client);
+        self.reply(ring, client, |reply| reply.error_text(&text));
         Dispatched::Done
     }
 

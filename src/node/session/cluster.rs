@@ -6,18 +6,18 @@
 //! that only tell something, because that is how an operator finds the leader.
 
 use super::{
-    Arguments, NodeView, Outcome, ReportUse, Session, help, report, run_id, subcommand,
-    unknown_subcommand,
+    Arguments, NodeView, Outcome, ReportUse, Session, admin, failover, help, report, run_id,
+    subcommand, unknown_subcommand,
 };
 use crate::engine::command::NodeCommand;
 use crate::engine::error::CommandError;
 use crate::engine::number::parse_integer;
 use crate::engine::reply::Reply;
+use crate::engine::slot::{SLOT_COUNT, key_slot};
+use crate::node::mailbox::AdminCommand;
 use crate::node::report::RaftReport;
 use crate::raft::types::{Member, MemberId};
 use crate::raft::{PeerStatus, Status};
-
-const SLOTS: u16 = 16384;
 
 pub fn run(
     words: Arguments<'_, '_>,
@@ -28,6 +28,7 @@ pub fn run(
     let (name, arguments) = subcommand(NodeCommand::Cluster, words, session)?;
     match (name, arguments) {
         ("info", _) => return Ok(report(ReportUse::ClusterInfo)),
+        ("links", _) => return Ok(report(ReportUse::ClusterLinks)),
         ("nodes", _) => return Ok(report(ReportUse::ClusterNodes)),
         ("shards", _) => return Ok(report(ReportUse::ClusterShards)),
         ("slots", _) => return Ok(report(ReportUse::ClusterSlots)),
@@ -39,28 +40,36 @@ pub fn run(
         ("myid", _) => reply.bulk(run_id(view.shared.boot).as_bytes()),
         ("keyslot", [key]) => reply.integer(key_slot(key).into()),
         ("help", _) => help(reply, "CLUSTER", HELP),
+        ("failover", _) => return failover::take_over(arguments),
+        ("forget", [id]) => {
+            let node = String::from_utf8_lossy(id).to_lowercase();
+            return Ok(admin(AdminCommand::Forget { node }));
+        }
+        _ if let Some(refusal) = refusal_of(name) => return Err(CommandError::text(refusal)),
         _ => return Err(unknown_subcommand(words)),
     }
     Ok(Outcome::Replied)
 }
 
-/// The slot of a key: of the part between the first braces, if there is any.
-pub fn key_slot(key: &[u8]) -> u16 {
-    let tag = key.iter().position(|byte| *byte == b'{').and_then(|open| {
-        let rest = &key[open + 1..];
-        let len = rest.iter().position(|byte| *byte == b'}')?;
-        (len > 0).then_some(&rest[..len])
-    });
-    crc16(tag.unwrap_or(key)) % SLOTS
-}
-
-/// CRC-16/XMODEM, as <https://redis.io/docs/latest/operate/oss_and_stack/reference/cluster-spec/>
-/// asks for. Bit by bit: no path of a command comes by here.
-fn crc16(bytes: &[u8]) -> u16 {
-    bytes.iter().fold(0, |crc, byte| {
-        (0..8).fold(crc ^ u16::from(*byte) << 8, |crc, _| {
-            if crc & 0x8000 == 0 { crc << 1 } else { crc << 1 ^ 0x1021 }
-        })
+/// Why a subcommand of Redis's cluster is refused whose work consensus does here.
+fn refusal_of(name: &str) -> Option<&'static str> {
+    Some(match name {
+        "addslots" | "addslotsrange" | "delslots" | "delslotsrange" | "flushslots" | "setslot" => {
+            "ERR slots cannot be assigned: all members have all of them"
+        }
+        "bumpepoch" | "set-config-epoch" => {
+            "ERR there are no configuration epochs: the term of consensus takes their place"
+        }
+        "count-failure-reports" => {
+            "ERR members do not report failures: who leads is elected, see INFO raft"
+        }
+        "meet" => "ERR a node is added by RAFT.CLUSTER JOIN on the node itself",
+        "replicate" => "ERR all members follow the one that is elected: see RAFT.TRANSFER_LEADER",
+        "reset" => {
+            "ERR a node leaves its cluster by RAFT.NODE REMOVE, and begins anew as a new process"
+        }
+        "saveconfig" => "ERR nothing is saved: there is no disk",
+        _ => return None,
     })
 }
 
@@ -140,8 +149,8 @@ fn members<'a>(raft: &'a RaftReport, view: &'a NodeView<'_>) -> Vec<Node<'a>> {
 pub fn info(raft: &RaftReport, reply: &mut Reply) {
     let status = raft.status.as_ref();
     let (state, assigned) = match status {
-        Some(Status { leader_id: Some(_), .. }) => ("ok", SLOTS),
-        Some(_) => ("fail", SLOTS),
+        Some(Status { leader_id: Some(_), .. }) => ("ok", SLOT_COUNT),
+        Some(_) => ("fail", SLOT_COUNT),
         None => ("fail", 0),
     };
     let served = if state == "ok" { assigned } else { 0 };
@@ -177,6 +186,31 @@ pub fn replicas_of(of: &str, raft: &RaftReport, view: &NodeView<'_>, reply: &mut
             lines[1..].iter().for_each(|line| reply.bulk(line.as_bytes()));
         }
         Some(_) => reply.error_text("ERR The specified node is not a master"),
+    }
+}
+
+/// One link carries both directions, so each member that is connected is told twice, as in Redis.
+pub fn links(raft: &RaftReport, view: &NodeView<'_>, reply: &mut Reply) {
+    let connected = raft.links.iter().filter_map(|link| {
+        let status = raft.status.as_ref()?;
+        let member = status.configuration.member(link.id)?;
+        let age_ms = view.now_ms.saturating_sub(link.connected_at_ms?);
+        (link.state == "connected").then(|| (run_id(member.boot), age_ms))
+    });
+    let connected: Vec<_> = connected.collect();
+    reply.array(connected.len() * 2);
+    for (id, age_ms) in &connected {
+        for direction in ["to", "from"] {
+            reply.map(4);
+            reply.bulk(b"direction");
+            reply.bulk(direction.as_bytes());
+            reply.bulk(b"node");
+            reply.bulk(id.as_bytes());
+            reply.bulk(b"create-time");
+            reply.integer(view.unix_ms.saturating_sub(*age_ms) as i64);
+            reply.bulk(b"events");
+            reply.bulk(b"rw");
+        }
     }
 }
 
@@ -216,7 +250,7 @@ pub fn slots(raft: &RaftReport, view: &NodeView<'_>, reply: &mut Reply) {
     reply.array(1);
     reply.array(2 + nodes.len());
     reply.integer(0);
-    reply.integer(i64::from(SLOTS) - 1);
+    reply.integer(i64::from(SLOT_COUNT) - 1);
     for node in &nodes {
         reply.array(4);
         reply.bulk(node.host.as_bytes());
@@ -234,7 +268,7 @@ pub fn shards(raft: &RaftReport, view: &NodeView<'_>, reply: &mut Reply) {
     if raft.status.is_some() {
         reply.array(2);
         reply.integer(0);
-        reply.integer(i64::from(SLOTS) - 1);
+        reply.integer(i64::from(SLOT_COUNT) - 1);
     } else {
         reply.array(0);
     }
@@ -358,10 +392,20 @@ pub fn in_sync(raft: &RaftReport) -> usize {
 }
 
 const HELP: &[&str] = &[
+    "COUNTKEYSINSLOT <slot>",
+    "    Counts the keys of the database in a slot, by looking at all keys.",
+    "FAILOVER [FORCE|TAKEOVER]",
+    "    Makes this node the leader: with the consent of the leader, or by an election at once.",
+    "FORGET <node-id>",
+    "    Removes a member: RAFT.NODE REMOVE by the id of CLUSTER NODES. Runs on the leader.",
+    "GETKEYSINSLOT <slot> <count>",
+    "    Tells keys of the database in a slot, by looking at all keys.",
     "INFO",
     "    Tells whether the cluster has a leader.",
     "KEYSLOT <key>",
     "    Tells the slot of a key.",
+    "LINKS",
+    "    Tells the connections to the other members.",
     "MYID",
     "    Tells the id of this node.",
     "MYSHARDID",
@@ -373,6 +417,8 @@ const HELP: &[&str] = &[
     "    Lists the members that follow the leader, as NODES does.",
     "SHARDS",
     "    Lists the members of the one shard, the leader as its master.",
+    "SLOT-STATS (SLOTSRANGE <first> <last>|ORDERBY key-count [LIMIT <count>] [ASC|DESC])",
+    "    Counts the keys of the database by slot.",
     "SLOTS",
     "    Tells who serves which slots, the leader first.",
     "HELP",

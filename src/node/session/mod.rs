@@ -10,7 +10,9 @@ mod cluster;
 mod command;
 mod config;
 mod connection;
+mod failover;
 mod info;
+mod memory;
 mod proc;
 mod pubsub;
 mod raft;
@@ -18,6 +20,7 @@ mod recovery;
 #[cfg(test)]
 mod tests;
 mod transaction;
+mod unsupported;
 
 use std::borrow::Cow;
 use std::net::SocketAddr;
@@ -34,6 +37,7 @@ use super::settings::SharedSettings;
 use super::shared::Shared;
 
 pub use client::{Buffers, class_of, describe, finish_survey};
+pub use cluster::host_and_port;
 pub use connection::reset;
 pub use pubsub::{Subscriptions, is_subscription, refusal as refusal_of_listener};
 pub use transaction::{Aside, Transaction, is_never_queued};
@@ -117,6 +121,7 @@ pub enum ReportUse {
     RaftInfo,
     Role,
     ClusterInfo,
+    ClusterLinks,
     ClusterNodes,
     /// CLUSTER REPLICAS of the leader with this id.
     ClusterReplicas {
@@ -127,6 +132,8 @@ pub enum ReportUse {
     ClusterSlots,
     /// WAIT
     InSync,
+    MemoryDoctor,
+    MemoryStats,
 }
 
 /// What the commands may look at beyond their session.
@@ -200,14 +207,20 @@ fn try_run(
 ) -> Result<Outcome, CommandError> {
     let arguments = &words[1..];
     match command {
+        // No slot is ever on its way, so that nothing depends on it.
+        NodeCommand::Asking => reply.ok(),
         NodeCommand::Auth => connection::auth(arguments, session, view, reply)?,
         NodeCommand::Client => return client::run(words, session, reply),
         NodeCommand::Cluster => return cluster::run(words, session, view, reply),
         NodeCommand::Command => command::run(words, session, reply)?,
         NodeCommand::Config => return config::run(words, session, view, reply),
         NodeCommand::Echo => reply.bulk(arguments[0]),
+        NodeCommand::Failover => return failover::fail_over(arguments),
         NodeCommand::Hello => connection::hello(arguments, session, view, reply)?,
         NodeCommand::Info => return Ok(report(info::ask(arguments))),
+        NodeCommand::Lastsave => unsupported::last_save(view, reply),
+        NodeCommand::Memory => return memory::run(words, session, reply),
+        NodeCommand::Module => unsupported::module(words, session, reply)?,
         NodeCommand::Ping => connection::ping(arguments, session, reply)?,
         NodeCommand::Pubsub => return pubsub::run(words, session, reply),
         NodeCommand::Quit => {
@@ -216,14 +229,16 @@ fn try_run(
         }
         NodeCommand::RaftCluster => return raft::cluster(arguments),
         NodeCommand::RaftConfig => raft::config(arguments, view, reply)?,
-        NodeCommand::RaftDebug => return raft::debug(arguments),
+        NodeCommand::RaftDebug => return raft::debug(arguments, session),
         NodeCommand::RaftInfo => return Ok(report(ReportUse::RaftInfo)),
         NodeCommand::RaftNode => return raft::node(arguments),
+        NodeCommand::RaftNodeshutdown => return raft::node_shutdown(arguments[0], view),
         NodeCommand::RaftTimeoutNow => return Ok(admin(AdminCommand::TimeoutNow)),
         NodeCommand::RaftTransferLeader => return raft::transfer_leader(arguments),
         NodeCommand::RaftWaitReady => return raft::wait_ready(arguments[0]),
         // Every node serves reads and writes, so there is nothing to switch.
         NodeCommand::Readonly | NodeCommand::Readwrite => reply.ok(),
+        NodeCommand::Replicaof => unsupported::replica_of(arguments, reply)?,
         NodeCommand::Role => return Ok(report(ReportUse::Role)),
         NodeCommand::Select => connection::select(arguments, session, reply)?,
         NodeCommand::Shutdown => return connection::shutdown(arguments, view),
@@ -233,6 +248,7 @@ fn try_run(
         | NodeCommand::Subscribe
         | NodeCommand::Sunsubscribe
         | NodeCommand::Unsubscribe => pubsub::change(command, arguments, session, reply),
+        NodeCommand::Unsupported => return Err(unsupported::refusal(words)),
         NodeCommand::Time => connection::time(view, reply),
         NodeCommand::Wait => return cluster::wait(arguments),
         NodeCommand::Waitaof => cluster::wait_for_files(arguments, reply)?,
@@ -248,11 +264,13 @@ pub fn needs_order(command: NodeCommand, words: Arguments<'_, '_>) -> bool {
         names.iter().any(|candidate| name.eq_ignore_ascii_case(candidate.as_bytes()))
     };
     match command {
-        NodeCommand::Info
+        NodeCommand::Failover
+        | NodeCommand::Info
         | NodeCommand::RaftCluster
         | NodeCommand::RaftDebug
         | NodeCommand::RaftInfo
         | NodeCommand::RaftNode
+        | NodeCommand::RaftNodeshutdown
         | NodeCommand::RaftTimeoutNow
         | NodeCommand::RaftTransferLeader
         | NodeCommand::RaftWaitReady
@@ -264,9 +282,19 @@ pub fn needs_order(command: NodeCommand, words: Arguments<'_, '_>) -> bool {
         _ if is_subscription(command) => true,
         NodeCommand::Client => is_one_of(&["info", "kill", "list"]),
         NodeCommand::Config => is_one_of(&["resetstat"]),
-        NodeCommand::Cluster => {
-            is_one_of(&["info", "myshardid", "nodes", "replicas", "shards", "slaves", "slots"])
-        }
+        NodeCommand::Cluster => is_one_of(&[
+            "failover",
+            "forget",
+            "info",
+            "links",
+            "myshardid",
+            "nodes",
+            "replicas",
+            "shards",
+            "slaves",
+            "slots",
+        ]),
+        NodeCommand::Memory => is_one_of(&["doctor", "stats"]),
         _ => false,
     }
 }
@@ -307,12 +335,15 @@ pub fn finish_report(
         ReportUse::RaftInfo => reply.verbatim(&raft::info(raft, engine, view)),
         ReportUse::Role => cluster::role(raft, reply),
         ReportUse::ClusterInfo => cluster::info(raft, reply),
+        ReportUse::ClusterLinks => cluster::links(raft, view, reply),
         ReportUse::ClusterNodes => cluster::nodes(raft, view, reply),
         ReportUse::ClusterReplicas { of } => cluster::replicas_of(of, raft, view, reply),
         ReportUse::ClusterShardId => cluster::shard_id(raft, reply),
         ReportUse::ClusterShards => cluster::shards(raft, view, reply),
         ReportUse::ClusterSlots => cluster::slots(raft, view, reply),
         ReportUse::InSync => reply.count(cluster::in_sync(raft)),
+        ReportUse::MemoryDoctor => memory::doctor(raft, view, reply),
+        ReportUse::MemoryStats => memory::stats(raft, engine, reply),
     }
 }
 
@@ -359,7 +390,7 @@ fn is_word(argument: &[u8], word: &str) -> bool {
 
 /// One life of a node as the 40 hexadecimal digits that Redis's tools expect: the boot id, with its
 /// first digits once more.
-fn run_id(boot: Boot) -> String {
+pub fn run_id(boot: Boot) -> String {
     let digits = format!("{boot:032x}");
     format!("{digits}{}", &digits[..8])
 }

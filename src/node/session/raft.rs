@@ -1,9 +1,12 @@
 //! The RAFT.* commands: the words of RedisRaft, its replies and its errors.
 
 use std::fmt::Write;
+use std::sync::atomic::Ordering;
 
-use super::{Arguments, NodeView, Outcome, admin, excerpt, failure, info, is_word};
+use super::{Arguments, NodeView, Outcome, Session, admin, excerpt, failure, info, is_word};
 use crate::config::{HostPort, SettingError};
+use crate::engine::command::table::resolve;
+use crate::engine::command::{CommandSpec, lookup, spec};
 use crate::engine::error::CommandError;
 use crate::engine::number::parse_integer;
 use crate::engine::reply::Reply;
@@ -154,6 +157,15 @@ pub fn transfer_leader(arguments: Arguments<'_, '_>) -> Result<Outcome, CommandE
     Ok(admin(AdminCommand::Transfer { target }))
 }
 
+/// RAFT.NODESHUTDOWN id: stops this node if the id is its own. It hands leadership over first.
+pub fn node_shutdown(id: &[u8], view: &NodeView<'_>) -> Result<Outcome, CommandError> {
+    let own = view.shared.member.load(Ordering::Relaxed);
+    match parse_integer(id).and_then(|id| u64::try_from(id).ok()) {
+        Some(id) if id == own && id != 0 => Ok(Outcome::Shutdown),
+        _ => Err(CommandError::text("invalid node id")),
+    }
+}
+
 /// RAFT.WAIT_READY timeout, in milliseconds. Unlike with WAIT, there is no "for ever": the client
 /// may have left long before.
 pub fn wait_ready(timeout: &[u8]) -> Result<Outcome, CommandError> {
@@ -169,10 +181,11 @@ pub fn wait_ready(timeout: &[u8]) -> Result<Outcome, CommandError> {
 /// A day.
 const WAIT_MS_MAX: i64 = 24 * 60 * 60 * 1000;
 
-/// RAFT.DEBUG COMPACT `[async]` | DIGEST. Dropping entries takes no time, so both ways of COMPACT
-/// are answered alike.
-pub fn debug(arguments: Arguments<'_, '_>) -> Result<Outcome, CommandError> {
+/// RAFT.DEBUG COMPACT `[async]` | DIGEST | EXEC command. Dropping entries takes no time, so both
+/// ways of COMPACT are answered alike.
+pub fn debug(arguments: Arguments<'_, '_>, session: &Session) -> Result<Outcome, CommandError> {
     match arguments {
+        [name, words @ ..] if is_word(name, "EXEC") => execute(words, session),
         [name] if is_word(name, "COMPACT") => Ok(admin(AdminCommand::Compact)),
         [name, value] if is_word(name, "COMPACT") => match parse_integer(value) {
             Some(_) => Ok(admin(AdminCommand::Compact)),
@@ -184,6 +197,24 @@ pub fn debug(arguments: Arguments<'_, '_>) -> Result<Outcome, CommandError> {
         }
         _ => Err(CommandError::text("ERR invalid debug subcommand")),
     }
+}
+
+/// RAFT.DEBUG EXEC command: the command is run against the state of this node as it is, with or
+/// without a leader. It must change nothing: this node would differ from the others.
+fn execute(words: Arguments<'_, '_>, session: &Session) -> Result<Outcome, CommandError> {
+    let Some(name) = words.first() else { return Err(arity("raft.debug")) };
+    let command = lookup(name).map(spec);
+    let runs_here = |command: &&'static CommandSpec| {
+        resolve(command, &words[1..]).is_ok() && command.is_of_engine(words.get(1))
+    };
+    let Some(command) = command.filter(runs_here) else {
+        return Err(CommandError::text("ERR Bad command or failed to execute"));
+    };
+    if command.writes(words.get(1)) || command.may_block(words) {
+        return Err(CommandError::text("ERR RAFT.DEBUG EXEC runs what changes nothing only"));
+    }
+    let words = words.iter().map(|word| word.to_vec()).collect();
+    Ok(admin(AdminCommand::Execute { database: session.database, words }))
 }
 
 /// The names that RAFT.CONFIG had for the settings, and those of today.

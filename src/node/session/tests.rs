@@ -1,6 +1,7 @@
 //! Each command against a session and a view of the node: success, every error, both protocols.
 //! Replies are written with `|` for each line end.
 
+mod administration;
 mod basics;
 mod commands;
 mod pubsub;

@@ -81,3 +81,19 @@ fn another_winner_is_reported() {
     let error = TransferError::DifferentLeader { leader: MemberId(3) };
     assert_eq!(output.transfer, Some(Err(error)));
 }
+
+#[test]
+fn a_transfer_that_is_called_off_leaves_the_leader_leading() {
+    let mut raft = three();
+    assert!(!raft.abort_transfer(), "there is none");
+    raft.transfer_leadership(Some(MemberId(3))).unwrap();
+    raft.submit(0, Ticket(1), payload(b"x"));
+    raft.take_output();
+    assert!(raft.abort_transfer());
+    let output = raft.take_output();
+    assert_eq!(output.transfer, Some(Err(TransferError::Aborted)));
+    assert!(raft.is_leader() && !raft.abort_transfer());
+    assert_eq!(raft.status().last_index, Index(12), "what was held up is appended");
+    let mut follower = voter(2, &[1, 2, 3]);
+    assert!(!follower.abort_transfer());
+}
