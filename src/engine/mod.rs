@@ -13,6 +13,7 @@ pub mod random;
 mod rdb;
 pub mod reply;
 mod run;
+pub mod settings;
 #[cfg(test)]
 pub mod testing;
 pub mod types;

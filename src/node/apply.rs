@@ -35,6 +35,7 @@ use super::mailbox::{
     Step, ToApply, ToNet, ToRaft, Wants,
 };
 use super::report::{EngineReport, RaftReport};
+use super::settings::SharedSettings;
 use super::shared::Shared;
 
 pub struct ApplyRole {
@@ -66,6 +67,7 @@ pub struct ApplyRole {
     /// By stream: bytes of messages for subscribers that the net role has not looked at yet.
     publishing: Vec<Arc<AtomicUsize>>,
     shared: Arc<Shared>,
+    settings: Arc<SharedSettings>,
 }
 
 /// A snapshot as far as it was read, with the number of its transfer.
@@ -94,6 +96,7 @@ impl ApplyRole {
         nets: Vec<Mailbox<ToNet>>,
         raft: Mailbox<ToRaft>,
         shared: Arc<Shared>,
+        settings: Arc<SharedSettings>,
     ) -> Self {
         let waiting = nets.iter().map(|_| VecDeque::new()).collect();
         let served = nets.iter().map(|_| Vec::new()).collect();
@@ -117,6 +120,7 @@ impl ApplyRole {
             served,
             publishing,
             shared,
+            settings,
         }
     }
 
@@ -196,6 +200,7 @@ impl ApplyRole {
         self.end_walk();
         self.engine.replace_state(loaded.engine);
         self.applied_index = loaded.applied_index;
+        self.tell_settings();
         log::info!("goes on from the snapshot up to {}", self.applied_index);
         // What they waited for may have been taken for them.
         self.answer_forgotten("TIMEOUT not committed yet");
@@ -290,6 +295,9 @@ impl ApplyRole {
             }
         }
         self.applied_index = entry.index;
+        if self.engine.has_settings_change() {
+            self.tell_settings();
+        }
         if self.engine.subscribers.has_published() {
             self.bound_published();
         }
@@ -297,6 +305,15 @@ impl ApplyRole {
             if let Some(client) = self.blocked.remove(&session) {
                 self.served[usize::from(client.stream)].push((client.connection, end));
             }
+        }
+    }
+
+    /// Lets the other roles know of a change of what all nodes have alike.
+    #[cold]
+    fn tell_settings(&mut self) {
+        if let Some(settings) = self.engine.take_settings_change() {
+            self.shared.settings_founded.store(settings.is_founded(), Ordering::Release);
+            self.settings.adopt(settings);
         }
     }
 
@@ -442,6 +459,10 @@ impl ApplyRole {
         // A client sees its own message before the reply to PUBLISH.
         if self.engine.subscribers.has_published() {
             self.send_published_to(stream);
+        }
+        // Who has changed a setting finds it changed.
+        if self.engine.has_settings_change() {
+            self.tell_settings();
         }
         let replies = Box::new(Replies { given_up: false, bytes, segments, pending });
         self.nets[stream].send(ToNet::Replies(replies));
