@@ -4,11 +4,14 @@
 //! Architecture invariant: a directive stands here only if the node honours it, or if its value is
 //! a plain truth about this server that tools ask for ([`Kind::Constant`]).
 
+use std::sync::LazyLock;
+
 use super::value::Kind;
+use crate::engine::settings::{Setting, SettingId};
 use crate::node::placement::NET_CORES_MAX;
 
 /// One setting of a node.
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 pub struct Directive {
     pub name: &'static str,
     /// A second name under which it can be set and read.
@@ -25,6 +28,8 @@ pub struct Directive {
 pub enum Change {
     AtStart,
     AtRunTime,
+    /// At run time, on all nodes at once, through the log.
+    ByCluster,
 }
 
 /// Where `--help` lists a directive.
@@ -33,11 +38,17 @@ pub enum Section {
     Cluster,
     Network,
     Limits,
+    Dataset,
     Cores,
     Consensus,
     Log,
     /// Not listed: nothing but the default can be said.
     Fixed,
+}
+
+/// Whether CONFIG SET of this name is a change of all nodes.
+pub fn is_of_cluster(name: &[u8]) -> bool {
+    std::str::from_utf8(name).is_ok_and(|name| SettingId::find(name).is_some())
 }
 
 impl Section {
@@ -46,6 +57,7 @@ impl Section {
             Section::Cluster => "Cluster",
             Section::Network => "Network",
             Section::Limits => "Limits",
+            Section::Dataset => "Keys and values, alike on all nodes",
             Section::Cores => "CPU cores and machine",
             Section::Consensus => "Consensus",
             Section::Log => "Log",
@@ -131,9 +143,26 @@ pub const ON_TOTAL_LOSS: &[&str] = &["unanimous", "manual"];
 pub const LAYOUTS: &[&str] = &["auto", "folded", "split"];
 
 use Directive as D;
-use Section::{Cluster, Consensus, Cores, Limits, Log, Network};
+use Section::{Cluster, Consensus, Cores, Dataset, Limits, Log, Network};
 
-pub static DIRECTIVES: &[Directive] = &[
+/// All directives, those that the cluster has as one behind those of the node.
+pub static DIRECTIVES: LazyLock<Vec<Directive>> =
+    LazyLock::new(|| OWN.iter().copied().chain(SettingId::ALL.iter().map(of_cluster)).collect());
+
+fn of_cluster(id: &SettingId) -> Directive {
+    let Setting { name, default, doc, .. } = *id.setting();
+    Directive {
+        name,
+        alias: None,
+        default,
+        kind: Kind::OfCluster(*id),
+        change: Change::ByCluster,
+        section: Dataset,
+        doc,
+    }
+}
+
+static OWN: &[Directive] = &[
     D::at_start(
         Cluster,
         "init",
@@ -391,10 +420,16 @@ pub static DIRECTIVES: &[Directive] = &[
     D::constant("raft.follower-proxy", "yes").alias("follower-proxy"),
     D::constant("save", ""),
     D::constant("appendonly", "no"),
-    D::constant("maxmemory", "0"),
-    D::constant("maxmemory-policy", "noeviction"),
     D::constant("replica-read-only", "no").alias("slave-read-only"),
-    D::constant("notify-keyspace-events", ""),
+    // The bounds of the small forms of values take part in what an entry means, too.
+    D::constant("hash-max-listpack-entries", "128").alias("hash-max-ziplist-entries"),
+    D::constant("hash-max-listpack-value", "64").alias("hash-max-ziplist-value"),
+    D::constant("list-max-listpack-size", "-2").alias("list-max-ziplist-size"),
+    D::constant("set-max-intset-entries", "512"),
+    D::constant("set-max-listpack-entries", "128"),
+    D::constant("set-max-listpack-value", "64"),
+    D::constant("zset-max-listpack-entries", "128").alias("zset-max-ziplist-entries"),
+    D::constant("zset-max-listpack-value", "64").alias("zset-max-ziplist-value"),
     D::constant("cluster-enabled", "no"),
     D::constant("daemonize", "no"),
 ];

@@ -58,12 +58,41 @@ pub fn read(path: &Path, settings: &mut Settings) -> Result<(), FileError> {
     read_nested(path, settings, 0)
 }
 
+/// The text of a file that [`read`] takes.
+pub fn text(path: &Path) -> Result<String, FileError> {
+    contents(path).map_err(|problem| FileError { path: path.to_owned(), line: None, problem })
+}
+
+/// [`read`] as if `text` stood in the file.
+pub fn read_as(path: &Path, text: &str, settings: &mut Settings) -> Result<(), FileError> {
+    read_lines(path, text, settings, 0)
+}
+
+/// The directive that a line of a file sets, by its place in the table, with the name in use.
+pub fn directive_of(line: &str) -> Option<(usize, String)> {
+    let line = line.trim();
+    if line.is_empty() || line.starts_with('#') {
+        return None;
+    }
+    let name = split_words(line)?.into_iter().next()?;
+    Some((find(&name)?, name))
+}
+
 fn read_nested(path: &Path, settings: &mut Settings, depth: usize) -> Result<(), FileError> {
     let whole = |problem| FileError { path: path.to_owned(), line: None, problem };
     if depth > INCLUDE_DEPTH_MAX {
         return Err(whole(Problem::TooDeep));
     }
-    for (position, line) in contents(path).map_err(whole)?.lines().enumerate() {
+    read_lines(path, &text(path)?, settings, depth)
+}
+
+fn read_lines(
+    path: &Path,
+    text: &str,
+    settings: &mut Settings,
+    depth: usize,
+) -> Result<(), FileError> {
+    for (position, line) in text.lines().enumerate() {
         let line = line.trim();
         let at_line = |problem| FileError {
             path: path.to_owned(),

@@ -5,6 +5,7 @@ pub mod cli;
 mod directives;
 mod file;
 mod peers;
+mod rewrite;
 mod settings;
 mod value;
 
@@ -15,9 +16,10 @@ use crate::raft::OnTotalLoss;
 
 use peers::{Own, PeerList};
 
-pub use directives::{Change, DIRECTIVES, Directive, Section};
+pub use directives::{Change, DIRECTIVES, Directive, Section, is_of_cluster};
 pub use file::FileError;
 pub use peers::{ListError, PeersError};
+pub use rewrite::{RewriteError, rewrite};
 pub use settings::{SettingError, Settings, Tunables};
 pub use value::{
     BindAddress, Conflict, HostPort, Kind, OutputLimit, OutputLimits, Presence, ValueError,

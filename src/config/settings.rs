@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::directives::{Change, DIRECTIVES, find};
 use super::value::{BindAddress, Conflict, HostPort, OutputLimits, Value, ValueError};
+use crate::engine::settings::{self, SettingValue};
 use crate::glob::{glob_match_nocase, is_glob};
 use crate::logging::Level;
 
@@ -93,15 +94,20 @@ impl Settings {
 
     /// Changes one directive of a running node.
     pub fn set(&mut self, name: &str, value: &str) -> Result<(), SettingError> {
-        self.set_all(&[(name, value)])
+        self.set_all(&[(name, value)]).map(drop)
     }
 
-    /// Changes several directives of a running node: all of them or, on any error, none.
-    pub fn set_all(&mut self, changes: &[(&str, &str)]) -> Result<(), SettingError> {
+    /// Changes several directives of a running node: all of them or, on any error, none. What the
+    /// cluster has as one is checked and not changed: that is returned, for the log.
+    pub fn set_all<'a>(
+        &mut self,
+        changes: &[(&'a str, &'a str)],
+    ) -> Result<Vec<(&'a str, &'a str)>, SettingError> {
+        let mut of_cluster = Vec::new();
         let mut changed = self.clone();
         let mut seen = Vec::with_capacity(changes.len());
-        for (name, text) in changes {
-            let name = (*name).to_owned();
+        for &change in changes {
+            let (name, text) = (change.0.to_owned(), change.1);
             let Some(index) = find(&name) else { return Err(SettingError::Unknown { name }) };
             if seen.contains(&index) {
                 return Err(SettingError::Duplicate { name });
@@ -112,6 +118,7 @@ impl Settings {
                 return Err(SettingError::Immutable { name });
             }
             match changed.values[index].changed(directive.kind, text) {
+                Ok(Value::OfCluster(_)) => of_cluster.push(change),
                 Ok(value) => changed.values[index] = value,
                 Err(source) => return Err(SettingError::Value { name, source }),
             }
@@ -121,7 +128,39 @@ impl Settings {
             return Err(SettingError::Value { name, source: ValueError::Conflict(conflict) });
         }
         *self = changed;
-        Ok(())
+        Ok(of_cluster)
+    }
+
+    /// Takes over what the cluster has now. Returns the names of what was another, with the value
+    /// that it had here.
+    pub fn adopt(
+        &mut self,
+        cluster: &settings::Settings,
+    ) -> Vec<(&'static str, SettingValue, SettingValue)> {
+        let mut changes = Vec::new();
+        for value in &mut self.values {
+            if let Value::OfCluster(own) = value {
+                let new = cluster.value(own.id());
+                if *own != new {
+                    changes.push((own.id().setting().name, *own, new));
+                }
+                *own = new;
+            }
+        }
+        changes
+    }
+
+    /// What the cluster has as one, as far as it is not the default: what a node brings to a
+    /// cluster that it founds.
+    pub fn brought(&self) -> Vec<(&'static str, String)> {
+        let default = settings::Settings::default();
+        let values = self.values.iter().filter_map(|value| match value {
+            Value::OfCluster(own) if *own != default.value(own.id()) => {
+                Some((own.id().setting().name, own.to_string()))
+            }
+            _ => None,
+        });
+        values.collect()
     }
 
     /// Sets a directive before the node runs, whether or not it can change later.

@@ -5,6 +5,9 @@
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
+use crate::engine::settings::{self, SettingId, SettingValue};
+use crate::engine::settings::{parse_bytes, parse_canonical, parse_milliseconds};
+
 /// What a directive accepts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
@@ -40,6 +43,8 @@ pub enum Kind {
     OutputLimit,
     /// The one value that is true of this server, whatever is asked for.
     Constant(&'static str),
+    /// What all nodes of a cluster have alike.
+    OfCluster(SettingId),
 }
 
 impl Kind {
@@ -68,6 +73,7 @@ impl Kind {
             Kind::Peers => "host:port,...",
             Kind::Announce => "host[:port]",
             Kind::OutputLimit => "bytes",
+            Kind::OfCluster(id) => id.setting().kind.placeholder(),
         }
     }
 }
@@ -114,6 +120,8 @@ pub enum ValueError {
     TooManyClients(u64),
     #[error("{0}")]
     Conflict(Conflict),
+    #[error(transparent)]
+    OfCluster(#[from] settings::ValueError),
 }
 
 /// Values that are each well formed and do not go together.
@@ -138,6 +146,7 @@ pub enum Value {
     Addresses(Vec<BindAddress>),
     Peers(Vec<HostPort>),
     OutputLimit(OutputLimits),
+    OfCluster(SettingValue),
 }
 
 /// An address to listen on.
@@ -230,12 +239,14 @@ impl Value {
                 _ => Err(ValueError::NotYesOrNo),
             },
             Kind::Number { min, max } => {
-                let number = integer(text).ok_or(ValueError::NotAnInteger)?;
+                let number = parse_canonical(text).ok_or(ValueError::NotAnInteger)?;
                 within(number, min, max)
             }
-            Kind::Bytes { min, max } => within(bytes(text).ok_or(ValueError::NotBytes)?, min, max),
+            Kind::Bytes { min, max } => {
+                within(parse_bytes(text).ok_or(ValueError::NotBytes)?, min, max)
+            }
             Kind::Milliseconds { min, max } => {
-                within(milliseconds(text).ok_or(ValueError::NotMilliseconds)?, min, max)
+                within(parse_milliseconds(text).ok_or(ValueError::NotMilliseconds)?, min, max)
             }
             Kind::OneOf(choices) => choices
                 .iter()
@@ -258,6 +269,7 @@ impl Value {
             Kind::OutputLimit => {
                 output_limits(text, OutputLimits::default()).map(Value::OutputLimit)
             }
+            Kind::OfCluster(id) => Ok(Value::OfCluster(id.parse(text)?)),
         }
     }
 }
@@ -274,6 +286,7 @@ impl fmt::Display for Value {
             Value::OutputLimit(OutputLimits { normal, pubsub }) => {
                 write!(f, "normal {normal} pubsub {pubsub}")
             }
+            Value::OfCluster(value) => value.fmt(f),
         }
     }
 }
@@ -312,52 +325,12 @@ fn words(text: &str) -> impl Iterator<Item = &str> {
     text.split([',', ' ', '\t']).filter(|word| !word.is_empty())
 }
 
-/// Redis's integers: no sign but a minus, no leading zero, nothing around.
-fn integer(text: &str) -> Option<i64> {
-    let digits = text.strip_prefix('-').unwrap_or(text);
-    let canonical =
-        digits == "0" || digits.starts_with(|first: char| first.is_ascii_digit() && first != '0');
-    if !canonical || text == "-0" { None } else { text.parse().ok() }
-}
-
 fn within(number: i64, min: i64, max: i64) -> Result<Value, ValueError> {
     if (min..=max).contains(&number) {
         Ok(Value::Number(number))
     } else {
         Err(ValueError::OutOfRange { min, max })
     }
-}
-
-fn split_unit(text: &str) -> (&str, String) {
-    let end = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
-    (&text[..end], text[end..].to_ascii_lowercase())
-}
-
-/// `1k` is 1000 and `1kb` 1024 bytes, likewise m, mb, g and gb.
-fn bytes(text: &str) -> Option<i64> {
-    let (digits, unit) = split_unit(text);
-    let factor = match unit.as_str() {
-        "" | "b" => 1,
-        "k" => 1000,
-        "kb" => 1 << 10,
-        "m" => 1_000_000,
-        "mb" => 1 << 20,
-        "g" => 1_000_000_000,
-        "gb" => 1 << 30,
-        _ => return None,
-    };
-    digits.parse::<i64>().ok()?.checked_mul(factor)
-}
-
-fn milliseconds(text: &str) -> Option<i64> {
-    let (digits, unit) = split_unit(text);
-    let factor = match unit.as_str() {
-        "" | "ms" => 1,
-        "s" => 1000,
-        "m" => 60_000,
-        _ => return None,
-    };
-    digits.parse::<i64>().ok()?.checked_mul(factor)
 }
 
 /// Texts end up in INFO lines and in peers' tables, so a line break must not get in.
@@ -455,7 +428,7 @@ pub fn announce(text: &str) -> Result<(String, Option<u16>), ValueError> {
 /// One number is the hard limit of the normal class. A class that is not named keeps what it has.
 fn output_limits(text: &str, mut limits: OutputLimits) -> Result<OutputLimits, ValueError> {
     let number = |word: &str| {
-        bytes(word).and_then(|n| u64::try_from(n).ok()).ok_or(ValueError::OutputLimitNumber)
+        parse_bytes(word).and_then(|n| u64::try_from(n).ok()).ok_or(ValueError::OutputLimitNumber)
     };
     let words: Vec<&str> = text.split_whitespace().collect();
     if let [hard] = *words {

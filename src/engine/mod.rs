@@ -14,6 +14,7 @@ mod rdb;
 pub mod reply;
 mod run;
 pub mod slot;
+pub mod settings;
 #[cfg(test)]
 pub mod testing;
 pub mod types;

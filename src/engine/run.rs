@@ -13,6 +13,7 @@ use super::notifications::publish_events;
 use super::pubsub::Subscribers;
 use super::random::Random;
 use super::reply::Reply;
+use super::settings::Settings;
 use super::waiting::{Served, Waiter, Waiting};
 use crate::raft::types::{MemberId, Millis};
 
@@ -34,6 +35,9 @@ pub struct Engine {
     pub subscribers: Subscribers,
     /// Whose clients sent the batch that is run.
     origin: MemberId,
+    settings: Settings,
+    /// The settings are others than when [`Engine::take_settings_change`] was last asked.
+    settings_changed: bool,
 }
 
 /// What became of a command.
@@ -71,6 +75,8 @@ impl Engine {
             waiting: Waiting::default(),
             subscribers: Subscribers::default(),
             origin: MemberId::NONE,
+            settings: Settings::default(),
+            settings_changed: false,
         };
         engine.reset_stats();
         engine
@@ -84,12 +90,35 @@ impl Engine {
         self.register = bytes.to_vec();
     }
 
+    pub fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
+    /// Puts the settings of another node in the place of these.
+    pub fn set_settings(&mut self, settings: Settings) {
+        self.keyspace.follow_settings(&settings);
+        self.settings = settings;
+        self.settings_changed = true;
+    }
+
+    /// Whether [`Engine::take_settings_change`] has something.
+    #[inline]
+    pub fn has_settings_change(&self) -> bool {
+        self.settings_changed
+    }
+
+    /// The settings if they have changed since the last call.
+    pub fn take_settings_change(&mut self) -> Option<&Settings> {
+        std::mem::take(&mut self.settings_changed).then_some(&self.settings)
+    }
+
     /// Goes on from the state of `loaded`; what this node counts, and who subscribes, goes on too.
     pub fn replace_state(&mut self, loaded: Self) {
         let former = std::mem::replace(&mut self.keyspace, loaded.keyspace);
         self.keyspace.succeed(former);
         self.register = loaded.register;
         self.waiting = loaded.waiting;
+        self.set_settings(loaded.settings);
     }
 
     /// Equal iff (but for chance) the whole replicated state is: on nodes that applied the same
@@ -98,12 +127,13 @@ impl Engine {
         self.keyspace.digest().wrapping_add(self.digest_beside_keys())
     }
 
-    /// What clock, hash seed, register, watched keys and those who wait add to [`Engine::digest`].
+    /// What clock, hash seed, register, settings, watched keys and those who wait add to
+    /// [`Engine::digest`].
     pub fn digest_beside_keys(&self) -> u128 {
         let keyspace = &self.keyspace;
         let of_keyspace = (keyspace.clock_ms(), keyspace.hash_seed(), keyspace.watching());
         let of_waiting = (self.waiting.waiters(), self.waiting.next_number());
-        digest_of(&(of_keyspace, &self.register, of_waiting))
+        digest_of(&(of_keyspace, &self.register, of_waiting, &self.settings))
     }
 
     pub fn stats(&self) -> &EngineStats {
@@ -292,6 +322,8 @@ impl Engine {
             subscribers: &mut self.subscribers,
             stats: &mut self.stats,
             origin: self.origin,
+            settings: &mut self.settings,
+            settings_changed: &mut self.settings_changed,
         }
     }
 

@@ -36,6 +36,7 @@ use super::mailbox::{
     Step, ToApply, ToNet, ToRaft, Wants,
 };
 use super::report::{EngineReport, RaftReport};
+use super::settings::SharedSettings;
 use super::shared::Shared;
 
 pub struct ApplyRole {
@@ -67,6 +68,7 @@ pub struct ApplyRole {
     /// By stream: bytes of messages for subscribers that the net role has not looked at yet.
     publishing: Vec<Arc<AtomicUsize>>,
     shared: Arc<Shared>,
+    settings: Arc<SharedSettings>,
 }
 
 /// A snapshot as far as it was read, with the number of its transfer.
@@ -95,6 +97,7 @@ impl ApplyRole {
         nets: Vec<Mailbox<ToNet>>,
         raft: Mailbox<ToRaft>,
         shared: Arc<Shared>,
+        settings: Arc<SharedSettings>,
     ) -> Self {
         let waiting = nets.iter().map(|_| VecDeque::new()).collect();
         let served = nets.iter().map(|_| Vec::new()).collect();
@@ -118,6 +121,7 @@ impl ApplyRole {
             served,
             publishing,
             shared,
+            settings,
         }
     }
 
@@ -200,6 +204,7 @@ impl ApplyRole {
         self.end_walk();
         self.engine.replace_state(loaded.engine);
         self.applied_index = loaded.applied_index;
+        self.tell_settings();
         log::info!("goes on from the snapshot up to {}", self.applied_index);
         // What they waited for may have been taken for them.
         self.answer_forgotten("TIMEOUT not committed yet");
@@ -294,6 +299,9 @@ impl ApplyRole {
             }
         }
         self.applied_index = entry.index;
+        if self.engine.has_settings_change() {
+            self.tell_settings();
+        }
         if self.engine.subscribers.has_published() {
             self.bound_published();
         }
@@ -301,6 +309,15 @@ impl ApplyRole {
             if let Some(client) = self.blocked.remove(&session) {
                 self.served[usize::from(client.stream)].push((client.connection, end));
             }
+        }
+    }
+
+    /// Lets the other roles know of a change of what all nodes have alike.
+    #[cold]
+    fn tell_settings(&mut self) {
+        if let Some(settings) = self.engine.take_settings_change() {
+            self.shared.settings_founded.store(settings.is_founded(), Ordering::Release);
+            self.settings.adopt(settings);
         }
     }
 
@@ -446,6 +463,10 @@ impl ApplyRole {
         // A client sees its own message before the reply to PUBLISH.
         if self.engine.subscribers.has_published() {
             self.send_published_to(stream);
+        }
+        // Who has changed a setting finds it changed.
+        if self.engine.has_settings_change() {
+            self.tell_settings();
         }
         let replies = Box::new(Replies { given_up: false, bytes, segments, pending });
         self.nets[stream].send(ToNet::Replies(replies));

@@ -81,6 +81,8 @@ pub struct RaftRole {
     answers: Answers,
     /// FAILOVER, while it is under way.
     failover: Option<Failover>,
+    /// Puts into the log what this node brings to its cluster.
+    offers: Mailbox<ToNet>,
     readiness: Readiness,
     shared: Arc<Shared>,
     /// While the node belongs to a cluster, or is about to.
@@ -114,6 +116,7 @@ impl RaftRole {
             inbox,
             own_mailbox,
             apply,
+            offers: nets[0].clone(),
             answers: Answers::new(nets),
             failover: None,
             readiness: Readiness::default(),
@@ -428,6 +431,12 @@ impl RaftRole {
             if member.role == RoleKind::Leader && role != RoleKind::Leader {
                 self.answers.leadership_lost();
                 member.outgoing.forget_all();
+            }
+            if member.role != RoleKind::Leader
+                && role == RoleKind::Leader
+                && !self.shared.settings_founded.load(Ordering::Acquire)
+            {
+                self.offers.send(ToNet::OfferSettings);
             }
             (member.role, member.term, member.leader) = (role, term, leader);
             logging::set_role(match role {

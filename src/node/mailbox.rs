@@ -326,6 +326,8 @@ pub enum ToNet {
     Published(Box<Publications>),
     /// All nodes are to be told that the clients of these members wait no more.
     PassOver(Vec<MemberId>),
+    /// This node leads, and the cluster has no settings yet that it knows of.
+    OfferSettings,
     /// The reply to a command that another role carried out.
     Answer {
         connection: Connection,

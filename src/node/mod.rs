@@ -186,7 +186,10 @@ impl Plan {
         );
         Self {
             shared: Arc::new(shared.observing(config.observer).on_machine(findings)),
-            settings: Arc::new(SharedSettings::new(config.settings.clone())),
+            settings: Arc::new(SharedSettings::new(
+                config.settings.clone(),
+                config.config_file.clone(),
+            )),
             start: config.start.clone(),
             clock: Clock::start(),
             layout: Arc::new(layout),
@@ -284,10 +287,10 @@ fn assemble(number: usize, core: CorePlan, plan: Plan, mut ring: Ring, wiring: W
         }
         role
     });
-    let apply = core
-        .roles
-        .apply
-        .then(|| ApplyRole::new(post.apply.1.clone(), to_nets, to_raft, Arc::clone(&shared)));
+    let apply = core.roles.apply.then(|| {
+        let inbox = post.apply.1.clone();
+        ApplyRole::new(inbox, to_nets, to_raft, Arc::clone(&shared), settings)
+    });
     let mut listen = |sockets: Vec<Socket>| -> Vec<_> {
         sockets.into_iter().map(|socket| ring.listen(socket)).collect()
     };

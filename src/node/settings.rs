@@ -1,20 +1,31 @@
 //! The settings of a running node, shared by its roles: CONFIG SET changes them, and each role sees
 //! the change at its next pass.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use crate::config::{SettingError, Settings, Tunables};
+use crate::config::{self, RewriteError, SettingError, Settings, Tunables};
+use crate::engine::settings;
 
 pub struct SharedSettings {
     settings: Mutex<Settings>,
+    /// Where CONFIG REWRITE writes them.
+    file: Option<PathBuf>,
+    /// What the cluster has as one was taken over, and is no longer what this node brings.
+    adopted: AtomicBool,
     /// Grows with each change.
     version: AtomicU64,
 }
 
 impl SharedSettings {
-    pub fn new(settings: Settings) -> Self {
-        Self { settings: Mutex::new(settings), version: AtomicU64::new(1) }
+    pub fn new(settings: Settings, file: Option<PathBuf>) -> Self {
+        Self {
+            settings: Mutex::new(settings),
+            file,
+            adopted: AtomicBool::new(false),
+            version: AtomicU64::new(1),
+        }
     }
 
     /// The value of one setting as CONFIG GET writes it. Precondition: there is such a setting.
@@ -27,11 +38,45 @@ impl SharedSettings {
         self.lock().matching(patterns)
     }
 
-    /// Changes all of these or, on an error, none.
-    pub fn set_all(&self, changes: &[(&str, &str)]) -> Result<(), SettingError> {
-        self.lock().set_all(changes)?;
+    /// Changes all of these or, on an error, none. Those of the cluster are checked and returned,
+    /// to be changed through the log.
+    pub fn set_all<'a>(
+        &self,
+        changes: &[(&'a str, &'a str)],
+    ) -> Result<Vec<(&'a str, &'a str)>, SettingError> {
+        let of_cluster = self.lock().set_all(changes)?;
         self.version.fetch_add(1, Ordering::Release);
-        Ok(())
+        Ok(of_cluster)
+    }
+
+    /// The cluster has these settings now. Before it has its first ones, what this node was told
+    /// stays, to be brought there should it lead.
+    pub fn adopt(&self, cluster: &settings::Settings) {
+        if !cluster.is_founded() {
+            return;
+        }
+        let changes = self.lock().adopt(cluster);
+        let is_first = !self.adopted.swap(true, Ordering::AcqRel);
+        for (name, own, new) in changes {
+            if is_first {
+                log::warn!("the cluster has {name} '{new}', not '{own}' as this node was told");
+            } else {
+                log::info!("the cluster has {name} '{new}' now");
+            }
+        }
+        self.version.fetch_add(1, Ordering::Release);
+    }
+
+    /// What this node brings to a cluster that has no settings yet.
+    pub fn brought(&self) -> Vec<(&'static str, String)> {
+        self.lock().brought()
+    }
+
+    /// Writes the present values into the configuration file.
+    pub fn rewrite(&self) -> Result<(), RewriteError> {
+        let settings = self.lock().clone();
+        let path = self.file.as_deref().ok_or(RewriteError::NoFile)?;
+        config::rewrite(path, &settings)
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, Settings> {

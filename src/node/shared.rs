@@ -3,7 +3,7 @@
 
 use std::fs::File;
 use std::io::Read;
-use std::sync::atomic::{AtomicU8, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
@@ -38,6 +38,9 @@ pub struct Shared {
     /// The earliest deadline of any key, since the Unix epoch; `u64::MAX` for none. Published by
     /// apply, read by raft, which adds the entry that moves the clock past it.
     pub next_deadline_ms: AtomicU64,
+    /// The cluster has settings, which no leader replaces by its own. Published by apply, read by
+    /// raft.
+    pub settings_founded: AtomicBool,
     pub next_client_id: AtomicU64,
     pub clients: ClientCounters,
 }
@@ -158,6 +161,7 @@ impl Shared {
             join_refusal: Mutex::default(),
             applied_index: AtomicU64::new(0),
             next_deadline_ms: AtomicU64::new(u64::MAX),
+            settings_founded: AtomicBool::new(false),
             next_client_id: AtomicU64::new(1),
             clients: ClientCounters::default(),
         }

@@ -32,6 +32,8 @@ use crate::raft::types::{Index, MemberId, Payload, Seq, Term};
 use crate::raft::{SnapshotState, Watermark};
 use crate::wire::WireConfiguration;
 
+use super::settings::SettingsRecord;
+
 /// A chunk takes no further item once it holds so many bytes: some hundred thousand of them make up
 /// a large keyspace, and one delays a heartbeat on the same link by a millisecond at most.
 pub const CHUNK_BYTES: usize = 128 << 10;
@@ -40,7 +42,7 @@ pub const CHUNK_BYTES: usize = 128 << 10;
 const CHUNK_HEADER_BYTES: usize = 256;
 
 /// Version of the format. A reader takes no other.
-pub(super) const FORMAT: u32 = 6;
+pub(super) const FORMAT: u32 = 7;
 
 /// The place of the chunk of consensus in the sequence; the engine's follow.
 const CONSENSUS_SEQUENCE: u64 = 0;
@@ -97,6 +99,7 @@ pub(super) struct EngineHead {
     pub waiting: Vec<WaitRecord>,
     /// The number of the next client that waits.
     pub next_wait: u64,
+    pub settings: SettingsRecord,
 }
 
 /// A client that waits.

@@ -38,6 +38,7 @@
 
 mod format;
 mod reader;
+mod settings;
 #[cfg(test)]
 mod tests;
 mod writer;

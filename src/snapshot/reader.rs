@@ -23,6 +23,7 @@ use super::format::{
     ArchivedContent, ArchivedRecords, ArchivedWaitRecord, ArchivedWatchRecord, ENGINE_SEQUENCE,
     FIRST, GOES_ON, Head, Kind, SnapshotError, StreamItem, UNKNOWN, access,
 };
+use super::settings;
 
 /// What a whole snapshot amounts to.
 pub struct Loaded {
@@ -109,6 +110,7 @@ impl Reader {
                 restore_watching(&mut engine, &head.watching)?;
                 engine.waiting_mut().0.set_next_number(head.next_wait.to_native());
                 restore_waiting(&mut engine, &head.waiting)?;
+                engine.set_settings(settings::read(&head.settings)?);
                 State::Loading(Loading {
                     engine,
                     clock_ms: head.clock_ms.to_native(),

@@ -17,6 +17,7 @@ use super::format::{
     CHUNK_BYTES, Content, ENGINE_SEQUENCE, EngineHead, FIRST, GOES_ON, Head, Kind, Records,
     StreamItem, UNKNOWN, WaitRecord, WatchRecord, archive,
 };
+use super::settings;
 
 /// The chunks that follow the chunk of consensus: the state of `engine` after `applied_index`.
 pub fn write(engine: &mut Engine, applied_index: Index) -> Vec<Payload> {
@@ -57,6 +58,7 @@ impl Writer {
             watching: engine.keyspace.watching().iter().map(watch_record).collect(),
             waiting: engine.waiting().waiters().iter().map(wait_record).collect(),
             next_wait: engine.waiting().next_number(),
+            settings: settings::write(engine.settings()),
         };
         let mut output = Output::default();
         output.push(Content::Engine(head));

@@ -28,6 +28,7 @@ mod pubsub;
 mod recovery;
 mod replication;
 mod rolling;
+mod settings;
 mod snapshot;
 mod start;
 mod stop;

@@ -43,6 +43,7 @@ use super::pubsub::Subscribers;
 use super::random::Random;
 use super::reply::Reply;
 use super::run::EngineStats;
+use super::settings::Settings;
 use super::waiting::Waiting;
 use crate::raft::types::{MemberId, Millis};
 
@@ -316,4 +317,7 @@ pub struct Context<'a> {
     pub(in crate::engine) stats: &'a mut EngineStats,
     /// The member whose clients the commands of the batch are of.
     pub(in crate::engine) origin: MemberId,
+    /// What all nodes have alike. Who changes it sets `settings_changed`.
+    pub settings: &'a mut Settings,
+    pub(in crate::engine) settings_changed: &'a mut bool,
 }

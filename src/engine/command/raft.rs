@@ -1,6 +1,7 @@
 //! What concerns the consensus group: the register of RAFT.WRITE and RAFT.READ, replicated like any
 //! key, and the commands that the node itself answers.
 
+use super::options::is_word;
 use super::{CommandSpec, Context, Docs, Flags, Keys, NodeCommand};
 use crate::engine::error::CommandError;
 use crate::engine::number::integer;
@@ -21,12 +22,41 @@ fn unblock(context: &mut Context<'_>, arguments: &[&[u8]]) -> Result<(), Command
     Ok(())
 }
 
+/// RAFT.SETTING SET: what CONFIG SET on any node puts into the log. FOUND: what the first leader
+/// brings; nothing once settings were set.
+fn setting(context: &mut Context<'_>, arguments: &[&[u8]]) -> Result<(), CommandError> {
+    let founds = match arguments[0] {
+        word if is_word(word, "SET") => false,
+        word if is_word(word, "FOUND") => true,
+        _ => return Err(CommandError::Syntax),
+    };
+    let (pairs, []) = arguments[1..].as_chunks::<2>() else { return Err(CommandError::Syntax) };
+    if !(founds && context.settings.is_founded()) {
+        let text = |word| std::str::from_utf8(word).map_err(|_| CommandError::Syntax);
+        let changes = pairs.iter().map(|[name, value]| Ok((text(name)?, text(value)?)));
+        let changes = changes.collect::<Result<Vec<_>, CommandError>>()?;
+        let mut settings = context.settings.clone();
+        settings.set_all(changes.into_iter()).map_err(|error| {
+            let text = format!("ERR {error}");
+            CommandError::Text(text.into())
+        })?;
+        settings.found();
+        context.keyspace.follow_settings(&settings);
+        *context.settings = settings;
+        *context.settings_changed = true;
+    }
+    context.reply.ok();
+    Ok(())
+}
+
 fn read(context: &mut Context<'_>, _: &[&[u8]]) -> Result<(), CommandError> {
     context.reply.simple_bytes(context.register);
     Ok(())
 }
 
 const ADMIN: Flags = Flags::of(&[Flags::ADMIN, Flags::NOSCRIPT, Flags::STALE, Flags::NO_MULTI]);
+const LOGGED: Flags =
+    Flags::of(&[Flags::ADMIN, Flags::NOSCRIPT, Flags::STALE, Flags::LOADING, Flags::LOGGED]);
 const TELL: Flags = Flags::of(&[Flags::NOSCRIPT, Flags::LOADING, Flags::STALE]);
 
 const fn docs(summary: &'static str) -> Docs {
@@ -51,6 +81,8 @@ pub(super) static COMMANDS: &[CommandSpec] = &[
         docs("Adds a member to the cluster or removes one.")),
     CommandSpec::node("raft.nodeshutdown", 2, ADMIN, NodeCommand::RaftNodeshutdown,
         docs("Stops this node, if it is the one that is named.")),
+    CommandSpec::engine("raft.setting", -2, LOGGED, Keys::NONE, setting,
+        docs("Changes what all nodes have alike: what CONFIG SET puts into the log.")),
     CommandSpec::node("raft.timeout_now", 1, ADMIN, NodeCommand::RaftTimeoutNow,
         docs("Lets this node stand for election at once.")),
     CommandSpec::node("raft.transfer_leader", -1, ADMIN, NodeCommand::RaftTransferLeader,

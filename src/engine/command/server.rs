@@ -124,6 +124,9 @@ static CONFIG: &[CommandSpec] = &[
         docs("5.0.0", "O(1)", "Tells the subcommands.")),
     CommandSpec::node("resetstat", 2, ADMIN, NodeCommand::Config,
         docs("2.0.0", "O(1)", "Sets the counts of the node back to zero.")),
+    CommandSpec::node("rewrite", 2, ADMIN, NodeCommand::Config,
+        docs("2.8.0", "O(N) where N is the number of settings.",
+            "Writes the settings into the configuration file.")),
     CommandSpec::node("set", -4, ADMIN, NodeCommand::Config,
         docs("2.0.0", "O(N) where N is the number of settings.", "Changes settings.")),
 ];

@@ -10,6 +10,7 @@ mod events;
 mod expiry;
 mod fields;
 mod interest;
+mod memory;
 mod scan;
 mod segment;
 #[cfg(test)]

@@ -1,3 +1,4 @@
+use crate::config::Settings;
 use crate::engine::batch::Batch;
 use crate::engine::command::{CommandId, lookup};
 use crate::engine::pubsub::{Change, Subscriber, Topic};
@@ -28,7 +29,9 @@ impl Bench {
         let text = |text: &str| text.to_owned();
         let shared = Shared::new(text("a"), 1, text("a:1"), text("a:2"), 1, text("folded"));
         let nets = vec![Mailbox::new(net, None)];
-        let role = ApplyRole::new(inbox, nets, Mailbox::new(raft, None), Arc::new(shared));
+        let settings = Arc::new(SharedSettings::new(Settings::default(), None));
+        let raft = Mailbox::new(raft, None);
+        let role = ApplyRole::new(inbox, nets, raft, Arc::new(shared), settings);
         let connection = Ring::new(8).unwrap().connect("127.0.0.1:1".parse().unwrap());
         Self { role, apply, to_raft, to_net, connection }
     }

@@ -196,11 +196,11 @@ mod tests {
         let shared = Shared::new("b".to_owned(), OWN_BOOT, address.clone(), address, 1, layout);
         let (to_raft, inbox) = flume::unbounded();
         let role = RaftRole::new(
-            Live::new(Arc::new(SharedSettings::new(Settings::default()))),
+            Live::new(Arc::new(SharedSettings::new(Settings::default(), None))),
             inbox.clone(),
             Mailbox::new(to_raft, None),
             Mailbox::new(flume::unbounded().0, None),
-            Vec::new(),
+            vec![Mailbox::new(flume::unbounded().0, None)],
             Arc::new(shared),
             Now::default(),
         );

@@ -215,6 +215,11 @@ impl NetRole {
                 end_if_done(ring, client);
             }
             Outcome::Wait(wait) => self.suspend(ring, client, wait),
+            Outcome::ThroughLog(words) => {
+                let words: Vec<&[u8]> = words.iter().map(Vec::as_slice).collect();
+                let id = lookup(words[0]).expect("invariant: sessions name commands of the table");
+                self.gather(client, id, spec(id), &words);
+            }
             // By the way of a signal, so that there is one way to stop.
             Outcome::Shutdown => match crate::signals::request_stop() {
                 Ok(()) => self.block(ring, client, Block::Suspended(Wait::Stop)),

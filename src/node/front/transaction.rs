@@ -239,6 +239,9 @@ impl NetRole {
             self.note_subscriptions(client);
             match outcome {
                 Outcome::Wait(wait) => return self.suspend(ring, client, wait),
+                Outcome::ThroughLog(_) => {
+                    unreachable!("invariant: it is queued as a command of the engine")
+                }
                 Outcome::Replied | Outcome::ReplyAndClose | Outcome::Shutdown => {}
             }
         }
@@ -276,6 +279,16 @@ impl NetRole {
             self.gathering.writes.push(unblock, 0, &[id.as_bytes()]);
             self.count_quiet_step();
         }
+    }
+
+    /// Brings the settings of this node to a cluster that has none yet.
+    pub(super) fn offer_settings(&mut self) {
+        let id = lookup(b"raft.setting").expect("invariant: it is in the table");
+        let brought = self.settings.shared().brought();
+        let pairs = brought.iter().flat_map(|(name, value)| [name.as_bytes(), value.as_bytes()]);
+        let words: Vec<&[u8]> = std::iter::once(&b"FOUND"[..]).chain(pairs).collect();
+        self.gathering.writes.push(id, 0, &words);
+        self.count_quiet_step();
     }
 
     /// Lets all nodes forget the sessions that have ended. What is given up is told again, as long

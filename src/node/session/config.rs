@@ -1,10 +1,11 @@
-//! CONFIG: reads and changes the settings of this node.
+//! CONFIG: reads and changes settings. Those of the node are changed at once, those of the cluster
+//! through the log; what the node has applied of these is what it tells.
 
 use super::{
     Arguments, NodeView, Outcome, Session, admin, excerpt, failure, help, subcommand,
     unknown_subcommand,
 };
-use crate::config::{SettingError, ValueError};
+use crate::config::{SettingError, ValueError, is_of_cluster};
 use crate::engine::command::NodeCommand;
 use crate::engine::error::CommandError;
 use crate::engine::reply::Reply;
@@ -28,7 +29,15 @@ pub fn run(
             }
         }
         "set" => {
-            set(arguments, view)?;
+            let of_cluster = set(arguments, view)?;
+            if !of_cluster.is_empty() {
+                return Ok(Outcome::ThroughLog(of_cluster));
+            }
+            reply.ok();
+        }
+        "rewrite" => {
+            view.settings.rewrite().map_err(|error| failure(format!("ERR {error}")))?;
+            log::info!("the configuration file was rewritten");
             reply.ok();
         }
         "resetstat" => return Ok(admin(AdminCommand::ResetStats)),
@@ -38,7 +47,8 @@ pub fn run(
     Ok(Outcome::Replied)
 }
 
-fn set(arguments: Arguments<'_, '_>, view: &NodeView<'_>) -> Result<(), CommandError> {
+/// Changes what is the node's own. Returns the command that changes the rest through the log.
+fn set(arguments: Arguments<'_, '_>, view: &NodeView<'_>) -> Result<Vec<Vec<u8>>, CommandError> {
     let (pairs, []) = arguments.as_chunks::<2>() else { return Err(CommandError::Syntax) };
     let mut changes = Vec::with_capacity(pairs.len());
     for [name, value] in pairs {
@@ -53,7 +63,18 @@ fn set(arguments: Arguments<'_, '_>, view: &NodeView<'_>) -> Result<(), CommandE
         changes.push((name, value));
     }
     check_clients(&changes)?;
-    view.settings.set_all(&changes).map_err(|error| failure(format!("ERR {error}")))
+    let needs_cluster = changes.iter().any(|(name, _)| is_of_cluster(name.as_bytes()));
+    if needs_cluster && let Some(refusal) = view.shared.state().refusal() {
+        return Err(CommandError::text(refusal));
+    }
+    let of_cluster =
+        view.settings.set_all(&changes).map_err(|error| failure(format!("ERR {error}")))?;
+    if of_cluster.is_empty() {
+        return Ok(Vec::new());
+    }
+    let words = of_cluster.iter().flat_map(|(name, value)| [name.as_bytes(), value.as_bytes()]);
+    let head: [&[u8]; 2] = [b"raft.setting", b"SET"];
+    Ok(head.into_iter().chain(words).map(<[u8]>::to_vec).collect())
 }
 
 /// More clients need more open files: what the machine does not allow is refused.
@@ -83,7 +104,9 @@ const HELP: &[&str] = &[
     "GET <pattern> [<pattern> ...]",
     "    Tells the settings whose names fit a pattern.",
     "SET <setting> <value> [<setting> <value> ...]",
-    "    Changes settings of this node: all of them, or none.",
+    "    Changes settings, of this node or of all of the cluster: all of them, or none.",
+    "REWRITE",
+    "    Writes the present settings into the configuration file.",
     "RESETSTAT",
     "    Sets the counts that INFO tells back to zero.",
     "HELP",

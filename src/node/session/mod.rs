@@ -92,6 +92,8 @@ pub enum Outcome {
     ReplyAndClose,
     /// Another role must do something first.
     Wait(Wait),
+    /// The engine runs this command in its place, through the log, and replies.
+    ThroughLog(Vec<Vec<u8>>),
     /// The node stops in good order, and the client sees it end.
     Shutdown,
 }
@@ -281,7 +283,8 @@ pub fn needs_order(command: NodeCommand, words: Arguments<'_, '_>) -> bool {
         NodeCommand::Pubsub => true,
         _ if is_subscription(command) => true,
         NodeCommand::Client => is_one_of(&["info", "kill", "list"]),
-        NodeCommand::Config => is_one_of(&["resetstat"]),
+        // A change may be on its way through the log.
+        NodeCommand::Config => is_one_of(&["get", "resetstat", "rewrite", "set"]),
         NodeCommand::Cluster => is_one_of(&[
             "failover",
             "forget",

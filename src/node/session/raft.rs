@@ -275,7 +275,7 @@ fn set(parameter: &[u8], value: &[u8], view: &NodeView<'_>) -> Result<(), Comman
     };
     let invalid = || failure(format!("ERR invalid '{name}' value"));
     let value = std::str::from_utf8(value).map_err(|_| invalid())?;
-    view.settings.set_all(&[(*setting, value)]).map_err(|error| match error {
+    view.settings.set_all(&[(*setting, value)]).map(drop).map_err(|error| match error {
         SettingError::Immutable { .. } => {
             failure(format!("ERR '{name}' only supported at load time"))
         }

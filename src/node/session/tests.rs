@@ -42,7 +42,7 @@ impl Bench {
         let local = "10.0.0.1:5001".parse().unwrap();
         Self {
             shared,
-            settings: SharedSettings::new(Settings::default()),
+            settings: SharedSettings::new(Settings::default(), None),
             session: Session::new(7, peer, local, true, 1000),
             now_ms: 1000,
         }

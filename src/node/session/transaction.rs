@@ -1,8 +1,9 @@
 //! What a client has queued since MULTI.
 
+use crate::config::is_of_cluster;
 use crate::engine::batch::Batch;
 use crate::engine::command::{CommandId, CommandSpec, Flags, Handler, NodeCommand, SessionCommand};
-use crate::engine::command::{resolve, spec};
+use crate::engine::command::{lookup, resolve, spec};
 use crate::engine::error::CommandError;
 use crate::engine::keyspace::DATABASE_COUNT;
 use crate::engine::number::parse_integer;
@@ -78,6 +79,17 @@ impl Transaction {
         }
         let spec = spec(id);
         match spec.handler {
+            Handler::Node(NodeCommand::Config) if changes_cluster(words) => {
+                // Only the log can put it among commands on data.
+                let names = words[2..].chunks(2).map(|pair| pair[0]);
+                if !names.into_iter().all(is_of_cluster) {
+                    return Err(MIXED);
+                }
+                let id = lookup(b"raft.setting").expect("invariant: it is in the table");
+                self.commands.push(id, self.database, &words[1..]);
+                self.count += 1;
+                self.writes = true;
+            }
             Handler::Node(command) if !spec.is_of_engine(words.get(1)) => {
                 if command == NodeCommand::Select {
                     self.select(words[1]);
@@ -101,6 +113,16 @@ impl Transaction {
         let number = parse_integer(number).and_then(|number| u8::try_from(number).ok());
         self.database = number.filter(|it| *it < DATABASE_COUNT).unwrap_or(self.database);
     }
+}
+
+const MIXED: CommandError = CommandError::text(
+    "ERR a transaction cannot change settings of the node and of the cluster with one command",
+);
+
+/// Whether the command is a CONFIG SET of what the cluster has as one.
+fn changes_cluster(words: &[&[u8]]) -> bool {
+    let sets = words.get(1).is_some_and(|word| word.eq_ignore_ascii_case(b"SET"));
+    sets && words[2..].chunks(2).any(|pair| is_of_cluster(pair[0]))
 }
 
 #[cfg(test)]
@@ -147,6 +169,20 @@ mod tests {
         for line in ["MULTI", "WATCH k", "EXEC", "CONFIG GET x", "XINFO STREAM s"] {
             assert_eq!(text(line), Ok(()), "{line}");
         }
+    }
+
+    #[test]
+    fn settings_of_the_cluster_are_changed_among_the_commands_of_the_engine() {
+        let mut transaction = Transaction::new(0);
+        queue(&mut transaction, "CONFIG SET timeout 5");
+        queue(&mut transaction, "config set maxmemory 5 MAXMEMORY-policy noeviction");
+        assert_eq!((transaction.count, transaction.asides.len()), (1, 1));
+        let command = transaction.commands.commands().next().map(|command| command.id);
+        assert_eq!(command, lookup(b"raft.setting"));
+        let id = lookup(b"config").unwrap();
+        let mixed: [&[u8]; 6] = [b"config", b"set", b"maxmemory", b"5", b"timeout", b"5"];
+        assert_eq!(transaction.queue(id, &mixed), Err(MIXED));
+        assert_eq!(transaction.queued_count(), 2);
     }
 
     #[test]

@@ -203,7 +203,27 @@ fn a_wrong_setting_changes_none() {
             &format!("{failed} 'port') - can't set immutable config|"),
         ),
         ("CONFIG FOO", "-ERR unknown subcommand 'FOO'. Try CONFIG HELP.|"),
+        ("CONFIG REWRITE", "-ERR The server is running without a config file|"),
+        (
+            "CONFIG SET maxclients 20 maxmemory x",
+            &format!("{failed} 'maxmemory') - argument must be a memory value|"),
+        ),
+        (
+            "CONFIG SET maxmemory 1mb maxclients x",
+            &format!("{failed} 'maxclients') - argument couldn't be parsed into an integer|"),
+        ),
         ("CONFIG GET maxclients", "*2|$10|maxclients|$5|10000|"),
+    ]);
+    let mixed: [&[u8]; 6] = [b"config", b"Set", b"timeout", b"5", b"MAXMEMORY", b"1mb"];
+    let (outcome, _) = bench.outcome(&mixed);
+    let logged = ["raft.setting", "SET", "MAXMEMORY", "1mb"].map(|word| word.as_bytes().to_vec());
+    assert_eq!(outcome, Outcome::ThroughLog(logged.to_vec()));
+    bench.check(&[("CONFIG GET timeout maxmemory", "*4|$7|timeout|$1|5|$9|maxmemory|$1|0|")]);
+    bench.shared.set_state(NodeState::Joining);
+    let refused = "-NOCLUSTER No Raft Cluster (joining now)|";
+    bench.check(&[
+        ("CONFIG SET timeout 6 maxmemory 1mb", refused),
+        ("CONFIG GET timeout", "*2|$7|timeout|$1|5|"),
     ]);
     let (_, reply) = bench.outcome(&[b"CONFIG", b"SET", b"requirepass", b"\xff"]);
     assert_eq!(shown(&reply), format!("{failed} 'requirepass') - argument must be UTF-8 text|"));
@@ -621,7 +641,7 @@ fn only_what_waits_for_another_role_keeps_the_order() {
         "SELECT 1",
         "CLIENT ID",
         "client setname x",
-        "CONFIG GET x",
+        "CONFIG HELP",
         "CLUSTER MYID",
         "RAFT.CONFIG GET x",
         "HELLO 3",
@@ -651,6 +671,9 @@ fn only_what_waits_for_another_role_keeps_the_order() {
         "FAILOVER",
         "MEMORY STATS",
         "RAFT.NODESHUTDOWN 1",
+        "CONFIG GET x",
+        "config set x 1",
+        "CONFIG REWRITE",
     ] {
         assert!(ordered(line), "{line}");
     }

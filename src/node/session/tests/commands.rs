@@ -42,7 +42,7 @@ fn subcommands_and_tips_are_told() {
     ]);
     bench.session.protocol = Protocol::Resp2;
     let config = bench.say("COMMAND INFO config");
-    assert!(config.starts_with("*1|*10|$6|config|:-2|*0|:0|:0|:0|*1|+@slow|*0|*0|*4|*10|"));
+    assert!(config.starts_with("*1|*10|$6|config|:-2|*0|:0|:0|:0|*1|+@slow|*0|*0|*5|*10|"));
     bench.check(&[("COMMAND INFO nosuch", "*1|*-1|")]);
 }
 
