@@ -39,6 +39,7 @@ use bitflags::bitflags;
 use super::batch::Caller;
 use super::error::CommandError;
 use super::keyspace::{Keyspace, SessionId};
+use super::notifications::EventClasses;
 use super::pubsub::Subscribers;
 use super::random::Random;
 use super::reply::Reply;
@@ -316,4 +317,12 @@ pub struct Context<'a> {
     pub(in crate::engine) stats: &'a mut EngineStats,
     /// The member whose clients the commands of the batch are of.
     pub(in crate::engine) origin: MemberId,
+}
+
+impl Context<'_> {
+    /// [`Keyspace::notify`] of a key of the client's database.
+    #[inline]
+    pub fn notify(&self, class: EventClasses, event: &'static str, key: &[u8]) {
+        self.keyspace.notify(class, event, self.database, key);
+    }
 }
