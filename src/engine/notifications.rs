@@ -110,6 +110,37 @@ pub struct Event {
     pub key: SmallBytes,
 }
 
+/// Commands that change keys and yet tell of those that they read and do not find, as in Redis.
+const READ_AND_CHANGE: [&str; 22] = [
+    "bitfield",
+    "bitop",
+    "copy",
+    "georadius",
+    "georadiusbymember",
+    "geosearchstore",
+    "getdel",
+    "getex",
+    "getset",
+    "pfmerge",
+    "sdiffstore",
+    "set",
+    "sinterstore",
+    "sort",
+    "sunionstore",
+    "xack",
+    "xautoclaim",
+    "xclaim",
+    "zdiffstore",
+    "zinterstore",
+    "zrangestore",
+    "zunionstore",
+];
+
+/// Whether a command that changes keys tells of those that it does not find.
+pub fn tells_misses(command: &str) -> bool {
+    READ_AND_CHANGE.contains(&command)
+}
+
 /// Makes messages of the events that the keyspace has gathered.
 #[cold]
 pub fn publish_events(keyspace: &mut Keyspace, subscribers: &mut Subscribers) {

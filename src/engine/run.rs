@@ -9,7 +9,7 @@ use super::command::{
 };
 use super::error::CommandError;
 use super::keyspace::{DATABASE_COUNT, Entry, Keyspace, Place, SessionId, WARM_RUN, digest_of};
-use super::notifications::publish_events;
+use super::notifications::{publish_events, tells_misses};
 use super::pubsub::Subscribers;
 use super::random::Random;
 use super::reply::Reply;
@@ -399,8 +399,9 @@ impl Context<'_> {
     /// Messages of the events of a command that was run, behind those of what it ran itself.
     #[cold]
     fn publish_events(&mut self, command: &Command<'_>) {
+        let spec = spec(command.id);
         // What is looked for so that it can be changed is not missed.
-        if spec(command.id).writes(command.arguments.first()) {
+        if spec.writes(command.arguments.first()) && !tells_misses(spec.name) {
             self.keyspace.drop_misses();
         }
         publish_events(self.keyspace, self.subscribers);

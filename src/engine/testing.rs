@@ -82,7 +82,8 @@ pub fn advance(engine: &mut Engine, millis: u64) {
     engine.begin_entry(index, at_ms);
 }
 
-fn words(line: &str) -> Vec<Vec<u8>> {
+/// The words of a command line, as [`run_line`] takes it.
+pub fn words(line: &str) -> Vec<Vec<u8>> {
     let mut words = Vec::new();
     let mut bytes = line.bytes().peekable();
     loop {

@@ -5,6 +5,7 @@ use super::string::VALUE_LEN_MAX;
 use super::{CommandSpec, Context, Docs, Flags, Keys};
 use crate::engine::error::CommandError;
 use crate::engine::keyspace::{Deadline, Keyspace};
+use crate::engine::notifications::EventClasses;
 use crate::engine::number::{integer, parse_integer};
 use crate::engine::types::bitmap::{self, Field, Operation, Overflow};
 use crate::engine::types::string::{Digits, StringValue};
@@ -36,10 +37,20 @@ fn setbit(context: &mut Context<'_>, arguments: &[&[u8]]) -> Result {
         _ => return Err(BAD_BIT),
     };
     let key = arguments[0];
-    let value = context.keyspace.change_or_create::<StringValue>(context.database, key)?;
+    let value = context.keyspace.change_or_create_quietly::<StringValue>(context.database, key)?;
+    let len = value.len();
     let was = bitmap::set(value.extend_to((offset / 8) as usize + 1), offset, on);
+    if was != on || value.len() > len {
+        notify_bits(context, key);
+    }
     context.reply.integer(was.into());
     Ok(())
+}
+
+/// Tells whoever is interested that bits of a string are others.
+fn notify_bits(context: &mut Context<'_>, key: &[u8]) {
+    context.keyspace.tell(context.database, key);
+    context.notify(EventClasses::STRING, "setbit", key);
 }
 
 fn getbit(context: &mut Context<'_>, arguments: &[&[u8]]) -> Result {
@@ -156,10 +167,13 @@ fn bitop(context: &mut Context<'_>, arguments: &[&[u8]]) -> Result {
     let result = combine(context.keyspace, context.database, operation, sources)?;
     context.reply.count(result.len());
     if result.is_empty() {
-        context.keyspace.remove(context.database, target);
+        if context.keyspace.remove(context.database, target) {
+            context.notify(EventClasses::GENERIC, "del", target);
+        }
     } else {
         let value = Value::String(StringValue::from_vec(result));
         context.keyspace.store(context.database, target, value, Deadline::Clear);
+        context.notify(EventClasses::STRING, "set", target);
     }
     Ok(())
 }
@@ -305,14 +319,24 @@ fn bitfield(context: &mut Context<'_>, arguments: &[&[u8]]) -> Result {
         return Err(BAD_OFFSET);
     }
     let key = arguments[0];
-    let value = context.keyspace.change_or_create::<StringValue>(context.database, key)?;
+    let value = context.keyspace.change_or_create_quietly::<StringValue>(context.database, key)?;
+    let len = value.len();
     let bytes = value.extend_to(end.div_ceil(8) as usize);
+    let is_longer = bytes.len() > len;
+    let mut is_changed = false;
     context.reply.array(steps.len());
     for step in steps {
+        let old = step.old(bytes);
         match step.run(bytes) {
             Some(number) => context.reply.integer(number),
             None => context.reply.null(),
         }
+        is_changed |= step.old(bytes) != old;
+    }
+    if is_changed {
+        notify_bits(context, key);
+    } else if is_longer {
+        context.keyspace.tell(context.database, key);
     }
     Ok(())
 }

@@ -4,6 +4,7 @@ use super::options::is_word;
 use super::{CommandSpec, Context, Docs, Flags, Keys};
 use crate::engine::error::CommandError;
 use crate::engine::keyspace::Deadline;
+use crate::engine::notifications::EventClasses;
 use crate::engine::number::integer;
 use crate::engine::rdb::{self, RdbError};
 use crate::engine::value::Value;
@@ -98,14 +99,14 @@ fn restore(context: &mut Context<'_>, arguments: &[&[u8]]) -> Result {
         }
         _ => false,
     };
-    match deadline {
-        Deadline::At(at_ms) if at_ms <= clock_ms => {
-            context.keyspace.remove(context.database, key);
-        }
-        _ if is_over => {
-            context.keyspace.remove(context.database, key);
-        }
-        deadline => context.keyspace.store(context.database, key, value, deadline),
+    let is_due = matches!(deadline, Deadline::At(at_ms) if at_ms <= clock_ms);
+    // What was there goes first, so that the key is a new one.
+    let is_removed = context.keyspace.remove(context.database, key);
+    if !is_due && !is_over {
+        context.keyspace.store(context.database, key, value, deadline);
+        context.notify(EventClasses::GENERIC, "restore", key);
+    } else if is_removed {
+        context.notify(EventClasses::GENERIC, "del", key);
     }
     context.reply.ok();
     Ok(())

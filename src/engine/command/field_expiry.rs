@@ -3,9 +3,11 @@
 //! A field whose new deadline is not after the clock is removed at once. What a command does not
 //! change has not changed for WATCH either, so each looks before it writes.
 
+use super::hash::notify_taken;
 use super::options::{TimeForm, is_word};
 use super::{CommandSpec, Context, Docs, Flags, Keys};
 use crate::engine::error::CommandError;
+use crate::engine::notifications::EventClasses;
 use crate::engine::number::{integer, parse_integer};
 use crate::engine::types::hash::{FIELD_DEADLINE_MAX_MS, Hash, View};
 use crate::raft::types::Millis;
@@ -112,6 +114,15 @@ impl Expiry {
         self.condition.allows(old_ms, self.at_ms)
     }
 
+    /// Tells of a hash of which fields have this deadline, or are gone for it.
+    fn notify(&self, context: &Context<'_>, key: &[u8]) {
+        if self.at_ms > self.clock_ms {
+            context.notify(EventClasses::HASH, "hexpire", key);
+        } else {
+            notify_taken(context, "hdel", key);
+        }
+    }
+
     /// Changes the field, or not, and tells what HEXPIRE answers.
     fn apply(&self, hash: &mut Hash, field: &[u8]) -> i64 {
         if !hash.contains(field) {
@@ -175,7 +186,9 @@ fn expire(
         Some(_) => {
             let apply =
                 |hash: &mut Hash| fields.iter().map(|field| expiry.apply(hash, field)).collect();
-            context.keyspace.change_hash(context.database, key, apply)?.unwrap_or_default()
+            let told = context.keyspace.change_hash(context.database, key, apply)?;
+            expiry.notify(context, key);
+            told.unwrap_or_default()
         }
     };
     write_integers(context, &told);
@@ -243,7 +256,9 @@ fn hpersist(context: &mut Context<'_>, arguments: &[&[u8]]) -> Result {
         }
         Some(_) => {
             let apply = |hash: &mut Hash| fields.iter().map(|field| persist(hash, field)).collect();
-            context.keyspace.change_hash(context.database, key, apply)?.unwrap_or_default()
+            let told = context.keyspace.change_hash(context.database, key, apply)?;
+            context.notify(EventClasses::HASH, "hpersist", key);
+            told.unwrap_or_default()
         }
     };
     write_integers(context, &told);
@@ -317,7 +332,7 @@ fn read_and(
     touch: Touch,
     change: impl Fn(&mut Hash, &[u8]),
 ) -> Result {
-    let Context { keyspace, database, reply, .. } = context;
+    let Context { keyspace, database, reply, .. } = &mut *context;
     reply.array(fields.len());
     let mut write = |value: Option<&[u8]>| match value {
         Some(value) => reply.bulk(value),
@@ -335,6 +350,11 @@ fn read_and(
                     change(hash, field);
                 }
             })?;
+            match touch {
+                Touch::Nothing => {}
+                Touch::Persist => context.notify(EventClasses::HASH, "hpersist", key),
+                Touch::Expire(expiry) => expiry.notify(context, key),
+            }
         }
     }
     Ok(())
@@ -454,6 +474,11 @@ fn hsetex(context: &mut Context<'_>, arguments: &[&[u8]]) -> Result {
                 }
             }
         })?;
+        context.notify(EventClasses::HASH, "hset", arguments[0]);
+        if let Fate::At(at_ms) = fate {
+            let condition = Condition::Always;
+            Expiry { condition, at_ms, clock_ms }.notify(context, arguments[0]);
+        }
     }
     context.reply.integer(applies.into());
     Ok(())

@@ -5,6 +5,7 @@ use super::options::is_word;
 use super::{CommandSpec, Context, Docs, Flags, Keys};
 use crate::engine::error::CommandError;
 use crate::engine::long_double::LongDouble;
+use crate::engine::notifications::EventClasses;
 use crate::engine::number::{integer, parse_integer};
 use crate::engine::reply::{Protocol, Reply};
 use crate::engine::types::hash::View;
@@ -21,9 +22,11 @@ fn set_fields(context: &mut Context<'_>, arguments: &[&[u8]], name: &'static str
     if arguments.len().is_multiple_of(2) {
         return Err(CommandError::Arity(name.into()));
     }
-    context
-        .keyspace
-        .change_or_create_hash(context.database, arguments[0], |hash| hash.set_all(&arguments[1..]))
+    let added = context.keyspace.change_or_create_hash(context.database, arguments[0], |hash| {
+        hash.set_all(&arguments[1..])
+    })?;
+    context.notify(EventClasses::HASH, "hset", arguments[0]);
+    Ok(added)
 }
 
 fn hset(context: &mut Context<'_>, arguments: &[&[u8]]) -> Result {
@@ -46,6 +49,7 @@ fn hsetnx(context: &mut Context<'_>, arguments: &[&[u8]]) -> Result {
     context.keyspace.change_or_create_hash(context.database, arguments[0], |hash| {
         hash.set(arguments[1], arguments[2])
     })?;
+    context.notify(EventClasses::HASH, "hset", arguments[0]);
     context.reply.integer(1);
     Ok(())
 }
@@ -126,8 +130,17 @@ fn hdel(context: &mut Context<'_>, arguments: &[&[u8]]) -> Result {
     let removed = context.keyspace.change_hash(context.database, key, |hash| {
         fields.iter().filter(|field| hash.remove(field)).count()
     })?;
+    notify_taken(context, "hdel", key);
     context.reply.count(removed.unwrap_or(0));
     Ok(())
+}
+
+/// Tells of a hash from which fields were taken, which removed it if it was left empty.
+pub(super) fn notify_taken(context: &Context<'_>, event: &'static str, key: &[u8]) {
+    context.notify(EventClasses::HASH, event, key);
+    if context.keyspace.peek(context.database, key).is_none() {
+        context.notify(EventClasses::GENERIC, "del", key);
+    }
 }
 
 fn hincrby(context: &mut Context<'_>, arguments: &[&[u8]]) -> Result {
@@ -145,6 +158,7 @@ fn hincrby(context: &mut Context<'_>, arguments: &[&[u8]]) -> Result {
     context.keyspace.change_or_create_hash(context.database, key, |hash| {
         hash.set_value(field, itoa::Buffer::new().format(sum).as_bytes())
     })?;
+    context.notify(EventClasses::HASH, "hincrby", key);
     context.reply.integer(sum);
     Ok(())
 }
@@ -171,6 +185,7 @@ fn hincrbyfloat(context: &mut Context<'_>, arguments: &[&[u8]]) -> Result {
     context.keyspace.change_or_create_hash(context.database, key, |hash| {
         hash.set_value(field, sum.as_bytes())
     })?;
+    context.notify(EventClasses::HASH, "hincrbyfloat", key);
     context.reply.bulk(sum.as_bytes());
     Ok(())
 }

@@ -6,9 +6,10 @@
 use super::{CommandSpec, Context, Docs, Flags, Keys};
 use crate::engine::error::CommandError;
 use crate::engine::keyspace::Keyspace;
+use crate::engine::notifications::EventClasses;
 use crate::engine::types::hyperloglog::{self, Corrupted, Union};
 use crate::engine::types::string::{Digits, StringValue};
-use crate::engine::value::Value;
+use crate::engine::value::{Kind, Value};
 
 const NOT_ONE: CommandError =
     CommandError::text("WRONGTYPE Key is not a valid HyperLogLog string value.");
@@ -30,11 +31,11 @@ fn read<T>(
 ) -> Result<Option<T>> {
     let Some(value) = keyspace.read::<StringValue>(database, key)? else { return Ok(None) };
     let mut digits = Digits::default();
-    let bytes = value.as_bytes(&mut digits);
-    if !hyperloglog::is_one(bytes) {
-        return Err(NOT_ONE);
-    }
-    Ok(Some(with(bytes)?))
+    Ok(Some(with(checked(value.as_bytes(&mut digits))?)?))
+}
+
+fn checked(bytes: &[u8]) -> Result<&[u8]> {
+    if hyperloglog::is_one(bytes) { Ok(bytes) } else { Err(NOT_ONE) }
 }
 
 /// The HyperLogLog at a key, to be changed, and whether it is new.
@@ -43,8 +44,11 @@ fn change_or_create<'a>(
     database: u8,
     key: &[u8],
 ) -> Result<(&'a mut Vec<u8>, bool)> {
-    let is_new = read(keyspace, database, key, |_| Ok(()))?.is_none();
-    if is_new {
+    let entry = keyspace.peek(database, key);
+    let is_new = entry.is_none();
+    if let Some(entry) = entry {
+        checked(StringValue::of(&entry.value)?.as_bytes(&mut Digits::default()))?;
+    } else {
         let value = Value::String(StringValue::from_vec(hyperloglog::empty()));
         keyspace.insert(database, key, value);
     }
@@ -61,6 +65,7 @@ fn pfadd(context: &mut Context<'_>, arguments: &[&[u8]]) -> Result {
     }
     if changed {
         hyperloglog::invalidate(bytes);
+        context.notify(EventClasses::STRING, "pfadd", key);
     }
     context.reply.integer(changed.into());
     Ok(())
@@ -81,6 +86,7 @@ fn pfmerge(context: &mut Context<'_>, arguments: &[&[u8]]) -> Result {
     let union = union(context.keyspace, context.database, arguments)?;
     let (target, _) = change_or_create(context.keyspace, context.database, arguments[0])?;
     union.store(target)?;
+    context.notify(EventClasses::STRING, "pfadd", arguments[0]);
     context.reply.ok();
     Ok(())
 }

@@ -4,6 +4,7 @@ use super::options::{TimeForm, database, is_word};
 use super::{CommandSpec, Context, Docs, Flags, Keys};
 use crate::engine::error::CommandError;
 use crate::engine::keyspace::{Deadline, Entry};
+use crate::engine::notifications::EventClasses;
 use crate::engine::number::integer;
 use crate::glob::glob_match;
 
@@ -15,7 +16,11 @@ type Result = std::result::Result<(), CommandError>;
 fn del(context: &mut Context<'_>, arguments: &[&[u8]]) -> Result {
     let mut removed = 0;
     for key in arguments {
-        removed += usize::from(context.keyspace.remove(context.database, key));
+        let is_removed = context.keyspace.remove(context.database, key);
+        if is_removed {
+            context.notify(EventClasses::GENERIC, "del", key);
+        }
+        removed += usize::from(is_removed);
     }
     context.reply.count(removed);
     Ok(())
@@ -29,7 +34,7 @@ fn exists(context: &mut Context<'_>, arguments: &[&[u8]]) -> Result {
 }
 
 fn type_of(context: &mut Context<'_>, arguments: &[&[u8]]) -> Result {
-    let entry = context.keyspace.peek(context.database, arguments[0]);
+    let entry = context.keyspace.peek_or_miss(context.database, arguments[0]);
     context.reply.simple(entry.map_or("none", |entry| entry.value.type_name()));
     Ok(())
 }
@@ -116,9 +121,11 @@ fn set_deadline(
             Ok(at_ms) if at_ms > context.keyspace.clock_ms() => {
                 let deadline = Deadline::At(at_ms);
                 context.keyspace.set_deadline(context.database, key, deadline);
+                context.notify(EventClasses::GENERIC, "expire", key);
             }
             _ => {
                 context.keyspace.remove(context.database, key);
+                context.notify(EventClasses::GENERIC, "del", key);
             }
         }
     }
@@ -132,6 +139,7 @@ fn persist(context: &mut Context<'_>, arguments: &[&[u8]]) -> Result {
     let is_volatile = entry.is_some_and(|entry| entry.deadline_ms != 0);
     if is_volatile {
         context.keyspace.set_deadline(context.database, key, Deadline::Clear);
+        context.notify(EventClasses::GENERIC, "persist", key);
     }
     context.reply.integer(is_volatile.into());
     Ok(())
@@ -161,7 +169,7 @@ fn tell_deadline(
     arguments: &[&[u8]],
     form: impl FnOnce(u64) -> u64,
 ) -> Result {
-    let told = match context.keyspace.peek(context.database, arguments[0]) {
+    let told = match context.keyspace.peek_or_miss(context.database, arguments[0]) {
         None => -2,
         Some(Entry { deadline_ms: 0, .. }) => -1,
         Some(entry) => form(entry.deadline_ms) as i64,
@@ -176,7 +184,7 @@ fn rename(context: &mut Context<'_>, arguments: &[&[u8]]) -> Result {
         return Err(CommandError::NoSuchKey);
     }
     if from != to {
-        context.keyspace.rename(context.database, from, to);
+        rename_to(context, from, to);
     }
     context.reply.ok();
     Ok(())
@@ -189,10 +197,16 @@ fn renamenx(context: &mut Context<'_>, arguments: &[&[u8]]) -> Result {
     }
     let is_free = context.keyspace.peek(context.database, to).is_none();
     if is_free {
-        context.keyspace.rename(context.database, from, to);
+        rename_to(context, from, to);
     }
     context.reply.integer(is_free.into());
     Ok(())
+}
+
+fn rename_to(context: &mut Context<'_>, from: &[u8], to: &[u8]) {
+    context.keyspace.rename(context.database, from, to);
+    context.notify(EventClasses::GENERIC, "rename_from", from);
+    context.notify(EventClasses::GENERIC, "rename_to", to);
 }
 
 const SAME_OBJECT: CommandError =
@@ -229,7 +243,10 @@ fn copy(context: &mut Context<'_>, arguments: &[&[u8]]) -> Result {
         0 => Deadline::Clear,
         at_ms => Deadline::At(at_ms),
     };
+    // What was there goes first, so that the key is a new one.
+    context.keyspace.remove(target, to);
     context.keyspace.store(target, to, value, deadline);
+    context.keyspace.notify(EventClasses::GENERIC, "copy_to", target, to);
     context.reply.integer(1);
     Ok(())
 }
@@ -241,6 +258,10 @@ fn move_key(context: &mut Context<'_>, arguments: &[&[u8]]) -> Result {
     }
     let is_free = context.keyspace.peek(target, key).is_none();
     let moves = is_free && context.keyspace.relocate(context.database, key, target, key);
+    if moves {
+        context.notify(EventClasses::GENERIC, "move_from", key);
+        context.keyspace.notify(EventClasses::GENERIC, "move_to", target, key);
+    }
     context.reply.integer(moves.into());
     Ok(())
 }

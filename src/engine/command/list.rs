@@ -7,6 +7,7 @@ use super::options::is_word;
 use super::waiting::deadline_of_seconds;
 use super::{CommandSpec, Context, Docs, Flags, Keys};
 use crate::engine::error::CommandError;
+use crate::engine::notifications::EventClasses;
 use crate::engine::number::integer;
 use crate::engine::types::list::{End, List};
 
@@ -20,6 +21,28 @@ pub(super) fn parse_end(argument: &[u8]) -> Result<End> {
         _ if is_word(argument, "LEFT") => Ok(End::Left),
         _ if is_word(argument, "RIGHT") => Ok(End::Right),
         _ => Err(CommandError::Syntax),
+    }
+}
+
+fn pushed(end: End) -> &'static str {
+    match end {
+        End::Left => "lpush",
+        End::Right => "rpush",
+    }
+}
+
+fn popped(end: End) -> &'static str {
+    match end {
+        End::Left => "lpop",
+        End::Right => "rpop",
+    }
+}
+
+/// Tells of a list from which something was taken; one that is left empty is removed.
+fn notify_taken(context: &mut Context<'_>, event: &'static str, key: &[u8]) {
+    context.notify(EventClasses::LIST, event, key);
+    if context.keyspace.remove_if_empty::<List>(context.database, key) {
+        context.notify(EventClasses::GENERIC, "del", key);
     }
 }
 
@@ -51,6 +74,7 @@ fn push(context: &mut Context<'_>, arguments: &[&[u8]], end: End) -> Result {
     let list = context.keyspace.change_or_create::<List>(context.database, arguments[0])?;
     list.push_all(end, &arguments[1..]);
     context.reply.count(list.len());
+    context.notify(EventClasses::LIST, pushed(end), arguments[0]);
     Ok(())
 }
 
@@ -69,6 +93,7 @@ fn push_existing(context: &mut Context<'_>, arguments: &[&[u8]], end: End) -> Re
     };
     list.push_all(end, &arguments[1..]);
     context.reply.count(list.len());
+    context.notify(EventClasses::LIST, pushed(end), arguments[0]);
     Ok(())
 }
 
@@ -102,8 +127,11 @@ fn pop_one(context: &mut Context<'_>, key: &[u8], end: End) -> Result {
     };
     context.reply.bulk(list.peek(end).expect("invariant: no empty list is kept"));
     list.discard(1, end);
-    if list.is_empty() {
+    let is_empty = list.is_empty();
+    context.notify(EventClasses::LIST, popped(end), key);
+    if is_empty {
         context.keyspace.remove(context.database, key);
+        context.notify(EventClasses::GENERIC, "del", key);
     }
     Ok(())
 }
@@ -133,7 +161,7 @@ pub(super) fn pop_count(
     if let Some(list) = context.keyspace.change::<List>(context.database, key)? {
         list.discard(count, end);
     }
-    context.keyspace.remove_if_empty::<List>(context.database, key);
+    notify_taken(context, popped(end), key);
     Ok(true)
 }
 
@@ -186,6 +214,7 @@ fn lset(context: &mut Context<'_>, arguments: &[&[u8]]) -> Result {
     if let Some(list) = context.keyspace.change::<List>(context.database, arguments[0])? {
         list.set(index, arguments[2]);
     }
+    context.notify(EventClasses::LIST, "lset", arguments[0]);
     context.reply.ok();
     Ok(())
 }
@@ -211,6 +240,7 @@ fn linsert(context: &mut Context<'_>, arguments: &[&[u8]]) -> Result {
         list.insert(position + behind, element);
         context.reply.count(list.len());
     }
+    context.notify(EventClasses::LIST, "linsert", key);
     Ok(())
 }
 
@@ -232,7 +262,7 @@ fn lrem(context: &mut Context<'_>, arguments: &[&[u8]]) -> Result {
     if let Some(list) = context.keyspace.change::<List>(context.database, key)? {
         context.reply.count(list.remove_equal(element, limit, from));
     }
-    context.keyspace.remove_if_empty::<List>(context.database, key);
+    notify_taken(context, "lrem", key);
     Ok(())
 }
 
@@ -242,7 +272,7 @@ fn ltrim(context: &mut Context<'_>, arguments: &[&[u8]]) -> Result {
         let (start, count) = clamp_range(start, stop, list.len());
         list.discard(list.len() - start - count, End::Right);
         list.discard(start, End::Left);
-        context.keyspace.remove_if_empty::<List>(context.database, arguments[0]);
+        notify_taken(context, "ltrim", arguments[0]);
     }
     context.reply.ok();
     Ok(())
@@ -352,7 +382,8 @@ pub(super) fn move_element(
         list.discard(1, source.1);
     }
     context.keyspace.change_or_create::<List>(context.database, target.0)?.push(target.1, &element);
-    context.keyspace.remove_if_empty::<List>(context.database, source.0);
+    context.notify(EventClasses::LIST, pushed(target.1), target.0);
+    notify_taken(context, popped(source.1), source.0);
     context.reply.bulk(&element);
     Ok(true)
 }

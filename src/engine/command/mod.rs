@@ -39,6 +39,7 @@ use bitflags::bitflags;
 use super::batch::Caller;
 use super::error::CommandError;
 use super::keyspace::{Keyspace, SessionId};
+use super::notifications::EventClasses;
 use super::pubsub::Subscribers;
 use super::random::Random;
 use super::reply::Reply;
@@ -320,4 +321,12 @@ pub struct Context<'a> {
     /// What all nodes have alike. Who changes it sets `settings_changed`.
     pub settings: &'a mut Settings,
     pub(in crate::engine) settings_changed: &'a mut bool,
+}
+
+impl Context<'_> {
+    /// [`Keyspace::notify`] of a key of the client's database.
+    #[inline]
+    pub fn notify(&self, class: EventClasses, event: &'static str, key: &[u8]) {
+        self.keyspace.notify(class, event, self.database, key);
+    }
 }

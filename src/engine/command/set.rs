@@ -5,6 +5,7 @@ use super::options::is_word;
 use super::{CommandSpec, Context, Docs, Flags, Keys};
 use crate::engine::error::CommandError;
 use crate::engine::keyspace::Keyspace;
+use crate::engine::notifications::EventClasses;
 use crate::engine::number::integer;
 use crate::engine::reply::Reply;
 use crate::engine::types::set::{Member, Set};
@@ -27,6 +28,7 @@ fn sadd(context: &mut Context<'_>, arguments: &[&[u8]]) -> Result {
     }
     let set = context.keyspace.change_or_create::<Set>(context.database, key)?;
     context.reply.count(members.iter().filter(|member| set.add(member)).count());
+    context.notify(EventClasses::SET, "sadd", key);
     Ok(())
 }
 
@@ -41,9 +43,17 @@ fn srem(context: &mut Context<'_>, arguments: &[&[u8]]) -> Result {
     if let Some(set) = context.keyspace.change::<Set>(context.database, key)? {
         removed = members.iter().filter(|member| set.remove(member)).count();
     }
-    context.keyspace.remove_if_empty::<Set>(context.database, key);
+    notify_taken(context, "srem", key);
     context.reply.count(removed);
     Ok(())
+}
+
+/// Tells of a set from which something was taken; one that is left empty is removed.
+fn notify_taken(context: &mut Context<'_>, event: &'static str, key: &[u8]) {
+    context.notify(EventClasses::SET, event, key);
+    if context.keyspace.remove_if_empty::<Set>(context.database, key) {
+        context.notify(EventClasses::GENERIC, "del", key);
+    }
 }
 
 fn scard(context: &mut Context<'_>, arguments: &[&[u8]]) -> Result {
@@ -88,9 +98,10 @@ fn smove(context: &mut Context<'_>, arguments: &[&[u8]]) -> Result {
         if let Some(set) = context.keyspace.change::<Set>(context.database, source)? {
             set.remove(member);
         }
-        context.keyspace.remove_if_empty::<Set>(context.database, source);
+        notify_taken(context, "srem", source);
         if !read(context, target)?.is_some_and(|set| set.contains(member)) {
             context.keyspace.change_or_create::<Set>(context.database, target)?.add(member);
+            context.notify(EventClasses::SET, "sadd", target);
         }
     }
     context.reply.integer(i64::from(is_there));
@@ -117,9 +128,7 @@ fn spop_one(context: &mut Context<'_>, key: &[u8]) -> Result {
     let index = context.random.below(set.len());
     context.reply.bulk(&set.at(index).expect("invariant: the index is below the length"));
     set.remove_at(index);
-    if set.is_empty() {
-        context.keyspace.remove(context.database, key);
-    }
+    notify_taken(context, "spop", key);
     Ok(())
 }
 
@@ -133,6 +142,8 @@ fn spop_count(context: &mut Context<'_>, key: &[u8], count: usize) -> Result {
         if count == set.len() {
             set.iter().for_each(|member| context.reply.bulk(&member));
             context.keyspace.remove(context.database, key);
+            context.notify(EventClasses::SET, "spop", key);
+            context.notify(EventClasses::GENERIC, "del", key);
             return Ok(());
         }
         for _ in 0..count {
@@ -140,6 +151,7 @@ fn spop_count(context: &mut Context<'_>, key: &[u8], count: usize) -> Result {
             context.reply.bulk(&set.at(index).expect("invariant: the index is below the length"));
             set.remove_at(index);
         }
+        context.notify(EventClasses::SET, "spop", key);
     }
     Ok(())
 }
@@ -234,12 +246,13 @@ fn write_members(reply: &mut Reply, members: &[Member<'_>]) {
 }
 
 /// Puts `set` at the key, whatever was there, and replies with its size.
-fn store(context: &mut Context<'_>, key: &[u8], set: Set) {
+fn store(context: &mut Context<'_>, key: &[u8], set: Set, event: &'static str) {
     context.reply.count(set.len());
-    if set.is_empty() {
-        context.keyspace.remove(context.database, key);
-    } else {
+    if !set.is_empty() {
         context.keyspace.insert(context.database, key, Value::Set(Box::new(set)));
+        context.notify(EventClasses::SET, event, key);
+    } else if context.keyspace.remove(context.database, key) {
+        context.notify(EventClasses::GENERIC, "del", key);
     }
 }
 
@@ -254,7 +267,7 @@ fn sinterstore(context: &mut Context<'_>, arguments: &[&[u8]]) -> Result {
         &read_sets(context.keyspace, context.database, &arguments[1..])?,
         usize::MAX,
     ));
-    store(context, arguments[0], set);
+    store(context, arguments[0], set, "sinterstore");
     Ok(())
 }
 
@@ -267,7 +280,7 @@ fn sdiff(context: &mut Context<'_>, arguments: &[&[u8]]) -> Result {
 fn sdiffstore(context: &mut Context<'_>, arguments: &[&[u8]]) -> Result {
     let set =
         collect(&difference(&read_sets(context.keyspace, context.database, &arguments[1..])?));
-    store(context, arguments[0], set);
+    store(context, arguments[0], set, "sdiffstore");
     Ok(())
 }
 
@@ -280,7 +293,7 @@ fn sunion(context: &mut Context<'_>, arguments: &[&[u8]]) -> Result {
 
 fn sunionstore(context: &mut Context<'_>, arguments: &[&[u8]]) -> Result {
     let set = union(&read_sets(context.keyspace, context.database, &arguments[1..])?);
-    store(context, arguments[0], set);
+    store(context, arguments[0], set, "sunionstore");
     Ok(())
 }
 

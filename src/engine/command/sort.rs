@@ -9,6 +9,7 @@ use super::options::is_word;
 use super::{CommandSpec, Context, Docs, Flags, Keys};
 use crate::engine::error::CommandError;
 use crate::engine::keyspace::{Deadline, Keyspace};
+use crate::engine::notifications::EventClasses;
 use crate::engine::number::{integer, parse_float};
 use crate::engine::types::list::{End, List};
 use crate::engine::value::Value;
@@ -216,13 +217,16 @@ fn sort(context: &mut Context<'_>, arguments: &[&[u8]]) -> Result {
         return Ok(());
     };
     if output.is_empty() {
-        context.keyspace.remove(context.database, target);
+        if context.keyspace.remove(context.database, target) {
+            context.notify(EventClasses::GENERIC, "del", target);
+        }
     } else {
         let mut list = List::default();
         let elements = output.iter().map(|element| element.as_deref().unwrap_or_default());
         elements.for_each(|element| list.push(End::Right, element));
         let value = Value::List(Box::new(list));
         context.keyspace.store(context.database, target, value, Deadline::Clear);
+        context.notify(EventClasses::LIST, "sortstore", target);
     }
     context.reply.count(output.len());
     Ok(())

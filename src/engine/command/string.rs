@@ -5,6 +5,7 @@ use super::{CommandSpec, Context, Docs, Flags, Keys};
 use crate::engine::error::CommandError;
 use crate::engine::keyspace::Deadline;
 use crate::engine::long_double::LongDouble;
+use crate::engine::notifications::EventClasses;
 use crate::engine::number::integer;
 use crate::engine::reply::Reply;
 use crate::engine::types::string::{Digits, StringValue};
@@ -109,6 +110,7 @@ fn set(context: &mut Context<'_>, arguments: &[&[u8]]) -> Result {
     let (key, value) = (arguments[0], arguments[1]);
     if arguments.len() == 2 {
         context.keyspace.store_string(context.database, key, value, Deadline::Clear);
+        context.notify(EventClasses::STRING, "set", key);
         context.reply.ok();
         return Ok(());
     }
@@ -129,7 +131,7 @@ fn set(context: &mut Context<'_>, arguments: &[&[u8]]) -> Result {
         Condition::IfEqual(expected) => holds(context, key, expected)?,
     };
     if applies {
-        context.keyspace.store_string(context.database, key, value, deadline);
+        store(context, key, value, deadline);
     }
     match (options.answer, applies) {
         (Answer::OldValue, _) => {}
@@ -139,11 +141,18 @@ fn set(context: &mut Context<'_>, arguments: &[&[u8]]) -> Result {
     Ok(())
 }
 
+fn store(context: &mut Context<'_>, key: &[u8], value: &[u8], deadline: Deadline) {
+    context.keyspace.store_string(context.database, key, value, deadline);
+    context.notify(EventClasses::STRING, "set", key);
+    if matches!(deadline, Deadline::At(_)) {
+        context.notify(EventClasses::GENERIC, "expire", key);
+    }
+}
+
 fn setnx(context: &mut Context<'_>, arguments: &[&[u8]]) -> Result {
     let is_new = context.keyspace.peek(context.database, arguments[0]).is_none();
     if is_new {
-        let (key, value) = (arguments[0], arguments[1]);
-        context.keyspace.store_string(context.database, key, value, Deadline::Clear);
+        store(context, arguments[0], arguments[1], Deadline::Clear);
     }
     context.reply.integer(is_new.into());
     Ok(())
@@ -164,21 +173,22 @@ fn set_with_time(
     command: &'static str,
 ) -> Result {
     let deadline = Deadline::At(form.deadline(arguments[1], context.now_ms, command)?);
-    context.keyspace.store_string(context.database, arguments[0], arguments[2], deadline);
+    store(context, arguments[0], arguments[2], deadline);
     context.reply.ok();
     Ok(())
 }
 
 fn getset(context: &mut Context<'_>, arguments: &[&[u8]]) -> Result {
     get(context, arguments)?;
-    let (key, value) = (arguments[0], arguments[1]);
-    context.keyspace.store_string(context.database, key, value, Deadline::Clear);
+    store(context, arguments[0], arguments[1], Deadline::Clear);
     Ok(())
 }
 
 fn getdel(context: &mut Context<'_>, arguments: &[&[u8]]) -> Result {
     get(context, arguments)?;
-    context.keyspace.remove(context.database, arguments[0]);
+    if context.keyspace.remove(context.database, arguments[0]) {
+        context.notify(EventClasses::GENERIC, "del", arguments[0]);
+    }
     Ok(())
 }
 
@@ -186,6 +196,7 @@ fn delifeq(context: &mut Context<'_>, arguments: &[&[u8]]) -> Result {
     let is_equal = holds(context, arguments[0], arguments[1])?;
     if is_equal {
         context.keyspace.remove(context.database, arguments[0]);
+        context.notify(EventClasses::GENERIC, "del", arguments[0]);
     }
     context.reply.integer(is_equal.into());
     Ok(())
@@ -204,13 +215,25 @@ fn getex(context: &mut Context<'_>, arguments: &[&[u8]]) -> Result {
     if value.is_none() {
         return Ok(());
     }
-    let deadline = match form {
-        Some(form) => Deadline::At(form.deadline(arguments[2], context.now_ms, "getex")?),
-        None if arguments.len() == 2 => Deadline::Clear,
-        None => return Ok(()),
-    };
-    context.keyspace.set_deadline(context.database, key, deadline);
+    if let Some(form) = form {
+        let at_ms = form.deadline(arguments[2], context.now_ms, "getex")?;
+        if at_ms > context.keyspace.clock_ms() {
+            context.keyspace.set_deadline(context.database, key, Deadline::At(at_ms));
+            context.notify(EventClasses::GENERIC, "expire", key);
+        } else {
+            context.keyspace.remove(context.database, key);
+            context.notify(EventClasses::GENERIC, "del", key);
+        }
+    } else if arguments.len() == 2 && has_deadline(context, key) {
+        context.keyspace.set_deadline(context.database, key, Deadline::Clear);
+        context.notify(EventClasses::GENERIC, "persist", key);
+    }
     Ok(())
+}
+
+fn has_deadline(context: &Context<'_>, key: &[u8]) -> bool {
+    let entry = context.keyspace.peek(context.database, key);
+    entry.is_some_and(|entry| entry.deadline_ms != 0)
 }
 
 fn mget(context: &mut Context<'_>, arguments: &[&[u8]]) -> Result {
@@ -225,7 +248,7 @@ fn mget(context: &mut Context<'_>, arguments: &[&[u8]]) -> Result {
 fn mset(context: &mut Context<'_>, arguments: &[&[u8]]) -> Result {
     check_pairs(arguments, "mset")?;
     for pair in arguments.chunks_exact(2) {
-        context.keyspace.store_string(context.database, pair[0], pair[1], Deadline::Clear);
+        store(context, pair[0], pair[1], Deadline::Clear);
     }
     context.reply.ok();
     Ok(())
@@ -237,7 +260,7 @@ fn msetnx(context: &mut Context<'_>, arguments: &[&[u8]]) -> Result {
     let all_absent = arguments.chunks_exact(2).all(is_absent);
     if all_absent {
         for pair in arguments.chunks_exact(2) {
-            context.keyspace.store_string(context.database, pair[0], pair[1], Deadline::Clear);
+            store(context, pair[0], pair[1], Deadline::Clear);
         }
     }
     context.reply.integer(all_absent.into());
@@ -268,6 +291,7 @@ fn append(context: &mut Context<'_>, arguments: &[&[u8]]) -> Result {
             tail.len()
         }
     };
+    context.notify(EventClasses::STRING, "append", key);
     context.reply.count(len);
     Ok(())
 }
@@ -308,6 +332,7 @@ fn setrange(context: &mut Context<'_>, arguments: &[&[u8]]) -> Result {
     }
     let value = context.keyspace.change_or_create::<StringValue>(context.database, key)?;
     let len = value.set_range(offset, patch);
+    context.notify(EventClasses::STRING, "setrange", key);
     context.reply.count(len);
     Ok(())
 }
@@ -345,6 +370,7 @@ fn add_integer(context: &mut Context<'_>, key: &[u8], delta: i64) -> Result {
             delta
         }
     };
+    context.notify(EventClasses::STRING, "incrby", key);
     context.reply.integer(sum);
     Ok(())
 }
@@ -361,6 +387,7 @@ fn incrbyfloat(context: &mut Context<'_>, arguments: &[&[u8]]) -> Result {
     };
     let text = sum.to_string();
     context.keyspace.store_string(context.database, key, text.as_bytes(), Deadline::Keep);
+    context.notify(EventClasses::STRING, "incrbyfloat", key);
     context.reply.bulk(text.as_bytes());
     Ok(())
 }

@@ -220,16 +220,20 @@ impl Keyspace {
         self.is_live(entry).then_some(entry)
     }
 
+    /// [`Keyspace::peek`] whose miss is an event.
+    pub fn peek_or_miss(&self, database: u8, key: &[u8]) -> Option<&Entry> {
+        let entry = self.peek(database, key);
+        if entry.is_none() {
+            self.notify(EventClasses::MISS, "keymiss", database, key);
+        }
+        entry
+    }
+
     /// A live entry, counted as a hit or miss.
     #[inline]
     pub fn entry(&self, database: u8, key: &[u8]) -> Option<&Entry> {
-        let entry = self.peek(database, key);
-        let counter = if entry.is_some() {
-            &self.hits
-        } else {
-            self.notify(EventClasses::MISS, "keymiss", database, key);
-            &self.misses
-        };
+        let entry = self.peek_or_miss(database, key);
+        let counter = if entry.is_some() { &self.hits } else { &self.misses };
         counter.set(counter.get() + 1);
         entry
     }
@@ -381,6 +385,7 @@ impl Keyspace {
             0 => Deadline::Clear,
             at_ms => Deadline::At(at_ms),
         };
+        self.remove(target, to);
         self.store(target, to, entry.value, deadline);
         true
     }
@@ -483,12 +488,10 @@ impl Keyspace {
         }
     }
 
-    /// Removes the key when its aggregate has become empty, as Redis does.
-    pub fn remove_if_empty<K: Kind>(&mut self, database: u8, key: &[u8]) {
+    /// Removes the key when its aggregate has become empty, as Redis does; whether it has.
+    pub fn remove_if_empty<K: Kind>(&mut self, database: u8, key: &[u8]) -> bool {
         let is_empty = |entry: &Entry| matches!(K::of(&entry.value), Ok(value) if value.is_empty());
-        if self.peek(database, key).is_some_and(is_empty) {
-            self.remove(database, key);
-        }
+        self.peek(database, key).is_some_and(is_empty) && self.remove(database, key)
     }
 
     pub fn flush(&mut self, database: u8) {

@@ -329,7 +329,7 @@ fn by_radius(context: &mut Context<'_>, arguments: &[&[u8]], form: Form) -> Resu
     let request = Request::new(Some(center), Some(shape), None);
     let request = request.parse(form, set, &arguments[5..])?;
     let stored = request.run(form, set, context.reply)?;
-    keep(context, stored)
+    keep(context, stored, "georadiusstore")
 }
 
 fn by_member(context: &mut Context<'_>, arguments: &[&[u8]], form: Form) -> Result {
@@ -340,7 +340,7 @@ fn by_member(context: &mut Context<'_>, arguments: &[&[u8]], form: Form) -> Resu
     let request = Request::new(Some(center), shape, None);
     let request = request.parse(form, set, &arguments[4..])?;
     let stored = request.run(form, set, context.reply)?;
-    keep(context, stored)
+    keep(context, stored, "georadiusstore")
 }
 
 fn by_options(
@@ -353,13 +353,17 @@ fn by_options(
     let set = context.keyspace.read::<SortedSet>(context.database, source)?;
     let request = Request::new(None, None, target).parse(form, set, words)?;
     let stored = request.run(form, set, context.reply)?;
-    keep(context, stored)
+    keep(context, stored, "geosearchstore")
 }
 
 /// Stores what is to be stored, and answers how many members that are.
-fn keep(context: &mut Context<'_>, stored: Option<(&[u8], SortedSet)>) -> Result {
+fn keep(
+    context: &mut Context<'_>,
+    stored: Option<(&[u8], SortedSet)>,
+    event: &'static str,
+) -> Result {
     if let Some((target, set)) = stored {
-        store(context, target, set);
+        store(context, target, set, event);
     }
     Ok(())
 }

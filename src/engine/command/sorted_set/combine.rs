@@ -253,7 +253,7 @@ fn answer_store(
         stored.insert(member, score);
     }
     drop(inputs);
-    store(context, target, stored);
+    store(context, target, stored, command);
     Ok(())
 }
 

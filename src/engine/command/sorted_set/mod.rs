@@ -14,6 +14,7 @@ use smallvec::SmallVec;
 
 use super::Context;
 use crate::engine::error::CommandError;
+use crate::engine::notifications::EventClasses;
 use crate::engine::number::float;
 use crate::engine::types::sorted_set::SortedSet;
 
@@ -91,6 +92,7 @@ pub fn add_scored<'a>(
         match options.apply(set, member, score)? {
             Added::New(score) | Added::Changed(score) => {
                 context.keyspace.tell(context.database, key);
+                context.notify(EventClasses::SORTED_SET, "zincr", key);
                 context.reply.double(score);
             }
             Added::Same(score) => context.reply.double(score),
@@ -108,6 +110,7 @@ pub fn add_scored<'a>(
     }
     if new + changed > 0 {
         context.keyspace.tell(context.database, key);
+        context.notify(EventClasses::SORTED_SET, "zadd", key);
     }
     context.reply.count(if options.count_changes { new + changed } else { new });
     Ok(())
@@ -200,13 +203,23 @@ fn zrem(context: &mut Context<'_>, arguments: &[&[u8]]) -> Result<(), CommandErr
         return Ok(());
     };
     let removed = members.iter().filter(|member| set.remove(member).is_some()).count();
-    if set.is_empty() {
-        context.keyspace.remove(context.database, key);
-    } else if removed > 0 {
-        context.keyspace.tell(context.database, key);
+    let is_empty = set.is_empty();
+    if removed > 0 {
+        taken(context, "zrem", key, is_empty);
     }
     context.reply.count(removed);
     Ok(())
+}
+
+/// Tells of a set from which something was taken, and removes it if it is to be empty.
+fn taken(context: &mut Context<'_>, event: &'static str, key: &[u8], is_empty: bool) {
+    context.notify(EventClasses::SORTED_SET, event, key);
+    if is_empty {
+        context.keyspace.remove(context.database, key);
+        context.notify(EventClasses::GENERIC, "del", key);
+    } else {
+        context.keyspace.tell(context.database, key);
+    }
 }
 
 fn zcard(context: &mut Context<'_>, arguments: &[&[u8]]) -> Result<(), CommandError> {

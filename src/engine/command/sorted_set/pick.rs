@@ -7,6 +7,7 @@ use super::super::collection::{Picks, ScanOptions, parse_cursor, write_scan};
 use super::super::options::is_word;
 use super::super::waiting::deadline_of_seconds;
 use super::range::{Scores, write_members};
+use super::taken;
 use crate::engine::error::CommandError;
 use crate::engine::number::{format_double, parse_integer};
 use crate::engine::reply::Protocol;
@@ -71,7 +72,7 @@ fn pop(
 ) -> Result<(), CommandError> {
     let set = context
         .keyspace
-        .change::<SortedSet>(context.database, key)?
+        .change_quietly::<SortedSet>(context.database, key)?
         .expect("invariant: the caller has seen the set");
     let count = count.min(set.len());
     let ranks = match end {
@@ -94,11 +95,13 @@ fn pop(
         End::Min => set.range(ranks.clone()).for_each(&mut write),
         End::Max => set.range(ranks.clone()).rev().for_each(&mut write),
     }
-    if count == set.len() {
-        context.keyspace.remove(context.database, key);
-    } else {
-        set.remove_range(ranks);
-    }
+    let is_empty = count == set.len();
+    set.remove_range(ranks);
+    let event = match end {
+        End::Min => "zpopmin",
+        End::Max => "zpopmax",
+    };
+    taken(context, event, key, is_empty);
     Ok(())
 }
 

@@ -3,7 +3,9 @@
 use std::ops::{Bound, Range};
 
 use super::super::Context;
+use super::taken;
 use crate::engine::error::CommandError;
+use crate::engine::notifications::EventClasses;
 use crate::engine::number::{integer, parse_float};
 use crate::engine::reply::{Protocol, Reply};
 use crate::engine::types::sorted_set::{MemberBound, SortedSet};
@@ -269,17 +271,18 @@ pub(super) fn zrangestore(
             stored.insert(member, score);
         }
     }
-    store(context, target, stored);
+    store(context, target, stored, "zrangestore");
     Ok(())
 }
 
 /// Puts a result in the place of whatever `target` held, and answers its length.
-pub fn store(context: &mut Context<'_>, target: &[u8], set: SortedSet) {
+pub fn store(context: &mut Context<'_>, target: &[u8], set: SortedSet, event: &'static str) {
     context.reply.count(set.len());
-    if set.is_empty() {
-        context.keyspace.remove(context.database, target);
-    } else {
+    if !set.is_empty() {
         context.keyspace.insert(context.database, target, Value::SortedSet(Box::new(set)));
+        context.notify(EventClasses::SORTED_SET, event, target);
+    } else if context.keyspace.remove(context.database, target) {
+        context.notify(EventClasses::GENERIC, "del", target);
     }
 }
 
@@ -300,18 +303,22 @@ pub(super) fn zlexcount(
     count(context, arguments[0], member_span(arguments[1], arguments[2])?)
 }
 
-fn remove(context: &mut Context<'_>, key: &[u8], span: Span<'_>) -> Result<(), CommandError> {
+fn remove(
+    context: &mut Context<'_>,
+    key: &[u8],
+    span: Span<'_>,
+    event: &'static str,
+) -> Result<(), CommandError> {
     let Some(set) = context.keyspace.change_quietly::<SortedSet>(context.database, key)? else {
         context.reply.integer(0);
         return Ok(());
     };
     let ranks = span.ranks(set, Direction::Forward);
     context.reply.count(ranks.len());
-    if ranks.len() == set.len() {
-        context.keyspace.remove(context.database, key);
-    } else if !ranks.is_empty() {
+    let is_empty = ranks.len() == set.len();
+    if !ranks.is_empty() {
         set.remove_range(ranks);
-        context.keyspace.tell(context.database, key);
+        taken(context, event, key, is_empty);
     }
     Ok(())
 }
@@ -321,19 +328,21 @@ pub(super) fn zremrangebyrank(
     arguments: &[&[u8]],
 ) -> Result<(), CommandError> {
     let span = Span::Rank(integer(arguments[1])?, integer(arguments[2])?);
-    remove(context, arguments[0], span)
+    remove(context, arguments[0], span, "zremrangebyrank")
 }
 
 pub(super) fn zremrangebyscore(
     context: &mut Context<'_>,
     arguments: &[&[u8]],
 ) -> Result<(), CommandError> {
-    remove(context, arguments[0], score_span(arguments[1], arguments[2])?)
+    let span = score_span(arguments[1], arguments[2])?;
+    remove(context, arguments[0], span, "zremrangebyscore")
 }
 
 pub(super) fn zremrangebylex(
     context: &mut Context<'_>,
     arguments: &[&[u8]],
 ) -> Result<(), CommandError> {
-    remove(context, arguments[0], member_span(arguments[1], arguments[2])?)
+    let span = member_span(arguments[1], arguments[2])?;
+    remove(context, arguments[0], span, "zremrangebylex")
 }

@@ -4,6 +4,7 @@ use super::{Result, millis_since, no_group, parse_id, parse_start, write_entry, 
 use crate::engine::command::Context;
 use crate::engine::command::options::is_word;
 use crate::engine::error::CommandError;
+use crate::engine::notifications::EventClasses;
 use crate::engine::number::integer;
 use crate::engine::reply::Reply;
 use crate::engine::types::stream::{Delivery, Entry, Name, Stream, StreamId};
@@ -105,10 +106,13 @@ pub(super) fn xclaim(context: &mut Context<'_>, arguments: &[&[u8]]) -> Result {
     let (key, name, now_ms) = (arguments[0], arguments[1], context.now_ms);
     let stream = context.keyspace.change_quietly::<Stream>(context.database, key)?;
     let found = stream.and_then(|Stream { log, groups }| Some((log, groups.get_mut(name)?)));
-    let (log, group) = found.ok_or_else(|| no_group(key, name, ""))?;
+    let Some((log, group)) = found else {
+        context.keyspace.peek_or_miss(context.database, key);
+        return Err(no_group(key, name, ""));
+    };
     let options = Options::parse(&arguments[3..], now_ms)?;
     group.skip_to(options.last_id);
-    let consumer = group.see_consumer(arguments[2], now_ms);
+    let (consumer, is_new) = group.see_consumer(arguments[2], now_ms);
     let header = context.reply.defer();
     let mut written = 0;
     for id in options.ids.iter().map_while(|word| parse_id(word, 0).ok()) {
@@ -131,6 +135,9 @@ pub(super) fn xclaim(context: &mut Context<'_>, arguments: &[&[u8]]) -> Result {
         group.set_active(&consumer, now_ms);
     }
     context.reply.fill_array(header, written);
+    if is_new {
+        context.notify(EventClasses::STREAM, "xgroup-createconsumer", key);
+    }
     Ok(())
 }
 
@@ -185,8 +192,11 @@ pub(super) fn xautoclaim(context: &mut Context<'_>, arguments: &[&[u8]]) -> Resu
     let search = Search::parse(&arguments[3..])?;
     let stream = context.keyspace.change_quietly::<Stream>(context.database, key)?;
     let found = stream.and_then(|Stream { log, groups }| Some((log, groups.get_mut(name)?)));
-    let (log, group) = found.ok_or_else(|| no_group(key, name, ""))?;
-    let consumer = group.see_consumer(arguments[2], now_ms);
+    let Some((log, group)) = found else {
+        context.keyspace.peek_or_miss(context.database, key);
+        return Err(no_group(key, name, ""));
+    };
+    let (consumer, is_new) = group.see_consumer(arguments[2], now_ms);
     let attempts = search.count.saturating_mul(AUTOCLAIM_ATTEMPTS_PER_COUNT);
     let (mut claimed, mut deleted) = (Vec::new(), Vec::new());
     let mut next = None;
@@ -219,6 +229,9 @@ pub(super) fn xautoclaim(context: &mut Context<'_>, arguments: &[&[u8]]) -> Resu
     for id in deleted {
         group.acknowledge(id);
         write_id(context.reply, id);
+    }
+    if is_new {
+        context.notify(EventClasses::STREAM, "xgroup-createconsumer", key);
     }
     Ok(())
 }

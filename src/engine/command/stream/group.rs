@@ -7,6 +7,7 @@ use super::{
 use crate::engine::command::Context;
 use crate::engine::command::options::is_word;
 use crate::engine::error::CommandError;
+use crate::engine::notifications::EventClasses;
 use crate::engine::number::integer;
 use crate::engine::reply::Reply;
 use crate::engine::types::stream::{Group, Stream, StreamId};
@@ -85,6 +86,7 @@ pub(super) fn create(context: &mut Context<'_>, arguments: &[&[u8]]) -> Result {
     if is_new {
         context.keyspace.tell(context.database, key);
     }
+    context.notify(EventClasses::STREAM, "xgroup-create", key);
     context.reply.ok();
     Ok(())
 }
@@ -105,6 +107,7 @@ pub(super) fn setid(context: &mut Context<'_>, arguments: &[&[u8]]) -> Result {
         id => parse_id(id, 0)?,
     };
     group.set_position(id, options.entries_read);
+    context.notify(EventClasses::STREAM, "xgroup-setid", arguments[0]);
     context.reply.ok();
     Ok(())
 }
@@ -113,6 +116,7 @@ pub(super) fn destroy(context: &mut Context<'_>, arguments: &[&[u8]]) -> Result 
     let removed = stream_of(context, arguments[0])?.groups.remove(arguments[1]);
     if removed.is_some() {
         context.keyspace.tell_waiters(context.database, arguments[0]);
+        context.notify(EventClasses::STREAM, "xgroup-destroy", arguments[0]);
     }
     context.reply.count(usize::from(removed.is_some()));
     Ok(())
@@ -121,12 +125,19 @@ pub(super) fn destroy(context: &mut Context<'_>, arguments: &[&[u8]]) -> Result 
 pub(super) fn createconsumer(context: &mut Context<'_>, arguments: &[&[u8]]) -> Result {
     let now_ms = context.now_ms;
     let added = group_of(context, arguments)?.add_consumer(arguments[2], now_ms, None);
-    context.reply.count(usize::from(added.is_some()));
+    let is_added = added.is_some();
+    if is_added {
+        context.notify(EventClasses::STREAM, "xgroup-createconsumer", arguments[0]);
+    }
+    context.reply.count(usize::from(is_added));
     Ok(())
 }
 
 pub(super) fn delconsumer(context: &mut Context<'_>, arguments: &[&[u8]]) -> Result {
     let pending = group_of(context, arguments)?.remove_consumer(arguments[2]);
+    if pending.is_some() {
+        context.notify(EventClasses::STREAM, "xgroup-delconsumer", arguments[0]);
+    }
     context.reply.count(pending.unwrap_or(0));
     Ok(())
 }
@@ -162,6 +173,7 @@ pub(super) fn xgroup(_: &mut Context<'_>, _: &[&[u8]]) -> Result {
 pub(super) fn xack(context: &mut Context<'_>, arguments: &[&[u8]]) -> Result {
     let stream = context.keyspace.change_quietly::<Stream>(context.database, arguments[0])?;
     let Some(group) = stream.and_then(|stream| stream.groups.get_mut(arguments[1])) else {
+        context.keyspace.peek_or_miss(context.database, arguments[0]);
         context.reply.integer(0);
         return Ok(());
     };

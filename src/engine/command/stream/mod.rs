@@ -14,6 +14,7 @@ mod tests;
 use super::Context;
 use super::options::is_word;
 use crate::engine::error::CommandError;
+use crate::engine::notifications::EventClasses;
 use crate::engine::number::integer;
 use crate::engine::reply::Reply;
 use crate::engine::types::stream::{ENTRY_BYTES_MAX, Entry, Stream, StreamId, StreamLog};
@@ -301,10 +302,12 @@ fn xadd(context: &mut Context<'_>, arguments: &[&[u8]]) -> Result {
     };
     let id = id.resolve(&stream.log, context.now_ms)?;
     stream.log.append(id, fields);
-    if let Some(trim) = trim {
-        trim.apply(&mut stream.log);
-    }
+    let trimmed = trim.map_or(0, |trim| trim.apply(&mut stream.log));
     context.keyspace.tell(context.database, key);
+    context.notify(EventClasses::STREAM, "xadd", key);
+    if trimmed > 0 {
+        context.notify(EventClasses::STREAM, "xtrim", key);
+    }
     write_id(context.reply, id);
     Ok(())
 }
@@ -324,6 +327,7 @@ fn xtrim(context: &mut Context<'_>, arguments: &[&[u8]]) -> Result {
     let removed = stream.map_or(0, |stream| trim.apply(&mut stream.log));
     if removed > 0 {
         context.keyspace.tell(context.database, key);
+        context.notify(EventClasses::STREAM, "xtrim", key);
     }
     context.reply.count(removed);
     Ok(())
@@ -339,6 +343,7 @@ fn xdel(context: &mut Context<'_>, arguments: &[&[u8]]) -> Result {
     let removed = ids.into_iter().filter(|&id| stream.log.remove(id)).count();
     if removed > 0 {
         context.keyspace.tell(context.database, key);
+        context.notify(EventClasses::STREAM, "xdel", key);
     }
     context.reply.count(removed);
     Ok(())
@@ -387,6 +392,7 @@ fn xsetid(context: &mut Context<'_>, arguments: &[&[u8]]) -> Result {
     let deleted = if deleted == StreamId::MIN { log.max_deleted_id() } else { deleted };
     let is_set = log.set_counters(id, added.unwrap_or(log.entries_added()), deleted);
     assert!(is_set, "the id was compared with the last entry");
+    context.notify(EventClasses::STREAM, "xsetid", arguments[0]);
     context.reply.ok();
     Ok(())
 }

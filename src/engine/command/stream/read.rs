@@ -5,6 +5,7 @@ use crate::engine::command::Context;
 use crate::engine::command::options::is_word;
 use crate::engine::command::waiting::deadline_of_millis;
 use crate::engine::error::CommandError;
+use crate::engine::notifications::EventClasses;
 use crate::engine::number::integer;
 use crate::engine::reply::{Deferred, Protocol, Reply};
 use crate::engine::types::stream::{Delivery, Group, Name, Stream, StreamId, StreamLog};
@@ -219,8 +220,11 @@ pub(super) fn xreadgroup(context: &mut Context<'_>, arguments: &[&[u8]]) -> Resu
         let is_served = request.serves(stream, start);
         let Stream { log, groups } = stream;
         let Some(group) = groups.get_mut(group_name) else { continue };
-        let consumer = group.see_consumer(consumer, context.now_ms);
+        let (consumer, is_new) = group.see_consumer(consumer, context.now_ms);
         if !is_served {
+            if is_new {
+                context.notify(EventClasses::STREAM, "xgroup-createconsumer", key);
+            }
             continue;
         }
         begin_stream(context.reply, key);
@@ -228,6 +232,9 @@ pub(super) fn xreadgroup(context: &mut Context<'_>, arguments: &[&[u8]]) -> Resu
         match start {
             Start::After(id) => reader.read_history(context.reply, id, request.count),
             Start::Undelivered => reader.read_new(context.reply, request.count, request.noack),
+        }
+        if is_new {
+            context.notify(EventClasses::STREAM, "xgroup-createconsumer", key);
         }
         served += 1;
     }

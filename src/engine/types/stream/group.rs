@@ -179,17 +179,17 @@ impl Group {
         Some(name)
     }
 
-    /// The consumer asks for entries; it is made if need be.
-    pub fn see_consumer(&mut self, name: &[u8], now_ms: Millis) -> Name {
+    /// The consumer asks for entries; it is made if need be. Tells whether it was.
+    pub fn see_consumer(&mut self, name: &[u8], now_ms: Millis) -> (Name, bool) {
         let Some((known, _)) = self.consumers.get_key_value(name) else {
             let added = self.add_consumer(name, now_ms, None);
-            return added.expect("invariant: it was not there");
+            return (added.expect("invariant: it was not there"), true);
         };
         let known = Arc::clone(known);
         if let Some(consumer) = self.consumers.get_mut(name) {
             consumer.seen_ms = now_ms;
         }
-        known
+        (known, false)
     }
 
     /// The consumer got entries that are now pending for it.
