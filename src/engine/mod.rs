@@ -13,8 +13,8 @@ pub mod random;
 mod rdb;
 pub mod reply;
 mod run;
-pub mod slot;
 pub mod settings;
+pub mod slot;
 #[cfg(test)]
 pub mod testing;
 pub mod types;

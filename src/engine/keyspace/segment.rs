@@ -6,11 +6,13 @@
 //! its entries gives its memory back.
 //!
 //! The segments of a table are about equally full, from half to all, so free room in them would be
-//! free room everywhere. Hence only small numbers lie in a hash table, and the entries side by side
-//! in a vector that grows by little: 1 million keys of 16 bytes with 32 of value took 230 bytes
-//! each with the entries in the hash table, and take 120. A look-up reads one line more, of a
-//! tenth of the size.
+//! free room everywhere. Hence only small numbers lie in a hash table; the entries lie in chunks of
+//! one page, of which the last one alone has room. With the entries in the hash table 3 million
+//! keys of 16 bytes with small values took 127 bytes each, and in a vector that grows by an eighth
+//! 121, most of it room that the allocator had for vectors of former sizes; here they take 90. A
+//! look-up reads two lines more, of far smaller tables.
 
+use arrayvec::ArrayVec;
 use hashbrown::HashTable;
 use rapidhash::v3::{RapidSecrets, rapidhash_v3_micro_inline};
 
@@ -24,9 +26,15 @@ const SEGMENT_ENTRIES_MAX: usize = 896;
 /// A segment that fell below this share of its capacity shrinks.
 const SHRINK_BELOW: usize = 8;
 
-/// A full vector of entries grows by this share of what it holds, and by a few at least.
-const GROWTH_SHARE: usize = 8;
-const GROWTH_MIN: usize = 4;
+/// With its length a chunk of so many entries takes 4,040 bytes: one page, as allocators round.
+const CHUNK_ENTRIES: usize = 63;
+
+type Chunk = ArrayVec<Entry, CHUNK_ENTRIES>;
+
+const _: () = assert!(size_of::<Chunk>() <= 4096);
+
+/// A number of an entry is that of its chunk, and in so many low bits its place there.
+const PLACE_BITS: u32 = CHUNK_ENTRIES.next_power_of_two().ilog2();
 
 /// How many bits a segment may be deeper than the table needs on average. Hashes that agree in more
 /// bits than this are no accident; their segment then grows instead of doubling the directory.
@@ -81,78 +89,142 @@ impl Hasher {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Position {
     segment: u32,
-    at: u32,
+    number: u32,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Segment {
-    /// By hash: where in `entries`. Invariant: each of their positions, once.
-    positions: HashTable<u32>,
-    entries: Vec<Entry>,
+    /// By hash: the numbers of all entries.
+    numbers: HashTable<u32>,
+    entries: Entries,
     /// How many top bits all hashes here have in common.
     depth: u32,
 }
 
-impl Segment {
-    fn with_capacity(entries: usize, depth: u32) -> Self {
-        let positions = HashTable::with_capacity(entries);
-        Self { positions, entries: Vec::with_capacity(entries), depth }
+/// Entries side by side. Invariant: all chunks but the last are full, and none is empty.
+#[derive(Debug, Default)]
+pub(super) struct Entries(Vec<Box<Chunk>>);
+
+impl Entries {
+    pub fn len(&self) -> usize {
+        let last = self.0.last().map_or(0, |chunk| chunk.len());
+        self.0.len().saturating_sub(1) * CHUNK_ENTRIES + last
     }
 
-    pub fn into_entries(self) -> Vec<Entry> {
+    pub fn iter(&self) -> impl Iterator<Item = &Entry> {
+        self.0.iter().flat_map(|chunk| chunk.iter())
+    }
+
+    /// Precondition: there is an entry of this number.
+    #[inline]
+    fn at(&self, number: u32) -> &Entry {
+        &self.0[(number >> PLACE_BITS) as usize][place(number)]
+    }
+
+    /// Precondition: as for [`Entries::at`].
+    #[inline]
+    fn at_mut(&mut self, number: u32) -> &mut Entry {
+        &mut self.0[(number >> PLACE_BITS) as usize][place(number)]
+    }
+
+    /// Returns the number of the entry.
+    #[inline]
+    fn push(&mut self, entry: Entry) -> u32 {
+        if self.0.last().is_none_or(|chunk| chunk.is_full()) {
+            self.0.push(Box::default());
+        }
+        let last = self.0.len() - 1;
+        let chunk = &mut self.0[last];
+        chunk.push(entry);
+        number(last, chunk.len() - 1)
+    }
+
+    fn last_number(&self) -> Option<u32> {
+        Some(number(self.0.len() - 1, self.0.last()?.len() - 1))
+    }
+
+    /// Takes an entry away; the last one takes its place. Precondition: as for [`Entries::at`].
+    fn swap_remove(&mut self, number: u32) -> Entry {
+        let last = self.0.last_mut().and_then(|chunk| chunk.pop());
+        let last = last.expect("invariant: no chunk is empty");
+        if self.0.last().is_some_and(|chunk| chunk.is_empty()) {
+            self.0.pop();
+        }
+        let chunk = self.0.get_mut((number >> PLACE_BITS) as usize);
+        match chunk.and_then(|chunk| chunk.get_mut(place(number))) {
+            Some(entry) => std::mem::replace(entry, last),
+            None => last,
+        }
+    }
+}
+
+impl IntoIterator for Entries {
+    type Item = Entry;
+    type IntoIter =
+        std::iter::FlatMap<std::vec::IntoIter<Box<Chunk>>, Chunk, fn(Box<Chunk>) -> Chunk>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.0.into_iter().flat_map(|chunk| *chunk)
+    }
+}
+
+#[inline]
+fn place(number: u32) -> usize {
+    (number & ((1 << PLACE_BITS) - 1)) as usize
+}
+
+fn number(chunk: usize, place: usize) -> u32 {
+    let chunk = u32::try_from(chunk).expect("invariant: memory ends before");
+    chunk << PLACE_BITS | place as u32
+}
+
+impl Segment {
+    /// One half of a full segment, which will fill again.
+    fn half(depth: u32) -> Self {
+        let numbers = HashTable::with_capacity(SEGMENT_ENTRIES_MAX);
+        Self { numbers, entries: Entries::default(), depth }
+    }
+
+    pub fn into_entries(self) -> Entries {
         self.entries
     }
 
     #[inline]
     fn find(&self, hash: u64, key: &[u8]) -> Option<u32> {
-        let is_it = |at: &u32| self.entries[*at as usize].key.as_slice() == key;
-        self.positions.find(spread(hash), is_it).copied()
+        let is_it = |number: &u32| self.entries.at(*number).key.as_slice() == key;
+        self.numbers.find(spread(hash), is_it).copied()
     }
 
     #[inline]
     fn with_hash(&self, hash: u64) -> impl Iterator<Item = u32> {
-        self.positions.iter_hash(spread(hash)).copied()
+        self.numbers.iter_hash(spread(hash)).copied()
     }
 
     #[inline]
     fn insert(&mut self, hasher: &Hasher, hash: u64, entry: Entry) -> u32 {
-        let at = u32::try_from(self.entries.len()).expect("invariant: memory ends before");
-        if self.entries.len() == self.entries.capacity() {
-            let growth = (self.entries.len() / GROWTH_SHARE).max(GROWTH_MIN);
-            self.entries.reserve_exact(growth);
-        }
-        self.entries.push(entry);
-        let entries = &self.entries;
-        let rehash = |at: &u32| spread(hasher.hash(&entries[*at as usize].key));
-        self.positions.insert_unique(spread(hash), at, rehash);
-        at
+        let number = self.entries.push(entry);
+        let rehash = |number: &u32| spread(hasher.hash(&self.entries.at(*number).key));
+        self.numbers.insert_unique(spread(hash), number, rehash);
+        number
     }
 
-    /// Precondition: there is an entry at `at`. The last entry takes its place.
-    fn remove(&mut self, hasher: &Hasher, at: u32) -> Entry {
-        let entry = self.entries.swap_remove(at as usize);
+    /// Precondition: there is an entry of this number. The last entry takes its place.
+    fn remove(&mut self, hasher: &Hasher, number: u32) -> Entry {
+        let last = self.entries.last_number();
+        let entry = self.entries.swap_remove(number);
         let hash = spread(hasher.hash(&entry.key));
-        let place = self.positions.find_entry(hash, |other| *other == at);
-        place.unwrap_or_else(|_| panic!("invariant: every entry has its position")).remove();
-        if let Some(moved) = self.entries.get(at as usize) {
-            let hash = spread(hasher.hash(&moved.key));
-            let last = self.entries.len() as u32;
-            let place = self.positions.find_mut(hash, |other| *other == last);
-            *place.expect("invariant: every entry has its position") = at;
+        let slot = self.numbers.find_entry(hash, |other| *other == number);
+        slot.unwrap_or_else(|_| panic!("invariant: every entry has its number")).remove();
+        if let Some(last) = last.filter(|last| *last != number) {
+            let hash = spread(hasher.hash(&self.entries.at(number).key));
+            let slot = self.numbers.find_mut(hash, |other| *other == last);
+            *slot.expect("invariant: every entry has its number") = number;
         }
-        if self.entries.len() < self.entries.capacity() / SHRINK_BELOW {
-            self.shrink(hasher);
+        if self.numbers.len() < self.numbers.capacity() / SHRINK_BELOW {
+            let rehash = |number: &u32| spread(hasher.hash(&self.entries.at(*number).key));
+            self.numbers.shrink_to(self.numbers.len() * 2, rehash);
         }
         entry
-    }
-
-    #[cold]
-    fn shrink(&mut self, hasher: &Hasher) {
-        let wanted = self.entries.len() * 2;
-        self.entries.shrink_to(wanted);
-        let entries = &self.entries;
-        let rehash = |at: &u32| spread(hasher.hash(&entries[*at as usize].key));
-        self.positions.shrink_to(wanted, rehash);
     }
 }
 
@@ -168,7 +240,7 @@ pub(super) struct Table {
 
 impl Default for Table {
     fn default() -> Self {
-        let segments = vec![Segment::with_capacity(0, 0)];
+        let segments = vec![Segment::default()];
         Self { directory: vec![0], segments, depth: 0, len: 0 }
     }
 }
@@ -199,26 +271,26 @@ impl Table {
     #[inline]
     pub fn find(&self, hash: u64, key: &[u8]) -> Option<&Entry> {
         let segment = &self.segments[self.segment_of(hash) as usize];
-        segment.find(hash, key).map(|at| &segment.entries[at as usize])
+        segment.find(hash, key).map(|number| segment.entries.at(number))
     }
 
     #[inline]
     pub fn position(&self, hash: u64, key: &[u8]) -> Option<Position> {
         let segment = self.segment_of(hash);
-        let at = self.segments[segment as usize].find(hash, key)?;
-        Some(Position { segment, at })
+        let number = self.segments[segment as usize].find(hash, key)?;
+        Some(Position { segment, number })
     }
 
     /// Precondition: the table did not change since `position` was found.
     #[inline]
     pub fn at(&self, position: Position) -> &Entry {
-        &self.segments[position.segment as usize].entries[position.at as usize]
+        self.segments[position.segment as usize].entries.at(position.number)
     }
 
     /// Precondition: as for [`Table::at`].
     #[inline]
     pub fn at_mut(&mut self, position: Position) -> &mut Entry {
-        &mut self.segments[position.segment as usize].entries[position.at as usize]
+        self.segments[position.segment as usize].entries.at_mut(position.number)
     }
 
     /// Precondition: no entry has this key.
@@ -232,28 +304,28 @@ impl Table {
             segment = self.segment_of(hash);
         }
         self.len += 1;
-        let at = self.segments[segment as usize].insert(hasher, hash, entry);
-        Position { segment, at }
+        let number = self.segments[segment as usize].insert(hasher, hash, entry);
+        Position { segment, number }
     }
 
     /// Precondition: as for [`Table::at`].
     pub fn remove(&mut self, hasher: &Hasher, position: Position) -> Entry {
         self.len -= 1;
-        self.segments[position.segment as usize].remove(hasher, position.at)
+        self.segments[position.segment as usize].remove(hasher, position.number)
     }
 
     /// All entries that may have this hash, and perhaps others of their segment.
     pub fn with_hash(&self, hash: u64) -> impl Iterator<Item = &Entry> {
         let segment = &self.segments[self.segment_of(hash) as usize];
-        segment.with_hash(hash).map(|at| &segment.entries[at as usize])
+        segment.with_hash(hash).map(|number| segment.entries.at(number))
     }
 
     pub fn iter(&self) -> impl Iterator<Item = &Entry> {
-        self.segments.iter().flat_map(|segment| &segment.entries)
+        self.segments.iter().flat_map(|segment| segment.entries.iter())
     }
 
     /// The entries of the segment whose range holds `hash`, and the first hash after its range.
-    pub fn range_of(&self, hash: u64) -> (&[Entry], Option<u64>) {
+    pub fn range_of(&self, hash: u64) -> (&Entries, Option<u64>) {
         let segment = &self.segments[self.segment_of(hash) as usize];
         let end = match segment.depth {
             0 => None,
@@ -267,8 +339,8 @@ impl Table {
     #[inline]
     pub fn likely_position(&self, hash: u64) -> Option<Position> {
         let segment = self.segment_of(hash);
-        let at = self.segments[segment as usize].with_hash(hash).next()?;
-        Some(Position { segment, at })
+        let number = self.segments[segment as usize].with_hash(hash).next()?;
+        Some(Position { segment, number })
     }
 
     pub fn into_segments(self) -> Vec<Segment> {
@@ -289,15 +361,13 @@ impl Table {
         }
         let high = u32::try_from(self.segments.len()).expect("invariant: memory ends before");
         let entries = std::mem::take(&mut self.segments[low as usize].entries);
-        let hashes: Vec<u64> = entries.iter().map(|entry| hasher.hash(&entry.key)).collect();
-        let half_of = |hash: u64| (hash >> (63 - depth) & 1) as usize;
-        let in_high = hashes.iter().map(|hash| half_of(*hash)).sum::<usize>();
-        let sizes = [entries.len() - in_high, in_high];
-        let mut halves = sizes.map(|size| Segment::with_capacity(size, depth + 1));
-        for (entry, hash) in entries.into_iter().zip(&hashes) {
-            halves[half_of(*hash)].insert(hasher, *hash, entry);
+        let mut halves = [(); 2].map(|()| Segment::half(depth + 1));
+        let mut any_hash = 0;
+        for entry in entries {
+            let hash = hasher.hash(&entry.key);
+            any_hash = hash;
+            halves[(hash >> (63 - depth) & 1) as usize].insert(hasher, hash, entry);
         }
-        let any_hash = hashes[0];
         let [low_half, high_half] = halves;
         self.segments[low as usize] = low_half;
         self.segments.push(high_half);
