@@ -20,9 +20,11 @@ use crate::raft::types::{
 };
 use crate::raft::{self, Committed, Now, Output, ProgressState, Raft, RoleKind};
 use crate::snapshot::SnapshotError;
+use crate::sys;
 
 use self::failover::Failover;
 use self::recovery::Asking;
+use self::rest::Rest;
 use super::admin::{Admin, Answers, Awaited, Started, start};
 use super::join::{self, JoinPlan, JoinRequest};
 use super::mailbox::{
@@ -70,6 +72,7 @@ impl RaftSettings {
 
 mod failover;
 mod recovery;
+mod rest;
 
 pub struct RaftRole {
     live: Live,
@@ -81,6 +84,7 @@ pub struct RaftRole {
     answers: Answers,
     /// FAILOVER, while it is under way.
     failover: Option<Failover>,
+    rest: Rest,
     /// Puts into the log what this node brings to its cluster.
     offers: Mailbox<ToNet>,
     readiness: Readiness,
@@ -119,6 +123,7 @@ impl RaftRole {
             offers: nets[0].clone(),
             answers: Answers::new(nets),
             failover: None,
+            rest: Rest::default(),
             readiness: Readiness::default(),
             shared,
             member: None,
@@ -237,6 +242,10 @@ impl RaftRole {
         }
         member.raft.tick();
         member.links.tick(ring, self.now.monotonic_ms);
+        let (last_index, log_bytes) = (member.raft.last_log_id().index, member.raft.log_bytes());
+        if self.rest.look(last_index, log_bytes, self.now.monotonic_ms) {
+            sys::give_memory_back();
+        }
         let (timeout_ms, now_ms) = (self.settings.raft.election_timeout_ms, self.now.monotonic_ms);
         let silent = self.silence.look(&member.raft, timeout_ms, now_ms);
         if !silent.is_empty() {
