@@ -410,6 +410,65 @@ static OWN: &[Directive] = &[
     D::at_run_time(Log, "loglevel", "notice", Kind::OneOf(LOG_LEVELS), "Least level to log")
         .alias("raft.loglevel"),
     D::at_start(Log, "logfile", "", Kind::Text, "File to log to; empty is stderr"),
+    D::at_run_time(
+        Log,
+        "slowlog-log-slower-than",
+        "10000",
+        number(-1, i64::MAX),
+        "Microseconds of execution from which on a command goes into SLOWLOG; -1 is never",
+    )
+    .alias("commandlog-execution-slower-than"),
+    D::at_run_time(Log, "slowlog-max-len", "128", number(0, i64::MAX), "Entries of SLOWLOG")
+        .alias("commandlog-slow-execution-max-len"),
+    D::at_run_time(
+        Log,
+        "commandlog-request-larger-than",
+        "1048576",
+        number(-1, i64::MAX),
+        "Bytes over which a request goes into COMMANDLOG; -1 is never",
+    ),
+    D::at_run_time(
+        Log,
+        "commandlog-large-request-max-len",
+        "128",
+        number(0, i64::MAX),
+        "Large requests that COMMANDLOG keeps",
+    ),
+    D::at_run_time(
+        Log,
+        "commandlog-reply-larger-than",
+        "1048576",
+        number(-1, i64::MAX),
+        "Bytes over which a reply goes into COMMANDLOG; -1 is never",
+    ),
+    D::at_run_time(
+        Log,
+        "commandlog-large-reply-max-len",
+        "128",
+        number(0, i64::MAX),
+        "Large replies that COMMANDLOG keeps",
+    ),
+    D::at_run_time(
+        Log,
+        "latency-monitor-threshold",
+        "0",
+        number(0, i64::MAX),
+        "Milliseconds from which on LATENCY remembers what took so long; 0 is never",
+    ),
+    D::at_run_time(
+        Log,
+        "latency-tracking",
+        "yes",
+        Kind::YesNo,
+        "Keep distributions of how long commands run, for INFO latencystats and LATENCY HISTOGRAM",
+    ),
+    D::at_run_time(
+        Log,
+        "latency-tracking-info-percentiles",
+        "50 99 99.9",
+        Kind::Percentiles,
+        "Which percentiles INFO latencystats tells",
+    ),
     // The number of databases takes part in what an entry means, so it must be the same everywhere.
     D::constant("databases", "16"),
     // Ids are log positions that the cluster gives; 0 is Redis's word for "automatic".

@@ -23,6 +23,7 @@ pub use rewrite::{RewriteError, rewrite};
 pub use settings::{SettingError, Settings, Tunables};
 pub use value::{
     BindAddress, Conflict, HostPort, Kind, OutputLimit, OutputLimits, Presence, ValueError,
+    percentiles,
 };
 
 /// The distance of the peer port from the client port, where none is named. Redis Cluster's own.

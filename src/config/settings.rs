@@ -55,6 +55,16 @@ pub struct Tunables {
     pub append_req_max_size: usize,
     pub reconnect_interval: Duration,
     pub loglevel: Level,
+    /// Microseconds from which on a command is logged as slow; negative: none is.
+    pub log_slower_than_micros: i64,
+    /// Bytes over which a request or a reply is logged as large; negative: none is.
+    pub log_request_larger_than: i64,
+    pub log_reply_larger_than: i64,
+    /// Entries of the logs of slow commands, large requests and large replies.
+    pub command_log_len_max: [usize; 3],
+    /// Milliseconds; 0: spikes of latency are not remembered.
+    pub latency_monitor_threshold_ms: u64,
+    pub latency_tracking: bool,
 }
 
 impl Default for Settings {
@@ -214,6 +224,16 @@ impl Settings {
             reconnect_interval: self.milliseconds("raft.reconnect-interval"),
             loglevel: Level::parse(self.text("loglevel"))
                 .expect("invariant: the table's levels are the log's"),
+            log_slower_than_micros: self.number("slowlog-log-slower-than"),
+            log_request_larger_than: self.number("commandlog-request-larger-than"),
+            log_reply_larger_than: self.number("commandlog-reply-larger-than"),
+            command_log_len_max: [
+                self.size("slowlog-max-len"),
+                self.size("commandlog-large-request-max-len"),
+                self.size("commandlog-large-reply-max-len"),
+            ],
+            latency_monitor_threshold_ms: self.size("latency-monitor-threshold") as u64,
+            latency_tracking: self.boolean("latency-tracking"),
         }
     }
 

@@ -66,6 +66,7 @@ fn another(directive: &Directive) -> Option<&'static str> {
             }
             settings::Kind::Events => "AKE",
         }),
+        Kind::Percentiles => Some("50 99.5"),
     }
 }
 

@@ -41,6 +41,8 @@ pub enum Kind {
     /// `host` or `host:port`; empty for "no choice".
     Announce,
     OutputLimit,
+    /// Numbers from 0 to 100, separated by spaces or commas; empty for none.
+    Percentiles,
     /// The one value that is true of this server, whatever is asked for.
     Constant(&'static str),
     /// What all nodes of a cluster have alike.
@@ -56,6 +58,7 @@ impl Kind {
                 | Kind::Addresses
                 | Kind::Peers
                 | Kind::OutputLimit
+                | Kind::Percentiles
                 | Kind::Constant(_)
         )
     }
@@ -74,6 +77,7 @@ impl Kind {
             Kind::Announce => "host[:port]",
             Kind::OutputLimit => "bytes",
             Kind::OfCluster(id) => id.setting().kind.placeholder(),
+            Kind::Percentiles => "percentages",
         }
     }
 }
@@ -109,6 +113,8 @@ pub enum ValueError {
     OutputLimitClass,
     #[error("Error in hard, soft or soft_seconds setting in buffer limit configuration.")]
     OutputLimitNumber,
+    #[error("latency-tracking-info-percentiles parameters should sit between [0.0,100.0]")]
+    NotPercentiles,
     #[error("this server knows only the value '{0}'")]
     Constant(&'static str),
     #[error("argument must not hold a control character")]
@@ -270,6 +276,10 @@ impl Value {
                 output_limits(text, OutputLimits::default()).map(Value::OutputLimit)
             }
             Kind::OfCluster(id) => Ok(Value::OfCluster(id.parse(text)?)),
+            Kind::Percentiles => {
+                percentiles(text)?;
+                Ok(Value::Text(words(text).collect::<Vec<_>>().join(" ")))
+            }
         }
     }
 }
@@ -331,6 +341,15 @@ fn within(number: i64, min: i64, max: i64) -> Result<Value, ValueError> {
     } else {
         Err(ValueError::OutOfRange { min, max })
     }
+}
+
+/// Percentages, as they are written and as numbers.
+pub fn percentiles(text: &str) -> Result<Vec<(&str, f64)>, ValueError> {
+    let percentile = |word| match str::parse::<f64>(word) {
+        Ok(percent) if (0.0..=100.0).contains(&percent) => Ok((word, percent)),
+        _ => Err(ValueError::NotPercentiles),
+    };
+    words(text).map(percentile).collect()
 }
 
 /// Texts end up in INFO lines and in peers' tables, so a line break must not get in.

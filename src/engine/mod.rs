@@ -4,6 +4,7 @@ pub mod batch;
 pub mod bytes;
 pub mod command;
 pub mod error;
+pub mod histogram;
 pub mod keyspace;
 mod long_double;
 pub mod notifications;
@@ -17,9 +18,10 @@ pub mod settings;
 pub mod slot;
 #[cfg(test)]
 pub mod testing;
+pub mod timing;
 pub mod types;
 pub mod value;
 pub mod waiting;
 
 pub use keyspace::WARM_RUN;
-pub use run::{CommandStats, Engine, EngineStats, Ran};
+pub use run::{CommandStats, Engine, EngineStats, Ran, count_error};

@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 
 use super::batch::{Command, Commands};
 use super::command::{
-    CommandId, Context, Handler, awaited_type, command_count, reads_for_group, resolve, spec,
+    CommandId, Context, Handler, awaited_type, reads_for_group, resolve, spec, stat_count,
+    stat_slot,
 };
 use super::error::CommandError;
 use super::keyspace::{DATABASE_COUNT, Entry, Keyspace, Place, SessionId, WARM_RUN, digest_of};
@@ -14,6 +15,7 @@ use super::pubsub::Subscribers;
 use super::random::Random;
 use super::reply::Reply;
 use super::settings::Settings;
+use super::timing::{Histograms, Notable, Thresholds, Timing};
 use super::waiting::{Served, Waiter, Waiting};
 use crate::raft::types::{MemberId, Millis};
 
@@ -51,8 +53,11 @@ pub enum Ran {
 /// Counts since the start of the node or CONFIG RESETSTAT.
 #[derive(Clone, Debug, Default)]
 pub struct EngineStats {
-    /// By command id.
+    /// By [`stat_slot`].
     pub commands: Vec<CommandStats>,
+    /// How long commands took, by slot, if that is tracked.
+    pub histograms: Histograms,
+    pub timing: Timing,
     pub total_commands: u64,
     /// By the first word of the error.
     pub errors: BTreeMap<String, u64>,
@@ -63,6 +68,10 @@ pub struct EngineStats {
 pub struct CommandStats {
     pub calls: u64,
     pub failed: u64,
+    /// Refused before they ran.
+    pub rejected: u64,
+    /// How long they ran in all, in nanoseconds.
+    pub nanos: u64,
 }
 
 impl Engine {
@@ -141,9 +150,37 @@ impl Engine {
     }
 
     pub fn reset_stats(&mut self) {
-        let commands = vec![CommandStats::default(); command_count()];
-        self.stats = EngineStats { commands, ..EngineStats::default() };
+        let commands = vec![CommandStats::default(); stat_count()];
+        let histograms = vec![None; stat_count()];
+        let timing = std::mem::take(&mut self.stats.timing);
+        self.stats = EngineStats { commands, histograms, timing, ..EngineStats::default() };
         self.keyspace.reset_stats();
+    }
+
+    /// Commands are timed by this clock, in nanoseconds, which decides nothing of the state.
+    pub fn set_stopwatch(&mut self, clock: fn() -> u64) {
+        self.stats.timing.set_clock(clock);
+    }
+
+    /// Between these two commands follow each other with nothing in between. Those of clients of
+    /// this node, `is_own`, are noted if they are over the thresholds.
+    pub fn begin_timing(&mut self, is_own: bool, thresholds: Thresholds) {
+        self.stats.begin_timing(is_own, thresholds);
+    }
+
+    pub fn end_timing(&mut self) {
+        self.stats.end_timing();
+    }
+
+    #[inline]
+    pub fn has_notable(&self) -> bool {
+        self.stats.timing.has_notable()
+    }
+
+    /// The commands that were over the thresholds since the last call.
+    #[inline]
+    pub fn take_notable(&mut self) -> Vec<Notable> {
+        self.stats.timing.take_notable()
     }
 
     /// What is run from here on belongs to the log entry `index`, which the leader appended at
@@ -230,7 +267,7 @@ impl Engine {
         let command = commands.next()?;
         let mut context = self.context(reply, now_ms, random);
         match command.group {
-            None => context.run(&command),
+            None => context.run_timed(&command),
             Some(count) => {
                 let queued = commands.by_ref().take(count as usize);
                 context.run_transaction(&command, count, queued);
@@ -363,32 +400,47 @@ impl Context<'_> {
     /// anything behind for the session.
     pub fn call(&mut self, command: &Command<'_>, reply: &mut Reply) {
         std::mem::swap(self.reply, reply);
-        self.run_nested(command);
-        std::mem::swap(self.reply, reply);
-    }
-
-    /// [`Context::call`] whose reply goes behind what this context has replied so far.
-    fn run_nested(&mut self, command: &Command<'_>) {
+        let began = self.stats.begin_nested();
         let outer = (self.database, self.session, self.caller, self.command);
         self.run(command);
         (self.database, self.session, self.caller, self.command) = outer;
+        self.stats.end_nested(began, command);
+        std::mem::swap(self.reply, reply);
+    }
+
+    /// Runs a command of a transaction, whose reply goes behind what was replied so far.
+    fn run_queued(&mut self, command: &Command<'_>) {
+        let outer = (self.database, self.session, self.caller, self.command);
+        self.run_timed(command);
+        (self.database, self.session, self.caller, self.command) = outer;
+    }
+
+    #[inline]
+    fn run_timed(&mut self, command: &Command<'_>) {
+        let start = self.reply.buffer.len();
+        let alone = self.stats.is_timed_alone(command);
+        self.run(command);
+        if !self.waits {
+            let reply_bytes = self.reply.buffer.len() - start;
+            self.stats.note_run(command, alone, reply_bytes);
+        }
     }
 
     #[inline]
     fn run(&mut self, command: &Command<'_>) {
         let start = self.reply.buffer.len();
-        self.count(command.id);
+        self.count(command);
         match self.dispatch(command) {
             Ok(()) if self.waits => {
                 self.reply.buffer.truncate(start);
                 // It counts when it is done.
-                self.stats.commands[usize::from(command.id.0)].calls -= 1;
+                self.stats.commands[slot_of(command)].calls -= 1;
                 self.stats.total_commands -= 1;
             }
             Ok(()) => {}
             Err(error) => {
                 self.reply.buffer.truncate(start);
-                self.fail(command.id, &error);
+                self.fail(command, &error);
             }
         }
         if self.keyspace.has_events() {
@@ -415,7 +467,8 @@ impl Context<'_> {
         count: u32,
         commands: impl Iterator<Item = Command<'b>>,
     ) {
-        self.count(exec.id);
+        self.count(exec);
+        let began = self.stats.begin_group();
         let session = self.session_of(exec);
         let has_changed = session.is_some_and(|session| !self.keyspace.unwatch(session));
         // Keys that it watches may be due.
@@ -428,8 +481,9 @@ impl Context<'_> {
         }
         self.reply.array(count as usize);
         for command in commands {
-            self.run_nested(&command);
+            self.run_queued(&command);
         }
+        self.stats.end_group(began, exec);
     }
 
     fn session_of(&self, command: &Command<'_>) -> Option<SessionId> {
@@ -438,8 +492,8 @@ impl Context<'_> {
     }
 
     #[inline]
-    fn count(&mut self, id: CommandId) {
-        self.stats.commands[usize::from(id.0)].calls += 1;
+    fn count(&mut self, command: &Command<'_>) {
+        self.stats.commands[slot_of(command)].calls += 1;
         self.stats.total_commands += 1;
     }
 
@@ -464,18 +518,34 @@ impl Context<'_> {
     }
 
     #[cold]
-    fn fail(&mut self, id: CommandId, error: &CommandError) {
-        self.stats.commands[usize::from(id.0)].failed += 1;
-        self.stats.total_errors += 1;
+    fn fail(&mut self, command: &Command<'_>, error: &CommandError) {
+        self.stats.commands[slot_of(command)].failed += 1;
         let text = error.to_string();
-        let code = text.split(' ').next().unwrap_or_default();
-        let errors = &mut self.stats.errors;
-        if let Some(count) = errors.get_mut(code) {
-            *count += 1;
-        } else if errors.len() < ERROR_CODES_MAX {
-            errors.insert(code.to_owned(), 1);
-        }
+        self.stats.count_error(&text);
         self.reply.error_text(&text);
+    }
+}
+
+#[inline]
+fn slot_of(command: &Command<'_>) -> usize {
+    usize::from(stat_slot(command.id, command.arguments.first()))
+}
+
+impl EngineStats {
+    /// Counts an error reply by its code.
+    pub fn count_error(&mut self, text: &str) {
+        self.total_errors += 1;
+        count_error(&mut self.errors, text);
+    }
+}
+
+/// Counts an error by its code, the first word; codes beyond the bound count for none.
+pub fn count_error(errors: &mut BTreeMap<String, u64>, text: &str) {
+    let code = text.split(' ').next().unwrap_or_default();
+    if let Some(count) = errors.get_mut(code) {
+        *count += 1;
+    } else if errors.len() < ERROR_CODES_MAX {
+        errors.insert(code.to_owned(), 1);
     }
 }
 
@@ -500,8 +570,8 @@ mod tests {
         assert_eq!((stats.total_commands, stats.total_errors), (3, 2));
         assert_eq!(stats.errors, BTreeMap::from([("ERR".to_owned(), 2)]));
         let of = |name| stats.commands[usize::from(id(name).0)];
-        assert_eq!(of("set"), CommandStats { calls: 1, failed: 0 });
-        assert_eq!(of("incr"), CommandStats { calls: 1, failed: 1 });
+        assert_eq!((of("set").calls, of("set").failed), (1, 0));
+        assert_eq!((of("incr").calls, of("incr").failed), (1, 1));
         engine.reset_stats();
         assert_eq!(engine.stats().total_commands, 0);
     }

@@ -9,6 +9,7 @@
 
 mod background;
 mod making;
+mod observing;
 mod publishing;
 
 use std::collections::{HashMap, VecDeque};
@@ -21,9 +22,9 @@ use crate::engine::command::lookup;
 use crate::engine::keyspace::SessionId;
 use crate::engine::random::Random;
 use crate::engine::reply::{Protocol, Reply};
+use crate::engine::timing::Notable;
 use crate::engine::waiting::{Served, WaitEnd};
 use crate::engine::{Engine, Ran};
-use crate::limits::EXPIRE_PER_ENTRY_MAX;
 use crate::net::ring::Connection;
 use crate::raft::types::{Entry, EntryBody, Index, MemberId, Millis, Payload, Stream, Ticket};
 use crate::raft::{Committed, GiveUpReason, GivenUp, ReadReady};
@@ -31,10 +32,12 @@ use crate::snapshot::{Loaded, ReadProgress, Reader};
 
 use self::background::{DigestRequest, Digesting, Pace};
 use self::making::Making;
+use super::clock::{nanoseconds, unix_seconds};
 use super::mailbox::{
     ClientHandle, Mailbox, Pending, Replies, ReportRequest, Run, Segment, SnapshotProgress, Source,
     Step, ToApply, ToNet, ToRaft, Wants,
 };
+use super::observe::latency::SNAPSHOT_INSTALL;
 use super::report::{EngineReport, RaftReport};
 use super::settings::SharedSettings;
 use super::shared::Shared;
@@ -103,8 +106,10 @@ impl ApplyRole {
         let served = nets.iter().map(|_| Vec::new()).collect();
         let publishing = nets.iter().map(|_| Arc::default()).collect();
         let read_random = Random::new(shared.boot as u64);
+        let mut engine = Engine::new(0);
+        engine.set_stopwatch(nanoseconds);
         Self {
-            engine: Engine::new(0),
+            engine,
             inbox,
             nets,
             waiting,
@@ -202,7 +207,10 @@ impl ApplyRole {
         assert_eq!(number, transfer, "one snapshot at a time");
         assert!(loaded.applied_index > self.applied_index, "a snapshot never goes back");
         self.end_walk();
+        let began = nanoseconds();
         self.engine.replace_state(loaded.engine);
+        let nanos = nanoseconds().saturating_sub(began);
+        self.shared.observed.note_latency(SNAPSHOT_INSTALL, nanos, unix_seconds);
         self.applied_index = loaded.applied_index;
         self.tell_settings();
         log::info!("goes on from the snapshot up to {}", self.applied_index);
@@ -281,7 +289,7 @@ impl ApplyRole {
             self.engine.replace_state(Engine::new(entry.seed));
         }
         self.engine.begin_entry(entry.index.0, entry.at_ms);
-        self.engine.expire_due(EXPIRE_PER_ENTRY_MAX);
+        self.expire_due();
         if let EntryBody::Configuration(configuration) = &entry.body {
             self.engine.keep_members(|id| configuration.member(id).is_some());
             self.answer_forgotten("NOCLUSTER No Raft Cluster (this node has been removed)");
@@ -294,7 +302,9 @@ impl ApplyRole {
             match ticket {
                 Some(ticket) => self.run_own(&entry, usize::from(*stream), ticket, commands),
                 None => {
-                    self.engine.apply_batch(commands, entry.seed, entry.at_ms, &mut self.discarded)
+                    self.engine.begin_timing(false, self.shared.observed.thresholds());
+                    self.engine.apply_batch(commands, entry.seed, entry.at_ms, &mut self.discarded);
+                    self.engine.end_timing();
                 }
             }
         }
@@ -368,9 +378,12 @@ impl ApplyRole {
             random: Random::new(entry.seed),
             now_ms: entry.at_ms,
             blocked: &mut blocked,
+            notable: Vec::new(),
         };
+        execution.engine.begin_timing(true, self.shared.observed.thresholds());
         execution.run(&pending, Some(commands), &mut self.read_random);
-        let Execution { reply, segments, .. } = execution;
+        let Execution { reply, segments, notable, .. } = execution;
+        self.send_notable(stream, notable);
         for (session, connection) in blocked {
             let stream = pending.stream;
             self.blocked.insert(session, ClientHandle { stream, connection });
@@ -425,9 +438,12 @@ impl ApplyRole {
             random,
             now_ms,
             blocked: &mut Vec::new(),
+            notable: Vec::new(),
         };
+        execution.engine.begin_timing(true, self.shared.observed.thresholds());
         execution.run(&pending, None, &mut self.read_random);
-        let Execution { reply, segments, .. } = execution;
+        let Execution { reply, segments, notable, .. } = execution;
+        self.send_notable(stream, notable);
         self.send(stream, reply.buffer, segments, pending);
     }
 
@@ -514,6 +530,8 @@ struct Execution<'a> {
     now_ms: Millis,
     /// The clients whose last command waits.
     blocked: &'a mut Vec<(SessionId, Connection)>,
+    /// The commands that were slow or had large replies.
+    notable: Vec<(Connection, Notable)>,
 }
 
 impl Execution<'_> {
@@ -558,9 +576,17 @@ impl Execution<'_> {
                     }
                 }
             }
+            if self.engine.has_notable() {
+                let noted = self.engine.take_notable().into_iter();
+                // What the node itself said to all nodes is nobody's command.
+                if step.source != Source::Quiet {
+                    self.notable.extend(noted.map(|notable| (step.connection, notable)));
+                }
+            }
             let cut = self.is_over(pending, start);
             push_segment(&mut self.segments, step, self.reply.buffer.len() - start, cut, waits);
         }
+        self.engine.end_timing();
     }
 }
 

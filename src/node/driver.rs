@@ -564,6 +564,7 @@ impl RaftRole {
         match (command, &mut self.member) {
             (AdminCommand::ResetStats, _) => {
                 self.shared.clients.reset();
+                self.shared.observed.reset_counts();
                 self.apply.send(ToApply::ResetStats);
                 self.answers.ok(admin);
             }

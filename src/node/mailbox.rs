@@ -11,12 +11,14 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use crate::engine::batch::Batch;
 use crate::engine::pubsub::{Change, Published, Question};
 use crate::engine::reply::Protocol;
+use crate::engine::timing::Notable;
 use crate::engine::waiting::WaitEnd;
 use crate::net::ring::{Connection, Doorbell};
 use crate::raft::types::{Applicant, ClusterId, Index, MemberId, Millis, Payload, Stream, Ticket};
 use crate::raft::{Committed, FreshNode, GivenUp, LogId, ReadReady};
 use crate::snapshot::SnapshotError;
 
+use super::observe::monitor::Lines;
 use super::report::{EngineReport, RaftReport};
 
 /// A sender to one role. Rings the doorbell of the role's core when that is not the sender's own.
@@ -248,6 +250,8 @@ pub struct Pending {
     /// Bytes of replies in this pass over which a client gets no more, since it would be closed
     /// for them anyway: the hard limit of its output. 0: no limit.
     pub reply_bytes_max: usize,
+    /// When it was sent on its way, in nanoseconds, if its writes are to be timed; else 0.
+    pub submitted: u64,
 }
 
 impl Pending {
@@ -322,6 +326,10 @@ pub enum ToNet {
     Replies(Box<Replies>),
     /// What has become of clients that have waited.
     Served(Vec<(Connection, WaitEnd)>),
+    /// Commands of its clients that were slow or had large replies.
+    Notable(Vec<(Connection, Notable)>),
+    /// Lines for its clients that monitor.
+    Monitored(Lines),
     /// Messages for clients that subscribe.
     Published(Box<Publications>),
     /// All nodes are to be told that the clients of these members wait no more.

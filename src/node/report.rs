@@ -1,7 +1,7 @@
 //! What INFO and its like tell, gathered role by role and formatted by the net role of the client.
 
-use crate::engine::command::{CommandId, spec};
 use crate::engine::keyspace::{DATABASE_COUNT, KeyspaceStats};
+use crate::engine::timing::Histograms;
 use crate::engine::{CommandStats, Engine};
 use crate::net::peer::{LinkCounters, PeerReport};
 use crate::raft::types::{Boot, ClusterId, Index, MemberId, Term};
@@ -71,8 +71,9 @@ pub struct EngineReport {
     pub pubsub_shard_channels: usize,
     pub total_commands: u64,
     pub total_errors: u64,
-    /// The commands that were called, by name.
-    pub commands: Vec<(&'static str, CommandStats)>,
+    /// By slot of the command table.
+    pub commands: Vec<CommandStats>,
+    pub histograms: Histograms,
     /// How often each error code was replied.
     pub errors: Vec<(String, u64)>,
 }
@@ -94,7 +95,6 @@ impl EngineReport {
             volatile: keyspace.volatile_len(number),
         };
         let stats = engine.stats();
-        let commands = stats.commands.iter().enumerate().filter(|(_, counts)| counts.calls > 0);
         Self {
             applied_index,
             databases: (0..DATABASE_COUNT)
@@ -110,9 +110,8 @@ impl EngineReport {
             pubsub_shard_channels: engine.subscribers.shard_count(),
             total_commands: stats.total_commands,
             total_errors: stats.total_errors,
-            commands: commands
-                .map(|(id, counts)| (spec(CommandId(id as u16)).name, *counts))
-                .collect(),
+            commands: stats.commands.clone(),
+            histograms: stats.histograms.clone(),
             errors: stats.errors.iter().map(|(code, count)| (code.clone(), *count)).collect(),
         }
     }

@@ -79,6 +79,12 @@ impl SharedSettings {
         config::rewrite(path, &settings)
     }
 
+    /// All that can change, as it is now.
+    #[cfg(test)]
+    pub fn tunables(&self) -> Tunables {
+        self.lock().tunables()
+    }
+
     fn lock(&self) -> std::sync::MutexGuard<'_, Settings> {
         // Settings change all at once, so they are whole even if a thread died holding them.
         self.settings.lock().unwrap_or_else(PoisonError::into_inner)

@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
+use super::observe::Observed;
 use crate::raft::FreshNode;
 use crate::raft::types::{Boot, Millis};
 
@@ -43,6 +44,7 @@ pub struct Shared {
     pub settings_founded: AtomicBool,
     pub next_client_id: AtomicU64,
     pub clients: ClientCounters,
+    pub observed: Observed,
 }
 
 /// Counted by the net roles, shown by INFO.
@@ -164,6 +166,7 @@ impl Shared {
             settings_founded: AtomicBool::new(false),
             next_client_id: AtomicU64::new(1),
             clients: ClientCounters::default(),
+            observed: Observed::default(),
         }
     }
 

@@ -22,6 +22,7 @@ mod links;
 mod local;
 mod membership;
 mod observer;
+mod observing;
 mod process;
 mod protocol;
 mod pubsub;

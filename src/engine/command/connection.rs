@@ -61,6 +61,7 @@ pub(super) static COMMANDS: &[CommandSpec] = &[
 
 #[rustfmt::skip]
 static SUBCOMMANDS: &[CommandSpec] = &[
+    client("capa", -3, Flags::of(&[CLIENT, Flags::ALLOW_BUSY]), "8.0.0", "O(1)", "Tells what the client can do."),
     client("getname", 2, CLIENT, "2.6.9", "O(1)", "Tells the name of the connection."),
     client("getredir", 2, CLIENT, "6.0.0", "O(1)", "Tells who gets the invalidations."),
     client("help", 2, TELL, "5.0.0", "O(1)", "Tells the subcommands."),
@@ -70,9 +71,12 @@ static SUBCOMMANDS: &[CommandSpec] = &[
     client("list", -2, CLIENT_ADMIN, "2.4.0", ALL_CLIENTS, "Tells all connections."),
     client("no-evict", 3, CLIENT_ADMIN, "7.0.0", "O(1)", "Keeps the connection when memory ends."),
     client("no-touch", 3, CLIENT, "7.2.0", "O(1)", "Lets reads not count as use of a key."),
+    client("pause", -3, CLIENT_ADMIN, "3.0.0", "O(1)", "Holds commands back for some time."),
+    client("reply", 3, CLIENT, "3.2.0", "O(1)", "Turns replies on or off."),
     client("setinfo", 4, CLIENT, "7.2.0", "O(1)", "Takes the name of the client's library."),
     client("setname", 3, CLIENT, "2.6.9", "O(1)", "Gives the connection a name."),
     client("trackinginfo", 2, CLIENT, "6.2.0", "O(1)", "Tells what the client tracks."),
+    client("unpause", 2, CLIENT_ADMIN, "6.2.0", "O(1)", "Lets commands go on."),
     CommandSpec::engine("unblock", -3, Flags::of(&[CLIENT_ADMIN, Flags::LOGGED]), Keys::NONE, unblock,
         docs("5.0.0", "O(log N) where N is the number of waiting clients.", "Ends a wait.")),
 ];

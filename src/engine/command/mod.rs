@@ -10,6 +10,7 @@ mod cluster;
 mod collection;
 mod connection;
 mod describe;
+mod diagnostics;
 mod dump;
 mod field_expiry;
 mod geo;
@@ -50,7 +51,9 @@ use crate::raft::types::{MemberId, Millis};
 
 pub use access::{KeyAccess, key_accesses};
 pub use describe::{categories, keys_of};
-pub use table::{command_count, fingerprint, lookup, resolve, spec};
+pub use table::{
+    brief, command_count, fingerprint, lookup, resolve, spec, stat_count, stat_name, stat_slot,
+};
 pub(in crate::engine) use waiting::{awaited_type, reads_for_group};
 
 /// Position of a command in the table. Equal on all nodes of one version, which the handshake of
@@ -139,14 +142,17 @@ pub enum NodeCommand {
     Client,
     Cluster,
     Command,
+    Commandlog,
     Config,
     Echo,
     Failover,
     Hello,
     Info,
     Lastsave,
+    Latency,
     Memory,
     Module,
+    Monitor,
     Ping,
     Psubscribe,
     Pubsub,
@@ -167,6 +173,7 @@ pub enum NodeCommand {
     Role,
     Select,
     Shutdown,
+    Slowlog,
     Ssubscribe,
     Subscribe,
     Sunsubscribe,

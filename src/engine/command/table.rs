@@ -5,11 +5,11 @@ use std::sync::LazyLock;
 
 use rapidhash::v3::rapidhash_v3;
 
-use super::{CommandId, CommandSpec};
+use super::{CommandId, CommandSpec, Flags};
 use super::{
-    administration, bitmap, cluster, connection, dump, field_expiry, geo, hash, hyperloglog, key,
-    lcs, list, lolwut, memory, object, pubsub, raft, server, set, sort, sorted_set, stream, string,
-    transaction,
+    administration, bitmap, cluster, connection, diagnostics, dump, field_expiry, geo, hash,
+    hyperloglog, key, lcs, list, lolwut, memory, object, pubsub, raft, server, set, sort,
+    sorted_set, stream, string, transaction,
 };
 use crate::engine::error::CommandError;
 
@@ -19,6 +19,7 @@ static FAMILIES: &[&[CommandSpec]] = &[
     bitmap::COMMANDS,
     cluster::COMMANDS,
     connection::COMMANDS,
+    diagnostics::COMMANDS,
     dump::COMMANDS,
     field_expiry::COMMANDS,
     geo::COMMANDS,
@@ -51,10 +52,26 @@ const SLOT_EMPTY: u16 = u16::MAX;
 struct Table {
     /// By name: an id is a position here.
     specs: Vec<&'static CommandSpec>,
+    /// By id.
+    traits: Vec<Traits>,
+    /// What is counted apart: each command under its id, and each subcommand behind them all.
+    stats: Vec<(&'static CommandSpec, Option<&'static CommandSpec>)>,
     /// Ids by the hash of the name in lower case, with linear probing.
     slots: [u16; SLOTS],
     fingerprint: u64,
 }
+
+/// What is worked out of a specification once.
+#[derive(Clone, Copy)]
+struct Traits {
+    /// Where the counts of its first subcommand are; 0 without any.
+    subcommands_at: u16,
+    is_brief: bool,
+}
+
+/// Commands that are as brief as those with the flag FAST, although it is not Redis's word.
+const BRIEF: &[&str] =
+    &["del", "getrange", "mset", "msetnx", "psetex", "set", "setbit", "setex", "setrange"];
 
 static TABLE: LazyLock<Table> = LazyLock::new(|| {
     let mut specs: Vec<_> = FAMILIES.iter().flat_map(|family| family.iter()).collect();
@@ -71,8 +88,23 @@ static TABLE: LazyLock<Table> = LazyLock::new(|| {
         names.extend_from_slice(spec.name.as_bytes());
         names.push(b' ');
     }
-    Table { specs, slots, fingerprint: rapidhash_v3(&names) }
+    let (traits, stats) = traits_of(&specs);
+    Table { specs, traits, stats, slots, fingerprint: rapidhash_v3(&names) }
 });
+
+fn traits_of(
+    specs: &[&'static CommandSpec],
+) -> (Vec<Traits>, Vec<(&'static CommandSpec, Option<&'static CommandSpec>)>) {
+    let mut stats: Vec<_> = specs.iter().map(|spec| (*spec, None)).collect();
+    let mut traits = Vec::with_capacity(specs.len());
+    for spec in specs {
+        let first = if spec.subcommands.is_empty() { 0 } else { stats.len() as u16 };
+        let is_brief = spec.flags.contains(Flags::FAST) || BRIEF.contains(&spec.name);
+        traits.push(Traits { subcommands_at: first, is_brief });
+        stats.extend(spec.subcommands.iter().map(|subcommand| (*spec, Some(subcommand))));
+    }
+    (traits, stats)
+}
 
 /// Two overlapping words of the name in lower case, and its length, mixed. Bytes that are no
 /// letters may be changed as well: the comparison that follows is exact.
@@ -125,6 +157,40 @@ pub fn lookup(name: &[u8]) -> Option<CommandId> {
 #[inline]
 pub fn spec(id: CommandId) -> &'static CommandSpec {
     TABLE.specs[usize::from(id.0)]
+}
+
+/// Whether the command takes no longer than reading the clock is worth.
+#[inline]
+pub fn brief(id: CommandId) -> bool {
+    TABLE.traits[usize::from(id.0)].is_brief
+}
+
+/// Where a command line is counted: under its subcommand, if it has one that is known.
+#[inline]
+pub fn stat_slot(id: CommandId, next: Option<&&[u8]>) -> u16 {
+    let table = &*TABLE;
+    let at = table.traits[usize::from(id.0)].subcommands_at;
+    if at == 0 {
+        return id.0;
+    }
+    let name = next.copied().unwrap_or_default();
+    let subcommands = table.specs[usize::from(id.0)].subcommands;
+    let position =
+        subcommands.iter().position(|spec| spec.name.as_bytes().eq_ignore_ascii_case(name));
+    position.map_or(id.0, |position| at + position as u16)
+}
+
+/// How many slots there are.
+pub fn stat_count() -> usize {
+    TABLE.stats.len()
+}
+
+/// What is counted there, as in `config|get`.
+pub fn stat_name(slot: usize) -> String {
+    match TABLE.stats[slot] {
+        (spec, None) => spec.name.to_owned(),
+        (spec, Some(subcommand)) => format!("{}|{}", spec.name, subcommand.name),
+    }
 }
 
 /// All commands by name.

@@ -10,6 +10,8 @@
 //! role waits for too many bytes to be committed; it is then not received from either, so that the
 //! pressure reaches the sender.
 
+mod holding;
+mod observing;
 mod pubsub;
 mod replies;
 mod requests;
@@ -23,6 +25,7 @@ use std::sync::atomic::Ordering::Relaxed;
 use crate::engine::batch::Batch;
 use crate::engine::pubsub::Change;
 use crate::engine::reply::Reply;
+use crate::engine::timing::Thresholds;
 use crate::net::resp::{Authentication, ParseState, Words};
 use crate::net::ring::{Connection, Ring};
 use crate::net::socket;
@@ -30,6 +33,8 @@ use crate::raft::Now;
 use crate::raft::types::{Millis, Stream, Ticket};
 
 use super::mailbox::{Ended, Mailbox, Pending, ToApply, ToNet, ToRaft};
+use super::observe::counts::NetCounts;
+use super::observe::pause::Paused;
 use super::session::{self, Session, Wait};
 use super::settings::Live;
 use super::shared::Shared;
@@ -69,6 +74,19 @@ pub struct NetRole {
     words: Words,
     /// Passes answered, whose vectors are used again.
     spare: Vec<Pending>,
+    /// Counts of what this role runs and refuses itself.
+    counts: Arc<NetCounts>,
+    /// What commands are logged, and from how many bytes on their requests are.
+    thresholds: Thresholds,
+    large_request_bytes: usize,
+    /// When the rates of INFO are sampled next.
+    next_sample_ms: Millis,
+    /// Whether any client of the node monitors, and the lines for those.
+    is_monitored: bool,
+    shown: Vec<u8>,
+    /// Which commands wait for the end of CLIENT PAUSE, and the clients whose do.
+    paused: Option<Paused>,
+    held: Vec<Connection>,
 }
 
 struct Client {
@@ -113,6 +131,8 @@ enum Block {
     Choked,
     /// The role waits for too many bytes.
     Stalled,
+    /// Its next command is held back by CLIENT PAUSE.
+    Paused,
 }
 
 /// The pass being gathered.
@@ -143,7 +163,8 @@ impl NetRole {
         settings: Live,
         now: Now,
     ) -> Self {
-        Self {
+        let counts = shared.observed.new_counts();
+        let mut role = Self {
             stream,
             inbox,
             mailboxes,
@@ -165,13 +186,25 @@ impl NetRole {
             scratch: Reply::default(),
             words: Words::default(),
             spare: Vec::new(),
-        }
+            counts,
+            thresholds: Thresholds::NONE,
+            large_request_bytes: usize::MAX,
+            next_sample_ms: 0,
+            is_monitored: false,
+            shown: Vec::new(),
+            paused: None,
+            held: Vec::new(),
+        };
+        role.set_observed();
+        role
     }
 
     /// One pass, after the events of the ring have been handled: replies go out, the pass that was
     /// gathered goes on its way. Returns whether there was anything to do.
     pub fn turn(&mut self, ring: &mut Ring) -> bool {
         self.sweep(ring);
+        self.sample_rates();
+        self.release(ring);
         self.tell_ended();
         let mut worked = self.close_pass();
         while let Ok(message) = self.inbox.try_recv() {
@@ -183,6 +216,8 @@ impl NetRole {
                         self.serve(ring, connection, end);
                     }
                 }
+                ToNet::Notable(notable) => self.log_notable(notable),
+                ToNet::Monitored(lines) => self.monitor(ring, &lines),
                 ToNet::Published(publications) => self.publish(ring, &publications.published),
                 ToNet::PassOver(members) => self.tell_passed_over(&members),
                 ToNet::OfferSettings => self.offer_settings(),
@@ -198,6 +233,7 @@ impl NetRole {
                 ToNet::Stop => self.stop(ring),
             }
         }
+        self.hand_over_shown();
         self.tell_ended();
         // Clients that were waiting may have been parsed just now.
         worked | self.close_pass()
@@ -205,7 +241,10 @@ impl NetRole {
 
     pub fn set_now(&mut self, now: Now) {
         self.now = now;
-        self.settings.refresh();
+        if self.settings.refresh() {
+            self.set_observed();
+        }
+        self.refresh_watch();
     }
 
     /// A listener of this role's core has a new connection: the net roles get them in turn.
@@ -304,6 +343,7 @@ impl NetRole {
     pub fn on_closed(&mut self, connection: Connection) {
         if let Some(mut client) = self.take(connection) {
             client.session.subscriptions.clear();
+            self.end_watch(&mut client);
             self.note_subscriptions(&mut client);
             if client.session.is_known {
                 self.end_session(&client);
@@ -330,6 +370,8 @@ impl NetRole {
     /// follow, and each client that has all its replies is closed.
     fn stop(&mut self, ring: &mut Ring) {
         self.stopping = true;
+        self.paused = None;
+        self.release(ring);
         for slot in 0..self.clients.len() {
             let Some(mut client) = self.clients[slot].take() else { continue };
             ring.pause(client.connection);

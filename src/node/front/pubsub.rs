@@ -127,7 +127,7 @@ impl NetRole {
 impl Client {
     /// The output limit of its class.
     pub(super) fn output_limit(&self, limits: &crate::config::OutputLimits) -> OutputLimit {
-        match self.session.subscriptions.is_empty() {
+        match self.session.subscriptions.is_empty() && !self.session.monitors {
             true => limits.normal,
             false => limits.pubsub,
         }

@@ -15,6 +15,7 @@ use super::{Block, Client, Ending, NetRole};
 impl NetRole {
     pub(super) fn deliver(&mut self, ring: &mut Ring, replies: Replies) {
         let Replies { given_up, bytes, segments, mut pending } = replies;
+        self.note_commit(pending.submitted);
         self.outstanding_bytes -= pending.bytes;
         self.shared.clients.output_bytes.fetch_add(bytes.len() as u64, Relaxed);
         let mut rest = &bytes[..];
@@ -61,7 +62,9 @@ impl NetRole {
         if client.block == Block::Executing && !cut {
             return self.executed(ring, connection, reply);
         }
-        if let Some(output) = ring.output(connection) {
+        if !client.session.replies.are_dropped()
+            && let Some(output) = ring.output(connection)
+        {
             output.extend_from_slice(reply);
             ring.flush(connection);
         }
@@ -165,6 +168,7 @@ impl NetRole {
             let idle_ms = now_ms.saturating_sub(client.session.active_at_ms);
             let is_waiting = client.outstanding > 0
                 || client.block != Block::None
+                || client.session.monitors
                 || !client.session.subscriptions.is_empty();
             if is_over && over_ms >= soft_seconds * 1000 {
                 log::warn!("closing client {} over the soft output limit", client.session.id);

@@ -13,8 +13,10 @@ use crate::net::resp::{Limits, Parsed, parse};
 use crate::net::ring::{Connection, Ring};
 use crate::raft::types::Payload;
 
+use super::super::clock::nanoseconds;
 use super::super::mailbox::{ClientHandle, ReportRequest, Source, Step, ToApply, ToRaft, Wants};
-use super::super::session::{self, NodeView, Outcome, Wait};
+use super::super::observe::commandlog::LogKind;
+use super::super::session::{self, NodeView, Outcome, ReplyMode, Wait};
 use super::replies::end_if_done;
 use super::transaction::abort;
 use super::{Block, Client, Ending, Gathering, NetRole};
@@ -55,8 +57,12 @@ impl NetRole {
             let rest = &input[consumed..];
             match parse(rest, &limits, &mut client.parse, &mut found) {
                 Ok(Parsed::Request { consumed: taken }) => {
+                    if client.session.replies != ReplyMode::On && self.settle_replies(ring, client)
+                    {
+                        break;
+                    }
                     let words = found.slices(rest);
-                    if self.dispatch(ring, client, &words) == Dispatched::NotYet {
+                    if self.dispatch(ring, client, &words, taken) == Dispatched::NotYet {
                         break;
                     }
                     consumed += taken;
@@ -76,12 +82,21 @@ impl NetRole {
     }
 
     /// Precondition: `words` holds at least the name of the command.
-    fn dispatch(&mut self, ring: &mut Ring, client: &mut Client, words: &[&[u8]]) -> Dispatched {
+    fn dispatch(
+        &mut self,
+        ring: &mut Ring,
+        client: &mut Client,
+        words: &[&[u8]],
+        bytes: usize,
+    ) -> Dispatched {
         let Some(id) = lookup(words[0]) else {
-            return self.dispatch_unknown(ring, client, words);
+            return self.dispatch_unknown(ring, client, words, bytes);
         };
         let spec = spec(id);
-        if !self.admit(ring, client, spec, words) {
+        if self.paused.is_some() && self.hold_back(ring, client, spec, words) {
+            return Dispatched::NotYet;
+        }
+        if !self.admit(ring, client, (id, spec), words) {
             return Dispatched::Done;
         }
         let is_queued = self.queue(ring, client, id, spec, words);
@@ -104,8 +119,14 @@ impl NetRole {
                     self.block(ring, client, Block::Barrier);
                     return Dispatched::NotYet;
                 }
-                self.run_here(ring, client, command, words);
+                self.run_here(ring, client, (id, command), words);
             }
+        }
+        if self.is_monitored && !is_queued {
+            self.show(&client.session, spec, words);
+        }
+        if bytes >= self.large_request_bytes {
+            self.log_command(LogKind::LargeRequest, bytes as u64, &client.session, words);
         }
         client.session.last_command = Some(id);
         client.session.commands += 1;
@@ -121,15 +142,17 @@ impl NetRole {
         ring: &mut Ring,
         client: &mut Client,
         words: &[&[u8]],
+        bytes: usize,
     ) -> Dispatched {
         let is_explicit = |word: &[u8]| word.eq_ignore_ascii_case(b"raft");
         let text = match words {
             [name, command, ..] if is_explicit(name) && !is_explicit(command) => {
-                return self.dispatch(ring, client, &words[1..]);
+                return self.dispatch(ring, client, &words[1..], bytes);
             }
             [name] if is_explicit(name) => CommandError::Arity("raft".into()).to_string(),
             _ => session::unknown_command(words),
         };
+        self.counts().error(&text);
         abort(client);
         self.reply(ring, client, |reply| reply.error_text(&text));
         Dispatched::Done
@@ -178,6 +201,10 @@ impl NetRole {
         {
             return Some(refusal);
         }
+        let on_data = Flags::READONLY.union(Flags::WRITE).union(Flags::MAY_REPLICATE);
+        if client.session.monitors && spec.flags.intersects(on_data) {
+            return Some(CommandError::text("ERR Replica can't interact with the keyspace"));
+        }
         match spec.handler {
             Handler::Engine(_) | Handler::Session(SessionCommand::Watch) => {
                 self.shared.state().refusal().map(CommandError::text)
@@ -198,14 +225,19 @@ impl NetRole {
         &mut self,
         ring: &mut Ring,
         client: &mut Client,
-        command: NodeCommand,
+        (id, command): (CommandId, NodeCommand),
         words: &[&[u8]],
     ) {
+        let call = self.begin_call(id, words);
         let mut reply = std::mem::take(&mut self.scratch);
         reply.buffer.clear();
         reply.protocol = client.session.protocol;
         let view = self.view();
         let outcome = session::run(command, words, &mut client.session, &view, &mut reply);
+        self.end_call(&call, id, &client.session, words, &reply.buffer);
+        if matches!(command, NodeCommand::Client | NodeCommand::Monitor) {
+            self.refresh_watch();
+        }
         self.note_subscriptions(client);
         match outcome {
             Outcome::Replied => self.write(ring, client, &reply.buffer),
@@ -281,7 +313,7 @@ impl NetRole {
 
     /// Puts a reply in its place: into the output when nothing is outstanding, else into the pass.
     pub(super) fn write(&mut self, ring: &mut Ring, client: &mut Client, reply: &[u8]) {
-        if reply.is_empty() {
+        if reply.is_empty() || client.session.replies.are_dropped() {
             return;
         }
         if client.outstanding == 0 {
@@ -325,6 +357,8 @@ impl NetRole {
         };
         self.outstanding_bytes += pending.bytes;
         let wants = pending.wants;
+        let is_timed = self.settings.latency_monitor_threshold_ms > 0 && wants == Wants::Commit;
+        pending.submitted = if is_timed { nanoseconds() } else { 0 };
         self.mailboxes.apply.send(ToApply::Pending(Box::new(pending)));
         let stream = self.stream;
         match wants {

@@ -5,7 +5,9 @@
 //! when the reply to the rest has come, if EXEC was not refused, and put in its place.
 
 use crate::engine::batch::Caller;
-use crate::engine::command::{CommandId, CommandSpec, Handler, SessionCommand, lookup};
+use crate::engine::command::{
+    CommandId, CommandSpec, Handler, NodeCommand, SessionCommand, lookup, stat_slot,
+};
 use crate::engine::error::CommandError;
 use crate::engine::reply::{Protocol, Reply, first_reply_len};
 use crate::limits::BATCH_BYTES_MAX;
@@ -38,7 +40,7 @@ impl NetRole {
         &mut self,
         ring: &mut Ring,
         client: &mut Client,
-        spec: &'static CommandSpec,
+        (id, spec): (CommandId, &'static CommandSpec),
         words: &[&[u8]],
     ) -> bool {
         let refusal = self.refusal(client, spec, words).or_else(|| {
@@ -46,6 +48,7 @@ impl NetRole {
             is_queuing.then(|| Transaction::check(spec, &words[1..]).err()).flatten()
         });
         let Some(refusal) = refusal else { return true };
+        self.counts().reject(stat_slot(id, words.get(1)), &refusal.to_string());
         if matches!(spec.handler, Handler::Session(SessionCommand::Exec)) {
             client.session.transaction = None;
             let reason = refusal.to_string();
@@ -91,6 +94,10 @@ impl NetRole {
         words: &[&[u8]],
     ) -> Dispatched {
         let queues = client.session.transaction.is_some();
+        if matches!(command, SessionCommand::Multi | SessionCommand::Discard) {
+            // The engine counts the others.
+            self.counts().call(stat_slot(id, None), true);
+        }
         match (command, queues) {
             (SessionCommand::Multi, false) => {
                 let transaction = Transaction::new(client.session.database);
@@ -159,6 +166,9 @@ impl NetRole {
         }
         let queued = client.session.transaction.take();
         let transaction = *queued.expect("invariant: EXEC was told apart by it");
+        if self.is_monitored && !transaction.aborted {
+            self.show_transaction(&client.session, &transaction);
+        }
         if transaction.aborted {
             let text = "EXECABORT Transaction discarded because of previous errors.";
             self.fail(ring, client, text);
@@ -231,6 +241,12 @@ impl NetRole {
             let Some(aside) = executing.next() else { continue };
             let words: Vec<&[u8]> = aside.words.iter().map(Vec::as_slice).collect();
             let mut reply = Reply::new(client.session.protocol);
+            if aside.command == NodeCommand::Monitor {
+                // Its lines would come within the reply to EXEC.
+                reply.error_text("ERR MONITOR isn't allowed for DENY BLOCKING client");
+                executing.reply.extend_from_slice(&reply.buffer);
+                continue;
+            }
             let view = self.view();
             let outcome =
                 session::run(aside.command, &words, &mut client.session, &view, &mut reply);

@@ -3,8 +3,8 @@
 use std::io::Write;
 
 use super::{
-    Arguments, Outcome, Session, Wait, excerpt, failure, help, is_word, subcommand,
-    unknown_subcommand,
+    Arguments, NodeView, Outcome, ReplyMode, Session, Wait, excerpt, failure, help, is_word,
+    subcommand, unknown_subcommand,
 };
 use crate::engine::command::{Handler, NodeCommand, spec};
 use crate::engine::error::CommandError;
@@ -12,6 +12,7 @@ use crate::engine::number::parse_integer;
 use crate::engine::pubsub::Topic;
 use crate::engine::reply::{Protocol, Reply};
 use crate::node::mailbox::{ClientClass, KillFilter, KillReply, Survey};
+use crate::node::observe::pause::Paused;
 use crate::raft::types::Millis;
 
 /// Bytes that a client has in its buffers.
@@ -24,6 +25,7 @@ pub struct Buffers {
 pub fn run(
     words: Arguments<'_, '_>,
     session: &mut Session,
+    view: &NodeView<'_>,
     reply: &mut Reply,
 ) -> Result<Outcome, CommandError> {
     let (name, arguments) = subcommand(NodeCommand::Client, words, session)?;
@@ -53,6 +55,19 @@ pub fn run(
         // Nothing tracks what clients read.
         ("getredir", _) => reply.integer(-1),
         ("trackinginfo", _) => tracking_info(reply),
+        ("pause", [timeout, mode @ ..]) => {
+            pause(timeout, mode, view)?;
+            reply.ok();
+        }
+        ("unpause", _) => {
+            view.shared.observed.pause.end();
+            reply.ok();
+        }
+        ("reply", [mode]) => change_replies(mode, session, reply)?,
+        ("capa", capabilities) => {
+            session.redirects |= capabilities.iter().any(|word| is_word(word, "redirect"));
+            reply.ok();
+        }
         ("help", _) => help(reply, "CLIENT", HELP),
         _ => return Err(unknown_subcommand(words)),
     }
@@ -101,6 +116,50 @@ fn parse_switch(word: &[u8]) -> Result<bool, CommandError> {
         _ if is_word(word, "OFF") => Ok(false),
         _ => Err(CommandError::Syntax),
     }
+}
+
+/// Of the clients of this node, whatever node the command goes to.
+fn pause(timeout: &[u8], mode: &[&[u8]], view: &NodeView<'_>) -> Result<(), CommandError> {
+    let paused = match mode {
+        [] => Paused::All,
+        [mode] if is_word(mode, "ALL") => Paused::All,
+        [mode] if is_word(mode, "WRITE") => Paused::Writes,
+        [_] => return Err(CommandError::text("ERR CLIENT PAUSE mode must be WRITE or ALL")),
+        _ => return Err(CommandError::Syntax),
+    };
+    let timeout_ms = match parse_integer(timeout) {
+        Some(ms @ 0..) => ms as Millis,
+        Some(_) => return Err(CommandError::text("ERR timeout is negative")),
+        None => return Err(CommandError::text("ERR timeout is not an integer or out of range")),
+    };
+    let until_ms = view.now_ms.saturating_add(timeout_ms);
+    view.shared.observed.pause.begin(until_ms, paused, view.now_ms);
+    Ok(())
+}
+
+/// All that was asked before is answered by now.
+fn change_replies(
+    mode: &[u8],
+    session: &mut Session,
+    reply: &mut Reply,
+) -> Result<(), CommandError> {
+    match mode {
+        _ if is_word(mode, "ON") => {
+            // One that is skipped stays so, be it this.
+            if session.replies == ReplyMode::Off {
+                session.replies = ReplyMode::On;
+            }
+            reply.ok();
+        }
+        _ if is_word(mode, "OFF") => session.replies = ReplyMode::Off,
+        _ if is_word(mode, "SKIP") => {
+            if session.replies != ReplyMode::Off {
+                session.replies = ReplyMode::SkipNext;
+            }
+        }
+        _ => return Err(CommandError::Syntax),
+    }
+    Ok(())
 }
 
 fn tracking_info(reply: &mut Reply) {
@@ -267,6 +326,7 @@ pub fn describe(session: &Session, buffers: &Buffers, now_ms: Millis, out: &mut 
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     let subscriptions = &session.subscriptions;
     let marks = [
+        ("O", session.monitors),
         ("P", !subscriptions.is_empty()),
         ("x", session.transaction.is_some()),
         ("b", session.is_blocked),
@@ -318,6 +378,8 @@ fn last_command(session: &Session) -> String {
 }
 
 const HELP: &[&str] = &[
+    "CAPA <capability> [<capability> ...]",
+    "    Tells what the client can do: redirect. No node redirects.",
     "GETNAME",
     "    Tells the name of this connection.",
     "GETREDIR",
@@ -342,6 +404,11 @@ const HELP: &[&str] = &[
     "    Accepted and shown; no client is evicted.",
     "NO-TOUCH (ON|OFF)",
     "    Accepted and shown; no access times are kept.",
+    "PAUSE <timeout> [WRITE|ALL]",
+    "    Holds back the commands of this node's clients, or those that write, for so many",
+    "    milliseconds.",
+    "REPLY (ON|OFF|SKIP)",
+    "    Turns replies on or off, or does without the next one.",
     "SETINFO (LIB-NAME|LIB-VER) <value>",
     "    Tells the node about the client library.",
     "SETNAME <name>",
@@ -350,6 +417,8 @@ const HELP: &[&str] = &[
     "    Tells that this connection tracks no keys.",
     "UNBLOCK <client-id> [TIMEOUT|ERROR]",
     "    Ends the wait of a client of this node, as if its time were over, or with an error.",
+    "UNPAUSE",
+    "    Ends the pause of this node's clients.",
     "HELP",
     "    Prints this help.",
 ];

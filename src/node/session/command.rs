@@ -147,7 +147,19 @@ fn tips(name: &str) -> &'static [&'static str] {
         "info" => {
             &["nondeterministic_output", "request_policy:all_shards", "response_policy:special"]
         }
-        "client|setinfo" | "client|setname" | "config|resetstat" | "config|set" => {
+        "latency|doctor" | "latency|graph" | "latency|histogram" | "latency|history"
+        | "latency|latest" => {
+            &["nondeterministic_output", "request_policy:all_nodes", "response_policy:special"]
+        }
+        "latency|reset" => &["request_policy:all_nodes", "response_policy:agg_sum"],
+        "slowlog|get" | "commandlog|get" => {
+            &["request_policy:all_nodes", "nondeterministic_output"]
+        }
+        "slowlog|len" | "commandlog|len" => {
+            &["request_policy:all_nodes", "response_policy:agg_sum", "nondeterministic_output"]
+        }
+        "slowlog|reset" | "commandlog|reset" | "client|setinfo" | "client|setname"
+        | "config|resetstat" | "config|set" => {
             &["request_policy:all_nodes", "response_policy:all_succeeded"]
         }
         "dump" | "object|encoding" | "object|freq" | "object|idletime" | "object|refcount"

@@ -3,12 +3,14 @@
 use std::borrow::Cow;
 
 use super::client::checked_name;
-use super::{Arguments, NodeView, Outcome, REDIS_VERSION, Session, excerpt, failure, is_word};
+use super::{
+    Arguments, NodeView, Outcome, REDIS_VERSION, ReplyMode, Session, excerpt, failure, is_word,
+};
 use crate::engine::error::CommandError;
 use crate::engine::keyspace::DATABASE_COUNT;
 use crate::engine::number::parse_integer;
 use crate::engine::reply::{Protocol, Reply};
-use crate::node::shared::NodeState;
+use crate::node::shared::{NodeState, Shared};
 
 const WRONG_PASSWORD: CommandError =
     CommandError::text("WRONGPASS invalid username-password pair or user is disabled.");
@@ -181,8 +183,25 @@ pub fn reset(session: &mut Session, view: &NodeView<'_>, reply: &mut Reply) {
     session.no_evict = false;
     session.no_touch = false;
     session.subscriptions.clear();
+    end_monitor(session, view.shared);
+    session.replies = ReplyMode::On;
     reply.protocol = Protocol::Resp2;
     reply.simple("RESET");
+}
+
+/// It is sent all commands of the node's clients from here on.
+pub fn monitor(session: &mut Session, view: &NodeView<'_>, reply: &mut Reply) {
+    if !std::mem::replace(&mut session.monitors, true) {
+        view.shared.observed.monitoring.begin();
+    }
+    reply.ok();
+}
+
+/// The session is sent no more of what others do.
+pub fn end_monitor(session: &mut Session, shared: &Shared) {
+    if std::mem::take(&mut session.monitors) {
+        shared.observed.monitoring.end();
+    }
 }
 
 pub fn time(view: &NodeView<'_>, reply: &mut Reply) {

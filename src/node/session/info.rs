@@ -4,8 +4,8 @@
 use std::sync::atomic::Ordering::Relaxed;
 
 use super::cluster::{host_and_port, replicas};
-use super::{Arguments, NodeView, REDIS_VERSION, ReportUse, proc, recovery, run_id};
-use crate::engine::CommandStats;
+use super::{Arguments, NodeView, REDIS_VERSION, ReportUse, proc, recovery, run_id, statistics};
+use crate::node::observe::counts::Counted;
 use crate::node::ready;
 use crate::node::report::{DatabaseReport, EngineReport, RaftReport};
 use crate::raft::types::{Member, MemberId, Millis};
@@ -13,13 +13,14 @@ use crate::raft::{PeerStatus, ProgressState, RoleKind, Status};
 
 pub const VERSION: &str = env!("CARGO_PKG_VERSION");
 
-type Fields = Vec<(String, String)>;
+pub type Fields = Vec<(String, String)>;
 
 /// What a section is made from.
 struct Sources<'a> {
     raft: &'a RaftReport,
     engine: &'a EngineReport,
     view: &'a NodeView<'a>,
+    counted: Counted,
 }
 
 struct Section {
@@ -60,6 +61,12 @@ static SECTIONS: &[Section] = &[
         fields: command_stats,
     },
     section("errorstats", "Errorstats", error_stats),
+    Section {
+        name: "latencystats",
+        title: "Latencystats",
+        shown: Shown::WithAll,
+        fields: latency_stats,
+    },
     section("cluster", "Cluster", |_| fields([("cluster_enabled", "0")])),
     section("keyspace", "Keyspace", keyspace),
     section("raft", "Raft", raft),
@@ -79,7 +86,8 @@ pub fn text(
     let asks_for = |name: &str| sections.iter().any(|section| section == name);
     let default = sections.is_empty() || asks_for("default");
     let all = asks_for("all") || asks_for("everything");
-    let sources = Sources { raft, engine, view };
+    let counted = statistics::counted(engine, view);
+    let sources = Sources { raft, engine, view, counted };
     let mut text = String::new();
     for section in SECTIONS {
         let by_default = default && section.shown == Shown::ByDefault;
@@ -205,7 +213,7 @@ fn stats(sources: &Sources<'_>) -> Fields {
         ("pubsub_channels", engine.pubsub_channels as u64),
         ("pubsub_patterns", engine.pubsub_patterns as u64),
         ("pubsubshard_channels", engine.pubsub_shard_channels as u64),
-        ("total_error_replies", engine.total_errors),
+        ("total_error_replies", sources.counted.total_errors),
         ("client_query_buffer_limit_disconnections", clients.query_limit_closed.load(Relaxed)),
         ("client_output_buffer_limit_disconnections", clients.output_limit_closed.load(Relaxed)),
         // Those of other nodes' clients among them, since every node applies every entry.
@@ -254,19 +262,16 @@ fn cpu(_: &Sources<'_>) -> Fields {
     ])
 }
 
-/// Commands on data only, and without the time they took: no command is timed by itself.
 fn command_stats(sources: &Sources<'_>) -> Fields {
-    let line = |(name, counts): &(&str, CommandStats)| {
-        let (calls, failed) = (counts.calls, counts.failed);
-        (format!("cmdstat_{name}"), format!("calls={calls},failed_calls={failed}"))
-    };
-    sources.engine.commands.iter().map(line).collect()
+    statistics::commands(&sources.counted)
 }
 
 fn error_stats(sources: &Sources<'_>) -> Fields {
-    let line =
-        |(code, count): &(String, u64)| (format!("errorstat_{code}"), format!("count={count}"));
-    sources.engine.errors.iter().map(line).collect()
+    statistics::errors(&sources.counted)
+}
+
+fn latency_stats(sources: &Sources<'_>) -> Fields {
+    statistics::latencies(&sources.counted, sources.view)
 }
 
 fn keyspace(sources: &Sources<'_>) -> Fields {

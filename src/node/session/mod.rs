@@ -12,11 +12,14 @@ mod config;
 mod connection;
 mod failover;
 mod info;
+mod latency;
 mod memory;
 mod proc;
 mod pubsub;
 mod raft;
 mod recovery;
+mod slowlog;
+mod statistics;
 #[cfg(test)]
 mod tests;
 mod transaction;
@@ -38,7 +41,7 @@ use super::shared::Shared;
 
 pub use client::{Buffers, class_of, describe, finish_survey};
 pub use cluster::host_and_port;
-pub use connection::reset;
+pub use connection::{end_monitor, reset};
 pub use pubsub::{Subscriptions, is_subscription, refusal as refusal_of_listener};
 pub use transaction::{Aside, Transaction, is_never_queued};
 
@@ -81,6 +84,30 @@ pub struct Session {
     /// Its last command has nothing to reply with yet.
     pub is_blocked: bool,
     pub subscriptions: Subscriptions,
+    /// It is sent what the clients of the node do.
+    pub monitors: bool,
+    pub replies: ReplyMode,
+    /// It understands that it is told to go elsewhere (CLIENT CAPA redirect). No node tells so:
+    /// each serves everything.
+    pub redirects: bool,
+}
+
+/// What CLIENT REPLY has asked for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ReplyMode {
+    #[default]
+    On,
+    Off,
+    /// The next command is not replied to.
+    SkipNext,
+    /// The last one is not.
+    Skipping,
+}
+
+impl ReplyMode {
+    pub fn are_dropped(self) -> bool {
+        matches!(self, Self::Off | Self::Skipping)
+    }
 }
 
 /// What becomes of a command after [`run`].
@@ -119,6 +146,10 @@ pub enum ReportUse {
     /// Names of sections in lower case.
     Info {
         sections: Vec<String>,
+    },
+    /// LATENCY HISTOGRAM, of these commands or of all.
+    LatencyHistogram {
+        names: Vec<String>,
     },
     RaftInfo,
     Role,
@@ -179,6 +210,9 @@ impl Session {
             is_known: false,
             is_blocked: false,
             subscriptions: Subscriptions::default(),
+            monitors: false,
+            replies: ReplyMode::On,
+            redirects: false,
         }
     }
 }
@@ -212,16 +246,19 @@ fn try_run(
         // No slot is ever on its way, so that nothing depends on it.
         NodeCommand::Asking => reply.ok(),
         NodeCommand::Auth => connection::auth(arguments, session, view, reply)?,
-        NodeCommand::Client => return client::run(words, session, reply),
+        NodeCommand::Client => return client::run(words, session, view, reply),
         NodeCommand::Cluster => return cluster::run(words, session, view, reply),
         NodeCommand::Command => command::run(words, session, reply)?,
+        NodeCommand::Commandlog => return slowlog::commandlog(words, session, view, reply),
         NodeCommand::Config => return config::run(words, session, view, reply),
         NodeCommand::Echo => reply.bulk(arguments[0]),
         NodeCommand::Failover => return failover::fail_over(arguments),
         NodeCommand::Hello => connection::hello(arguments, session, view, reply)?,
         NodeCommand::Info => return Ok(report(info::ask(arguments))),
+        NodeCommand::Latency => return latency::run(words, session, view, reply),
         NodeCommand::Lastsave => unsupported::last_save(view, reply),
         NodeCommand::Memory => return memory::run(words, session, reply),
+        NodeCommand::Monitor => connection::monitor(session, view, reply),
         NodeCommand::Module => unsupported::module(words, session, reply)?,
         NodeCommand::Ping => connection::ping(arguments, session, reply)?,
         NodeCommand::Pubsub => return pubsub::run(words, session, reply),
@@ -244,6 +281,7 @@ fn try_run(
         NodeCommand::Role => return Ok(report(ReportUse::Role)),
         NodeCommand::Select => connection::select(arguments, session, reply)?,
         NodeCommand::Shutdown => return connection::shutdown(arguments, view),
+        NodeCommand::Slowlog => return slowlog::slowlog(words, session, view, reply),
         NodeCommand::Psubscribe
         | NodeCommand::Punsubscribe
         | NodeCommand::Ssubscribe
@@ -282,7 +320,7 @@ pub fn needs_order(command: NodeCommand, words: Arguments<'_, '_>) -> bool {
         // And no message may come before the confirmation.
         NodeCommand::Pubsub => true,
         _ if is_subscription(command) => true,
-        NodeCommand::Client => is_one_of(&["info", "kill", "list"]),
+        NodeCommand::Client => is_one_of(&["info", "kill", "list", "reply"]),
         // A change may be on its way through the log.
         NodeCommand::Config => is_one_of(&["get", "resetstat", "rewrite", "set"]),
         NodeCommand::Cluster => is_one_of(&[
@@ -298,6 +336,11 @@ pub fn needs_order(command: NodeCommand, words: Arguments<'_, '_>) -> bool {
             "slots",
         ]),
         NodeCommand::Memory => is_one_of(&["doctor", "stats"]),
+        NodeCommand::Latency => is_one_of(&["histogram"]),
+        // What was executed before must be in it.
+        NodeCommand::Commandlog | NodeCommand::Slowlog => true,
+        // Nothing that was sent before is shown behind the confirmation.
+        NodeCommand::Monitor => true,
         _ => false,
     }
 }
@@ -335,6 +378,7 @@ pub fn finish_report(
         ReportUse::Info { sections } => {
             reply.verbatim(&info::text(sections, raft, engine, view));
         }
+        ReportUse::LatencyHistogram { names } => latency::histogram(names, engine, view, reply),
         ReportUse::RaftInfo => reply.verbatim(&raft::info(raft, engine, view)),
         ReportUse::Role => cluster::role(raft, reply),
         ReportUse::ClusterInfo => cluster::info(raft, reply),

@@ -4,6 +4,7 @@
 mod administration;
 mod basics;
 mod commands;
+mod observe;
 mod pubsub;
 mod views;
 

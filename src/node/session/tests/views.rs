@@ -9,12 +9,15 @@ const ID3: &str = "c0000000000000000000000000000000c0000000";
 const ID4: &str = "0000000000000000000000000000000400000000";
 
 fn engine() -> EngineReport {
+    let slot = usize::from(lookup(b"get").unwrap().0);
+    let mut commands = vec![CommandStats::default(); slot + 1];
+    commands[slot] = CommandStats { calls: 9, failed: 1, rejected: 0, nanos: 18_500 };
     EngineReport {
         applied_index: Index(89),
         databases: vec![DatabaseReport { number: 3, keys: 12, volatile: 4 }],
         total_commands: 1000,
         total_errors: 2,
-        commands: vec![("get", CommandStats { calls: 9, failed: 1 })],
+        commands,
         errors: vec![("WRONGTYPE".to_owned(), 2)],
         ..EngineReport::default()
     }
@@ -74,6 +77,7 @@ fn every_section_has_its_fields_in_order() {
         ("modules", ""),
         ("commandstats", "cmdstat_get"),
         ("errorstats", "errorstat_WRONGTYPE"),
+        ("latencystats", ""),
         ("cluster", "cluster_enabled"),
         ("keyspace", "db3"),
         (
@@ -107,12 +111,15 @@ fn sections_come_in_order_whatever_the_order_they_are_asked_in() {
     };
     let default = "Server Clients Memory Persistence Stats Replication CPU Modules Errorstats \
                    Cluster Keyspace Raft";
-    let all = default.replace("Modules", "Modules Commandstats");
+    let all = default
+        .replace("Modules", "Modules Commandstats")
+        .replace("Errorstats", "Errorstats Latencystats");
+    let with_one = default.replace("Modules", "Modules Commandstats");
     assert_eq!(titles("INFO"), default);
     assert_eq!(titles("INFO default"), default);
     assert_eq!(titles("INFO ALL"), all);
     assert_eq!(titles("INFO everything foo"), all);
-    assert_eq!(titles("INFO default commandstats"), all);
+    assert_eq!(titles("INFO default commandstats"), with_one);
     assert_eq!(titles("INFO keyspace Server"), "Server Keyspace");
     assert_eq!(titles("INFO foo"), "");
 }
@@ -150,7 +157,7 @@ fn what_info_tells_is_what_the_roles_reported() {
         ("slave0", "ip=10.0.0.2,port=5001,state=online,offset=90,lag=0"),
         ("slave1", "ip=10.0.0.3,port=5001,state=wait_bgsave,offset=40,lag=-1"),
         ("master_repl_offset", "90"),
-        ("cmdstat_get", "calls=9,failed_calls=1"),
+        ("cmdstat_get", "calls=9,usec=18,usec_per_call=2.06,rejected_calls=0,failed_calls=1"),
         ("errorstat_WRONGTYPE", "count=2"),
         ("db3", "keys=12,expires=4,avg_ttl=0"),
         ("total_commands_applied", "1000"),

@@ -1,0 +1,249 @@
+//! What a node tells of its work: SLOWLOG, COMMANDLOG, LATENCY, MONITOR and INFO on commands; and
+//! what it holds back: CLIENT PAUSE and CLIENT REPLY.
+
+use std::time::Duration;
+
+use crate::client::{Client, Value, encode};
+use crate::cluster::{Cluster, Layout, on_both_layouts};
+use crate::process::is_stand_in;
+use crate::wait::{self, LONG};
+
+on_both_layouts!(
+    slow_commands_are_logged_where_their_client_is,
+    a_monitor_sees_what_the_clients_of_its_node_do,
+    a_pause_of_writes_lets_reads_go_and_other_nodes_write,
+    replies_can_be_turned_off,
+    every_line_of_info_is_a_field,
+);
+
+fn array(value: &Value) -> &[Value] {
+    match value {
+        Value::Array(items) => items,
+        other => panic!("not an array: {other:?}"),
+    }
+}
+
+/// The commands of the log, newest first.
+fn logged(client: &mut Client, command: &str) -> Vec<String> {
+    let reply = client.call(command);
+    let line = |entry: &Value| {
+        let words = array(&array(entry)[3]).iter().map(Value::text).collect::<Vec<_>>();
+        words.join(" ")
+    };
+    array(&reply).iter().map(line).collect()
+}
+
+fn slow_commands_are_logged_where_their_client_is(layout: Layout) {
+    let mut cluster = Cluster::start(layout);
+    let (near, far) = (cluster.followers()[0], cluster.leader());
+    let mut client = cluster.client(near);
+    for start in 0..20 {
+        let pairs: Vec<String> = (0..100).map(|n| format!("{} {n}", start * 100 + n)).collect();
+        client.call(&format!("MSET {}", pairs.join(" ")));
+        client.call(&format!("RPUSH list {}", pairs.join(" ")));
+    }
+    let mut other = cluster.client(far);
+    for client in [&mut client, &mut other] {
+        assert_eq!(client.call("SLOWLOG RESET"), Value::ok());
+        assert_eq!(client.call("CONFIG SET slowlog-log-slower-than 0"), Value::ok());
+    }
+    client.call("CLIENT SETNAME someone");
+    client.call("SORT list DESC LIMIT 0 5");
+    client.call("KEYS *");
+    client.pipeline(&["MULTI", "SET k v", "GET k", "EXEC"].map(str::to_owned)).unwrap();
+    let found = logged(&mut client, "SLOWLOG GET 20");
+    let found: Vec<String> = found.iter().map(|line| line.to_lowercase()).collect();
+    for line in ["sort list desc limit 0 5", "keys *", "set k v", "get k"] {
+        assert!(found.contains(&line.to_owned()), "{line} is not in {found:?}");
+    }
+    let reply = client.call("SLOWLOG GET -1");
+    let newest = array(&array(&reply)[0]);
+    assert!(newest[4].text().starts_with("127.0.0.1:"), "{newest:?}");
+    assert_eq!(newest[5].text(), "someone");
+    if !is_stand_in() {
+        let elsewhere = logged(&mut other, "SLOWLOG GET 20");
+        assert!(!elsewhere.iter().any(|line| line.contains("keys")), "{elsewhere:?}");
+        large_commands_are_logged(&mut client);
+    }
+    assert_eq!(client.call("CONFIG SET slowlog-log-slower-than -1"), Value::ok());
+    assert_eq!(client.call("SLOWLOG RESET"), Value::ok());
+    client.call("KEYS *");
+    assert_eq!(client.call("SLOWLOG LEN"), Value::Integer(0));
+    spikes_are_remembered(&mut client);
+    cluster.check_alive();
+}
+
+fn large_commands_are_logged(client: &mut Client) {
+    assert_eq!(client.call("CONFIG SET commandlog-request-larger-than 5000"), Value::ok());
+    assert_eq!(client.call("CONFIG SET commandlog-reply-larger-than 5000"), Value::ok());
+    let value = "x".repeat(6000);
+    client.call(&format!("SET large {value}"));
+    client.call("GET large");
+    client.call("GET k");
+    let requests = logged(client, "COMMANDLOG GET -1 large-request");
+    assert!(requests.len() == 1 && requests[0].starts_with("SET large xx"), "{requests:?}");
+    assert!(requests[0].ends_with("... (5872 more bytes)"), "{requests:?}");
+    assert_eq!(logged(client, "COMMANDLOG GET 1 large-reply"), ["get large"]);
+    assert_eq!(client.call("COMMANDLOG RESET large-reply"), Value::ok());
+    assert_eq!(client.call("COMMANDLOG LEN large-reply"), Value::Integer(0));
+}
+
+fn spikes_are_remembered(client: &mut Client) {
+    assert_eq!(client.call("CONFIG SET latency-monitor-threshold 1"), Value::ok());
+    wait::until_true("a command that takes a millisecond", LONG, || {
+        client.call("SORT list ALPHA");
+        let latest = client.call("LATENCY LATEST");
+        array(&latest).iter().any(|event| array(event)[0].text() == "command")
+    });
+    let history = client.call("LATENCY HISTORY command");
+    assert!(array(&array(&history)[0])[1] != Value::Integer(0));
+    assert!(client.call("LATENCY GRAPH command").text().starts_with("command - high "));
+    assert!(matches!(client.call("LATENCY RESET"), Value::Integer(1..)));
+    assert_eq!(client.call("CONFIG SET latency-monitor-threshold 0"), Value::ok());
+}
+
+fn a_monitor_sees_what_the_clients_of_its_node_do(layout: Layout) {
+    let mut cluster = Cluster::start(layout);
+    let mut monitor = cluster.client(1);
+    assert_eq!(monitor.call("MONITOR"), Value::ok());
+    let mut client = cluster.client(1);
+    let sent = [
+        vec![&b"SELECT"[..], b"3"],
+        vec![b"SET", b"a \"key\"", b"\x00\xff"],
+        vec![b"get", b"a \"key\""],
+        vec![b"GET"],
+        vec![b"config", b"get", b"save"],
+        vec![b"HELLO", b"2", b"AUTH", b"default", b"secret"],
+        vec![b"multi"],
+        vec![b"incr", b"n"],
+        vec![b"ping"],
+        vec![b"exec"],
+    ];
+    for words in &sent {
+        client.call_words(words);
+    }
+    let expected = [
+        "\"SELECT\" \"3\"",
+        "\"SET\" \"a \\\"key\\\"\" \"\\x00\\xff\"",
+        "\"get\" \"a \\\"key\\\"\"",
+        "\"HELLO\" \"2\" \"AUTH\" \"(redacted)\" \"(redacted)\"",
+        "\"multi\"",
+        "\"incr\" \"n\"",
+        "\"ping\"",
+        "\"exec\"",
+    ];
+    for line in expected {
+        let shown = monitor.receive().unwrap().text();
+        let (time, rest) = shown.split_once(" [").unwrap();
+        assert!(time.parse::<f64>().unwrap() > 1e9, "{shown}");
+        let (who, words) = rest.split_once("] ").unwrap();
+        assert!(who.starts_with("3 127.0.0.1:"), "{shown}");
+        assert_eq!(words, line);
+    }
+    let refused = monitor.call("GET k").text();
+    assert_eq!(refused, "ERR Replica can't interact with the keyspace");
+    assert_eq!(monitor.call("RESET").text(), "RESET");
+    client.call("PING");
+    assert_eq!(monitor.call("GET k"), Value::Null);
+    drop(monitor);
+    cluster.check_alive();
+}
+
+fn a_pause_of_writes_lets_reads_go_and_other_nodes_write(layout: Layout) {
+    let mut cluster = Cluster::start(layout);
+    let (mut admin, mut client) = (cluster.client(0), cluster.client(0));
+    assert_eq!(client.call("SET k before"), Value::ok());
+    assert_eq!(admin.call("CLIENT PAUSE 100000 WRITE"), Value::ok());
+    assert_eq!(client.call("GET k").text(), "before");
+    client.send_command("SET k after");
+    client.send_command("GET k");
+    if !is_stand_in() {
+        // The other nodes' clients are none of this node's.
+        assert_eq!(cluster.client(1).call("SET other x"), Value::ok());
+    }
+    for _ in 0..20 {
+        assert_eq!(admin.call("GET k").text(), "before");
+    }
+    assert_eq!(admin.call("CLIENT UNPAUSE"), Value::ok());
+    assert_eq!(client.receive().unwrap(), Value::ok());
+    assert_eq!(client.receive().unwrap().text(), "after");
+    // A pause of all ends by itself.
+    assert_eq!(admin.call("CLIENT PAUSE 50"), Value::ok());
+    assert_eq!(client.call("PING").text(), "PONG");
+    assert_eq!(
+        admin.call("CLIENT PAUSE x").text(),
+        "ERR timeout is not an integer or out of range"
+    );
+    cluster.check_alive();
+}
+
+fn replies_can_be_turned_off(layout: Layout) {
+    let mut cluster = Cluster::start(layout);
+    let mut client = cluster.client(2);
+    let mut pipeline = Vec::new();
+    for line in [
+        "SET n 1",
+        "CLIENT REPLY OFF",
+        "INCR n",
+        "PING",
+        "GET n",
+        "NOSUCH",
+        "CLIENT REPLY ON",
+        "INCR n",
+        "CLIENT REPLY SKIP",
+        "INCR n",
+        "GET n",
+        "CLIENT REPLY SKIP",
+        "PING",
+        "CLIENT REPLY SKIP",
+        "BLPOP none 0.05",
+        "INCR n",
+    ] {
+        let words: Vec<&[u8]> = line.split(' ').map(str::as_bytes).collect();
+        pipeline.extend_from_slice(&encode(&words));
+    }
+    client.send(&pipeline).unwrap();
+    let mut next = || client.receive().unwrap();
+    assert_eq!(next(), Value::ok());
+    assert_eq!(next(), Value::ok(), "of CLIENT REPLY ON");
+    assert_eq!(next(), Value::Integer(3));
+    assert_eq!(next().text(), "4");
+    assert_eq!(next(), Value::Integer(5));
+    client.set_patience(Duration::from_secs(5)).unwrap();
+    assert_eq!(client.call("PING").text(), "PONG");
+    cluster.check_alive();
+}
+
+/// As redis_exporter reads it: sections, and lines of a name and a value.
+fn every_line_of_info_is_a_field(layout: Layout) {
+    let mut cluster = Cluster::start(layout);
+    let mut client = cluster.client(1);
+    client.call("SET k v");
+    client.call("SET k");
+    client.call("INCR k");
+    client.call("CONFIG GET save");
+    client.call("SET expiring v EX 100");
+    for sections in ["", " ALL", " everything", " default latencystats"] {
+        let text = client.call(&format!("INFO{sections}")).text();
+        for line in text.lines().filter(|line| !line.is_empty() && !line.starts_with("# ")) {
+            let (name, _) = line.split_once(':').unwrap_or_else(|| panic!("{line} is no field"));
+            assert!(!name.contains(' ') && !name.is_empty(), "{line}");
+        }
+    }
+    let of = |fields: &str, name: &str| -> f64 {
+        let field = fields.split(',').find_map(|field| field.strip_prefix(name)?.strip_prefix('='));
+        field.unwrap_or_else(|| panic!("no {name} in {fields}")).parse().unwrap()
+    };
+    let set = client.info("cmdstat_set").unwrap();
+    assert_eq!((of(&set, "calls"), of(&set, "rejected_calls")), (2.0, 1.0), "{set}");
+    assert!(of(&set, "usec_per_call") > 0.0, "{set}");
+    let incr = client.info("cmdstat_incr").unwrap();
+    assert_eq!((of(&incr, "calls"), of(&incr, "failed_calls")), (1.0, 1.0), "{incr}");
+    assert!(client.info("cmdstat_config|get").unwrap().starts_with("calls=1,"));
+    assert_eq!(client.info("errorstat_ERR").unwrap(), "count=2");
+    let percentiles = client.info("latency_percentiles_usec_set").unwrap();
+    assert!(of(&percentiles, "p50") > 0.0 && of(&percentiles, "p99.9") > 0.0, "{percentiles}");
+    assert_eq!(client.call("CONFIG RESETSTAT"), Value::ok());
+    assert_eq!(client.info("errorstat_ERR"), None);
+    cluster.check_alive();
+}
