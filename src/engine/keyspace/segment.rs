@@ -103,6 +103,7 @@ pub(super) struct Segment {
 
 /// Entries side by side. Invariant: all chunks but the last are full, and none is empty.
 #[derive(Debug, Default)]
+#[expect(clippy::vec_box, reason = "chunks are pages, which a growing vector must not move")]
 pub(super) struct Entries(Vec<Box<Chunk>>);
 
 impl Entries {
