@@ -1,5 +1,6 @@
 //! The state machine: entry in, reply out. Time and randomness come with the entry.
 
+pub mod acl;
 pub mod batch;
 pub mod bytes;
 pub mod command;
@@ -13,8 +14,8 @@ pub mod random;
 mod rdb;
 pub mod reply;
 mod run;
-pub mod slot;
 pub mod settings;
+pub mod slot;
 #[cfg(test)]
 pub mod testing;
 pub mod types;

@@ -16,6 +16,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
 
+use crate::engine::acl::Acl;
 use crate::engine::batch::{ArchivedBatch, Command, Commands};
 use crate::engine::command::lookup;
 use crate::engine::keyspace::SessionId;
@@ -67,6 +68,8 @@ pub struct ApplyRole {
     served: Vec<Vec<(Connection, WaitEnd)>>,
     /// By stream: bytes of messages for subscribers that the net role has not looked at yet.
     publishing: Vec<Arc<AtomicUsize>>,
+    /// The users that the net roles know of.
+    told_users: Arc<Acl>,
     shared: Arc<Shared>,
     settings: Arc<SharedSettings>,
 }
@@ -103,8 +106,10 @@ impl ApplyRole {
         let served = nets.iter().map(|_| Vec::new()).collect();
         let publishing = nets.iter().map(|_| Arc::default()).collect();
         let read_random = Random::new(shared.boot as u64);
+        let engine = Engine::new(0);
         Self {
-            engine: Engine::new(0),
+            told_users: Arc::clone(engine.acl()),
+            engine,
             inbox,
             nets,
             waiting,
@@ -203,6 +208,7 @@ impl ApplyRole {
         assert!(loaded.applied_index > self.applied_index, "a snapshot never goes back");
         self.end_walk();
         self.engine.replace_state(loaded.engine);
+        self.tell_users();
         self.applied_index = loaded.applied_index;
         self.tell_settings();
         log::info!("goes on from the snapshot up to {}", self.applied_index);
@@ -302,6 +308,7 @@ impl ApplyRole {
         if self.engine.has_settings_change() {
             self.tell_settings();
         }
+        self.tell_users();
         if self.engine.subscribers.has_published() {
             self.bound_published();
         }
@@ -459,7 +466,23 @@ impl ApplyRole {
         self.nets[stream].send(ToNet::Replies(Box::new(replies)));
     }
 
+    /// The net roles learn of changed users before they get the reply to what has changed them.
+    #[inline]
+    fn tell_users(&mut self) {
+        let acl = self.engine.acl();
+        if !Arc::ptr_eq(&self.told_users, acl) {
+            let former = std::mem::replace(&mut self.told_users, Arc::clone(acl));
+            if former == self.told_users {
+                return;
+            }
+            for net in &self.nets {
+                net.send(ToNet::Users(Arc::clone(&self.told_users)));
+            }
+        }
+    }
+
     fn send(&mut self, stream: usize, bytes: Vec<u8>, segments: Vec<Segment>, pending: Pending) {
+        self.tell_users();
         // A client sees its own message before the reply to PUBLISH.
         if self.engine.subscribers.has_published() {
             self.send_published_to(stream);

@@ -10,6 +10,8 @@ use std::time::{Instant, SystemTime, UNIX_EPOCH};
 use crate::raft::FreshNode;
 use crate::raft::types::{Boot, Millis};
 
+use super::users::OwnUsers;
+
 pub struct Shared {
     /// The stable name whose place in the cluster this process takes.
     pub slot: String,
@@ -43,6 +45,7 @@ pub struct Shared {
     pub settings_founded: AtomicBool,
     pub next_client_id: AtomicU64,
     pub clients: ClientCounters,
+    pub users: OwnUsers,
 }
 
 /// Counted by the net roles, shown by INFO.
@@ -164,12 +167,19 @@ impl Shared {
             settings_founded: AtomicBool::new(false),
             next_client_id: AtomicU64::new(1),
             clients: ClientCounters::default(),
+            users: OwnUsers::default(),
         }
     }
 
     /// Makes it an observer, or not.
     pub fn observing(mut self, observer: bool) -> Self {
         self.observer = observer;
+        self
+    }
+
+    /// Takes over the users of the configuration.
+    pub fn with_users(mut self, users: OwnUsers) -> Self {
+        self.users = users;
         self
     }
 
@@ -213,8 +223,13 @@ impl Shared {
 /// A random number of the operating system: a boot or a cluster id.
 pub fn random_id() -> u128 {
     let mut bytes = [0; 16];
-    File::open("/dev/urandom")
-        .and_then(|mut source| source.read_exact(&mut bytes))
-        .expect("invariant: Linux has /dev/urandom");
+    fill_randomly(&mut bytes);
     u128::from_ne_bytes(bytes)
+}
+
+/// Bytes of the operating system's randomness.
+pub fn fill_randomly(bytes: &mut [u8]) {
+    File::open("/dev/urandom")
+        .and_then(|mut source| source.read_exact(bytes))
+        .expect("invariant: Linux has /dev/urandom");
 }

@@ -7,14 +7,15 @@ use rapidhash::v3::rapidhash_v3;
 
 use super::{CommandId, CommandSpec};
 use super::{
-    administration, bitmap, cluster, connection, dump, field_expiry, geo, hash, hyperloglog, key,
-    lcs, list, lolwut, memory, object, pubsub, raft, server, set, sort, sorted_set, stream, string,
-    transaction,
+    acl, administration, bitmap, cluster, connection, dump, field_expiry, geo, hash, hyperloglog,
+    key, lcs, list, lolwut, memory, object, pubsub, raft, server, set, sort, sorted_set, stream,
+    string, transaction,
 };
 use crate::engine::error::CommandError;
 
 /// The tables of the families. Their order does not matter: ids follow the names.
 static FAMILIES: &[&[CommandSpec]] = &[
+    acl::COMMANDS,
     administration::COMMANDS,
     bitmap::COMMANDS,
     cluster::COMMANDS,

@@ -15,6 +15,7 @@ mod replies;
 mod requests;
 mod survey;
 mod transaction;
+mod users;
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
@@ -36,6 +37,7 @@ use super::shared::Shared;
 use replies::end_if_done;
 use survey::Surveying;
 use transaction::Executing;
+use users::Users;
 
 pub struct NetRole {
     stream: Stream,
@@ -43,6 +45,7 @@ pub struct NetRole {
     mailboxes: Mailboxes,
     shared: Arc<Shared>,
     settings: Live,
+    users: Users,
     now: Now,
     /// By the slot of their connection.
     clients: Vec<Option<Client>>,
@@ -143,7 +146,9 @@ impl NetRole {
         settings: Live,
         now: Now,
     ) -> Self {
+        let users = Users::new(&shared, &settings, stream == 0);
         Self {
+            users,
             stream,
             inbox,
             mailboxes,
@@ -173,6 +178,7 @@ impl NetRole {
     pub fn turn(&mut self, ring: &mut Ring) -> bool {
         self.sweep(ring);
         self.tell_ended();
+        self.seed_users();
         let mut worked = self.close_pass();
         while let Ok(message) = self.inbox.try_recv() {
             worked = true;
@@ -183,6 +189,7 @@ impl NetRole {
                         self.serve(ring, connection, end);
                     }
                 }
+                ToNet::Users(acl) => self.take_users(ring, acl),
                 ToNet::Published(publications) => self.publish(ring, &publications.published),
                 ToNet::PassOver(members) => self.tell_passed_over(&members),
                 ToNet::OfferSettings => self.offer_settings(),
@@ -205,7 +212,9 @@ impl NetRole {
 
     pub fn set_now(&mut self, now: Now) {
         self.now = now;
-        self.settings.refresh();
+        if self.settings.refresh() {
+            self.note_settings();
+        }
     }
 
     /// A listener of this role's core has a new connection: the net roles get them in turn.
@@ -246,7 +255,7 @@ impl NetRole {
             self.shared.next_client_id.fetch_add(1, Relaxed),
             peer,
             local,
-            self.settings.requirepass.is_empty(),
+            self.users.now.default_user(),
             self.now.monotonic_ms,
         );
         let slot = connection.index();
