@@ -191,6 +191,12 @@ pub const SILENT_TIMEOUTS: u64 = 2;
 /// Milliseconds between two looks of a leader at who is silent.
 pub const SILENCE_LOOK_MS: u64 = 500;
 
+/// Bytes of an ACL file: text written by people. All of it becomes one log entry.
+pub const ACL_FILE_BYTES_MAX: u64 = 4 << 20;
+
+/// Milliseconds between two attempts of a node to bring its users into its cluster.
+pub const SEED_USERS_MS: u64 = 500;
+
 /// Bytes of the commands that a transaction may queue: what fits a frame beside what the pass has
 /// gathered before. A command over it is refused, and EXEC then refuses the transaction.
 pub const TRANSACTION_BYTES_MAX: usize = FRAME_BYTES_MAX - (32 << 20);

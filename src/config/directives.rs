@@ -140,6 +140,9 @@ pub const SYSTEM_CHECKS: &[&str] = &["warn", "enforce", "off"];
 /// What happens when no listed node has a cluster.
 pub const ON_TOTAL_LOSS: &[&str] = &["unanimous", "manual"];
 
+/// What new users may do with channels.
+pub const PUBSUB_DEFAULTS: &[&str] = &["allchannels", "resetchannels"];
+
 pub const LAYOUTS: &[&str] = &["auto", "folded", "split"];
 
 use Directive as D;
@@ -266,7 +269,44 @@ static OWN: &[Directive] = &[
         "requirepass",
         "",
         Kind::Text,
-        "Password that clients must give by AUTH; empty is none",
+        "Password of the default user, which clients must give by AUTH; empty is none; CONFIG SET \
+         changes it for the whole cluster",
+    ),
+    D::at_start(
+        Network,
+        "aclfile",
+        "",
+        Kind::Text,
+        "File with a user a line, which the first node of a cluster brings along; it is read at \
+         the start and by ACL LOAD, and never written",
+    ),
+    D::at_run_time(
+        Network,
+        "acl-pubsub-default",
+        "resetchannels",
+        Kind::OneOf(PUBSUB_DEFAULTS),
+        "What new users may do with channels; CONFIG SET changes it for the whole cluster",
+    ),
+    D::at_run_time(
+        Network,
+        "acllog-max-len",
+        "128",
+        number(0, INT_MAX),
+        "Entries that ACL LOG keeps of what this node has denied",
+    ),
+    D::at_run_time(
+        Cluster,
+        "masteruser",
+        "",
+        Kind::Text,
+        "User as whom this node asks the others to admit it; empty is the default user",
+    ),
+    D::at_run_time(
+        Cluster,
+        "masterauth",
+        "",
+        Kind::Text,
+        "Password with which this node asks the others to admit it; empty is that of requirepass",
     ),
     D::at_run_time(
         Limits,

@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 use super::directives::{DIRECTIVES, find};
 use super::settings::Settings;
 use super::value::ValueError;
+use crate::engine::acl::{Acl, AclError};
 
 /// How deep `include` may nest; a file that includes itself ends here.
 const INCLUDE_DEPTH_MAX: usize = 16;
@@ -51,6 +52,8 @@ enum Problem {
     Arity,
     #[error("{0}")]
     Value(#[from] ValueError),
+    #[error("{0}")]
+    User(#[from] AclError),
 }
 
 /// Sets every directive that the file names.
@@ -108,11 +111,21 @@ fn read_lines(
             let [included] = values else { return Err(at_line(Problem::Arity)) };
             let folder = path.parent().unwrap_or(Path::new(""));
             read_nested(&folder.join(included), settings, depth + 1)?;
+        } else if name.eq_ignore_ascii_case("user") {
+            user(values, settings).map_err(at_line)?;
         } else {
             directive(name, values, settings).map_err(at_line)?;
         }
     }
     Ok(())
+}
+
+/// A line `user name rule ...`.
+fn user(values: &[String], settings: &mut Settings) -> Result<(), Problem> {
+    let (name, rules) = values.split_first().ok_or(Problem::Arity)?;
+    let rules = rules.iter().map(|rule| rule.as_bytes().to_vec()).collect();
+    settings.users.push((name.as_bytes().to_vec(), rules));
+    Ok(Acl::default().replace_users(&settings.users)?)
 }
 
 fn contents(path: &Path) -> Result<String, Problem> {
@@ -232,12 +245,14 @@ mod tests {
             "# a comment\n\n  PORT 7000\ninclude other.conf\nrequirepass \"a \\\"b\\x21\"\n\
              bind 127.0.0.1 -::1\nname 'it''s'\nclient-output-buffer-limit normal 1mb 0 0\n\
              client-output-buffer-limit pubsub 5 0 0\n\
-             quorum-reads no\nsave \"\"\ntimeout 11\n"
+             user a on >p ~x +get\nUSER b (+get ~y)\nquorum-reads no\nsave \"\"\ntimeout 11\n"
                 .replace("'it''s'", r"'it\'s'")
                 .as_str(),
         );
         let mut settings = Settings::default();
         read(&path, &mut settings).unwrap();
+        let names: Vec<_> = settings.users.iter().map(|(name, _)| name.as_slice()).collect();
+        assert_eq!(names, [b"a", b"b"]);
         for (name, value) in [
             ("port", "7001"),
             ("timeout", "11"),
@@ -262,6 +277,9 @@ mod tests {
             ("name \"a\n", ":1: 'name \"a': unbalanced quotes"),
             ("name \"a\"b\n", "unbalanced quotes"),
             ("appendonly yes\n", "this server knows only the value 'no'"),
+            ("user a on\nuser a nope\n", ":2: 'user a nope': user 'a' is there twice"),
+            ("user a on nope\n", "Error in ACL SETUSER modifier 'nope': Syntax error"),
+            ("user\n", ":1: 'user': wrong number of arguments"),
             ("include missing.conf\n", "missing.conf: cannot be read"),
             ("include refused.conf\n", "nested more than 16 deep"),
             ("include /dev/zero\n", "/dev/zero: is too long for a configuration file"),

@@ -12,6 +12,7 @@ mod value;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
+use crate::node::users::{self, UserLines};
 use crate::raft::OnTotalLoss;
 
 use peers::{Own, PeerList};
@@ -48,6 +49,10 @@ pub struct NodeConfig {
     /// Whose place this node takes in its cluster.
     pub slot_name: String,
     pub start: Start,
+    /// What it brings into a cluster that has no users yet.
+    pub users: UserLines,
+    /// What ACL LOAD reads; empty: nothing.
+    pub acl_file: PathBuf,
     /// It joins as an observer. Invariant: then `start` is not [`Start::Init`].
     pub observer: bool,
     pub placement: PlacementRequest,
@@ -118,6 +123,10 @@ pub enum ConfigError {
     ObserverFounds,
     #[error(transparent)]
     Peers(#[from] PeersError),
+    #[error(transparent)]
+    AclFile(#[from] users::FileError),
+    #[error("--aclfile and 'user' in the configuration file exclude each other")]
+    UsersTwice,
     #[error("--name must not be longer than {SLOT_NAME_BYTES_MAX} bytes")]
     NameTooLong,
     #[error("--join names only this node itself ({0}); name another node of the cluster")]
@@ -188,6 +197,8 @@ impl NodeConfig {
         if observer && matches!(start, Start::Init | Start::Listed { .. }) {
             return Err(ConfigError::ObserverFounds);
         }
+        let acl_file = PathBuf::from(settings.text("aclfile"));
+        let users = users(&settings, &acl_file)?;
         let log_file = Some(settings.text("logfile")).filter(|path| !path.is_empty());
         Ok(Self {
             bind,
@@ -196,6 +207,8 @@ impl NodeConfig {
             tcp_backlog: narrow(&settings, "tcp-backlog"),
             start,
             observer,
+            users,
+            acl_file,
             client_address,
             peer_address,
             slot_name,
@@ -210,6 +223,15 @@ impl NodeConfig {
             supervisor: None,
             settings,
         })
+    }
+}
+
+/// Those of the configuration file, or those of the ACL file.
+fn users(settings: &Settings, acl_file: &Path) -> Result<UserLines, ConfigError> {
+    match (acl_file.as_os_str().is_empty(), settings.users.is_empty()) {
+        (true, _) => Ok(settings.users.clone()),
+        (false, true) => Ok(users::read_file(acl_file)?),
+        (false, false) => Err(ConfigError::UsersTwice),
     }
 }
 

@@ -14,6 +14,8 @@ use crate::logging::Level;
 pub struct Settings {
     /// Invariant: as long as `DIRECTIVES`, in its order.
     values: Vec<Value>,
+    /// Name and rules of the lines `user` of the configuration file.
+    pub(super) users: Vec<(Vec<u8>, Vec<Vec<u8>>)>,
 }
 
 /// Why CONFIG SET changes nothing, in its words (without the `ERR`).
@@ -39,6 +41,12 @@ pub struct Tunables {
     pub timeout: Option<Duration>,
     pub tcp_keepalive: Option<Duration>,
     pub requirepass: String,
+    /// New users may use all channels.
+    pub acl_all_channels: bool,
+    pub acllog_max_len: usize,
+    /// As whom to ask for admission; an empty user is the default one.
+    pub masteruser: String,
+    pub masterauth: String,
     pub proto_max_bulk_len: usize,
     pub client_query_buffer_limit: usize,
     pub client_output_buffer_limit: OutputLimits,
@@ -73,7 +81,7 @@ impl Default for Settings {
             Value::parse(directive.kind, directive.default)
                 .expect("invariant: each default is a value")
         });
-        Self { values: values.collect() }
+        Self { values: values.collect(), users: Vec::new() }
     }
 }
 
@@ -208,6 +216,10 @@ impl Settings {
             timeout: self.seconds("timeout"),
             tcp_keepalive: self.seconds("tcp-keepalive"),
             requirepass: self.text("requirepass").to_owned(),
+            acl_all_channels: self.text("acl-pubsub-default") == "allchannels",
+            acllog_max_len: self.size("acllog-max-len"),
+            masteruser: self.text("masteruser").to_owned(),
+            masterauth: self.text("masterauth").to_owned(),
             proto_max_bulk_len: self.size("proto-max-bulk-len"),
             client_query_buffer_limit: self.size("client-query-buffer-limit"),
             client_output_buffer_limit: self.output_limit("client-output-buffer-limit"),

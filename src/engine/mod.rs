@@ -1,5 +1,6 @@
 //! The state machine: entry in, reply out. Time and randomness come with the entry.
 
+pub mod acl;
 pub mod batch;
 pub mod bytes;
 pub mod command;

@@ -2,7 +2,9 @@
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
+use super::acl::Acl;
 use super::batch::{Command, Commands};
 use super::command::{
     CommandId, Context, Handler, awaited_type, reads_for_group, resolve, spec, stat_count,
@@ -33,6 +35,8 @@ pub struct Engine {
     register: Vec<u8>,
     stats: EngineStats,
     waiting: Waiting,
+    /// Shared with those who check commands: they see that it has changed by its being another.
+    acl: Arc<Acl>,
     /// The clients of this node that subscribe. No part of the state, as the counts are not.
     pub subscribers: Subscribers,
     /// Whose clients sent the batch that is run.
@@ -82,6 +86,7 @@ impl Engine {
             register: Vec::new(),
             stats: EngineStats::default(),
             waiting: Waiting::default(),
+            acl: Arc::default(),
             subscribers: Subscribers::default(),
             origin: MemberId::NONE,
             settings: Settings::default(),
@@ -89,6 +94,16 @@ impl Engine {
         };
         engine.reset_stats();
         engine
+    }
+
+    /// The users of the cluster.
+    #[inline]
+    pub fn acl(&self) -> &Arc<Acl> {
+        &self.acl
+    }
+
+    pub fn set_acl(&mut self, acl: Acl) {
+        self.acl = Arc::new(acl);
     }
 
     pub fn register(&self) -> &[u8] {
@@ -128,6 +143,7 @@ impl Engine {
         self.register = loaded.register;
         self.waiting = loaded.waiting;
         self.set_settings(loaded.settings);
+        self.acl = loaded.acl;
     }
 
     /// Equal iff (but for chance) the whole replicated state is: on nodes that applied the same
@@ -136,13 +152,15 @@ impl Engine {
         self.keyspace.digest().wrapping_add(self.digest_beside_keys())
     }
 
-    /// What clock, hash seed, register, settings, watched keys and those who wait add to
+    /// What clock, hash seed, register, settings, watched keys, those who wait and users add to
     /// [`Engine::digest`].
     pub fn digest_beside_keys(&self) -> u128 {
         let keyspace = &self.keyspace;
         let of_keyspace = (keyspace.clock_ms(), keyspace.hash_seed(), keyspace.watching());
         let of_waiting = (self.waiting.waiters(), self.waiting.next_number());
-        digest_of(&(of_keyspace, &self.register, of_waiting, &self.settings))
+        let acl = &*self.acl;
+        let of_users = (acl.to_seed(), acl.numbers(), acl.next_number(), acl.is_seeded());
+        digest_of(&(of_keyspace, &self.register, of_waiting, &self.settings, of_users))
     }
 
     pub fn stats(&self) -> &EngineStats {
@@ -356,6 +374,7 @@ impl Engine {
             is_retry: false,
             waits: false,
             waiting: &mut self.waiting,
+            acl: &mut self.acl,
             subscribers: &mut self.subscribers,
             stats: &mut self.stats,
             origin: self.origin,

@@ -17,6 +17,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
 
+use crate::engine::acl::Acl;
 use crate::engine::batch::{ArchivedBatch, Command, Commands};
 use crate::engine::command::lookup;
 use crate::engine::keyspace::SessionId;
@@ -70,6 +71,8 @@ pub struct ApplyRole {
     served: Vec<Vec<(Connection, WaitEnd)>>,
     /// By stream: bytes of messages for subscribers that the net role has not looked at yet.
     publishing: Vec<Arc<AtomicUsize>>,
+    /// The users that the net roles know of.
+    told_users: Arc<Acl>,
     shared: Arc<Shared>,
     settings: Arc<SharedSettings>,
 }
@@ -109,6 +112,7 @@ impl ApplyRole {
         let mut engine = Engine::new(0);
         engine.set_stopwatch(nanoseconds);
         Self {
+            told_users: Arc::clone(engine.acl()),
             engine,
             inbox,
             nets,
@@ -211,6 +215,7 @@ impl ApplyRole {
         self.engine.replace_state(loaded.engine);
         let nanos = nanoseconds().saturating_sub(began);
         self.shared.observed.note_latency(SNAPSHOT_INSTALL, nanos, unix_seconds);
+        self.tell_users();
         self.applied_index = loaded.applied_index;
         self.tell_settings();
         log::info!("goes on from the snapshot up to {}", self.applied_index);
@@ -312,6 +317,7 @@ impl ApplyRole {
         if self.engine.has_settings_change() {
             self.tell_settings();
         }
+        self.tell_users();
         if self.engine.subscribers.has_published() {
             self.bound_published();
         }
@@ -475,7 +481,23 @@ impl ApplyRole {
         self.nets[stream].send(ToNet::Replies(Box::new(replies)));
     }
 
+    /// The net roles learn of changed users before they get the reply to what has changed them.
+    #[inline]
+    fn tell_users(&mut self) {
+        let acl = self.engine.acl();
+        if !Arc::ptr_eq(&self.told_users, acl) {
+            let former = std::mem::replace(&mut self.told_users, Arc::clone(acl));
+            if former == self.told_users {
+                return;
+            }
+            for net in &self.nets {
+                net.send(ToNet::Users(Arc::clone(&self.told_users)));
+            }
+        }
+    }
+
     fn send(&mut self, stream: usize, bytes: Vec<u8>, segments: Vec<Segment>, pending: Pending) {
+        self.tell_users();
         // A client sees its own message before the reply to PUBLISH.
         if self.engine.subscribers.has_published() {
             self.send_published_to(stream);

@@ -26,7 +26,7 @@ use self::failover::Failover;
 use self::recovery::Asking;
 use self::rest::Rest;
 use super::admin::{Admin, Answers, Awaited, Started, start};
-use super::join::{self, JoinPlan, JoinRequest};
+use super::join::{self, Credentials, JoinPlan, JoinRequest};
 use super::mailbox::{
     AdminCommand, Admission, JoinError, Listed, Mailbox, ReportRequest, Run, SnapshotProgress,
     ToApply, ToNet, ToRaft,
@@ -168,7 +168,8 @@ impl RaftRole {
     pub fn join(&mut self, addresses: Vec<String>, plan: JoinPlan) {
         self.shared.set_state(NodeState::Joining);
         // The nodes of a cluster have one password.
-        let request = JoinRequest { addresses, plan, password: self.live.requirepass.clone() };
+        let credentials = Credentials::of(&self.live);
+        let request = JoinRequest { addresses, plan, credentials };
         join::start(request, Arc::clone(&self.shared), self.own_mailbox.clone());
     }
 

@@ -6,6 +6,7 @@ use std::thread;
 use std::time::Duration;
 
 use crate::client::{Client, ClientError, Reply};
+use crate::config::Tunables;
 use crate::net::resolve::resolve;
 use crate::raft::types::MemberId;
 
@@ -26,8 +27,33 @@ pub enum JoinPlan {
 pub struct JoinRequest {
     pub addresses: Vec<String>,
     pub plan: JoinPlan,
+    pub credentials: Credentials,
+}
+
+/// As whom a node asks others.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Credentials {
+    /// Empty: the default user.
+    pub user: String,
     /// Empty: none is needed.
     pub password: String,
+}
+
+impl Credentials {
+    /// What the settings of the node say.
+    pub fn of(settings: &Tunables) -> Self {
+        let Tunables { masteruser, masterauth, requirepass, .. } = settings;
+        let password = if masterauth.is_empty() { requirepass } else { masterauth };
+        Self { user: masteruser.clone(), password: password.clone() }
+    }
+
+    fn command(&self) -> Option<Vec<&str>> {
+        match (self.user.as_str(), self.password.as_str()) {
+            ("", "") => None,
+            ("", password) => Some(vec!["AUTH", password]),
+            (user, password) => Some(vec!["AUTH", user, password]),
+        }
+    }
 }
 
 /// A connection attempt, and each request, may take so long.
@@ -78,9 +104,9 @@ pub fn ask_once(request: JoinRequest, shared: Arc<Shared>) -> Result<Admission, 
     Err(refusal)
 }
 
-/// A connection to the first of the addresses that a name stands for which takes connections; the
-/// password is given, if there is one. `timeout` bounds each attempt, and each request later.
-pub fn connect(address: &str, password: &str, timeout: Duration) -> Option<Client> {
+/// A connection to the first of the addresses that a name stands for which takes connections; it
+/// is told who asks, if need be. `timeout` bounds each attempt, and each request later.
+pub fn connect(address: &str, credentials: &Credentials, timeout: Duration) -> Option<Client> {
     let unreachable = |error: &ClientError| log::debug!("cannot reach {address}: {error}");
     let resolved = resolve(address);
     if resolved.is_empty() {
@@ -89,9 +115,9 @@ pub fn connect(address: &str, password: &str, timeout: Duration) -> Option<Clien
     let mut client = resolved
         .into_iter()
         .find_map(|resolved| Client::connect(resolved, timeout).inspect_err(unreachable).ok())?;
-    if !password.is_empty() {
+    if let Some(command) = credentials.command() {
         // Whoever needs none says so, and takes the requests that follow all the same.
-        client.call(&["AUTH", password]).inspect_err(unreachable).ok()?;
+        client.call(&command).inspect_err(unreachable).ok()?;
     }
     Some(client)
 }
@@ -229,7 +255,7 @@ impl Attempt {
 
     /// `None` when the node cannot be talked to.
     fn ask(&self, address: &str) -> Option<Answer> {
-        let mut client = connect(address, &self.request.password, TIMEOUT)?;
+        let mut client = connect(address, &self.request.credentials, TIMEOUT)?;
         let Shared { slot, client_address, peer_address, .. } = &*self.shared;
         let boot = format!("{:032x}", self.shared.boot);
         let mut words = vec![

@@ -8,6 +8,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use crate::engine::acl::Acl;
 use crate::engine::batch::Batch;
 use crate::engine::pubsub::{Change, Published, Question};
 use crate::engine::reply::Protocol;
@@ -330,6 +331,8 @@ pub enum ToNet {
     Notable(Vec<(Connection, Notable)>),
     /// Lines for its clients that monitor.
     Monitored(Lines),
+    /// The users of the cluster, when they have changed.
+    Users(Arc<Acl>),
     /// Messages for clients that subscribe.
     Published(Box<Publications>),
     /// All nodes are to be told that the clients of these members wait no more.
@@ -382,6 +385,7 @@ pub struct KillFilter {
     /// Seconds that the connection must at least be old.
     pub age_seconds_min: Option<u64>,
     pub class: Option<ClientClass>,
+    pub user: Option<Vec<u8>>,
     /// A client that is spared.
     pub except: Option<u64>,
     pub reply: KillReply,

@@ -22,6 +22,7 @@ pub mod settings;
 pub mod shared;
 mod silence;
 pub mod system_check;
+pub mod users;
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -47,6 +48,7 @@ use self::placement::{CorePlan, Layout, Roles};
 use self::preflight::{Listeners, Prepared};
 use self::settings::{Live, SharedSettings};
 use self::shared::{NodeState, Shared, random_id};
+use self::users::OwnUsers;
 
 /// Why a node cannot run.
 #[derive(Debug, thiserror::Error)]
@@ -185,8 +187,11 @@ impl Plan {
             config.port,
             layout.to_string(),
         );
+        let users = OwnUsers::new(config.users.clone(), config.acl_file.clone());
         Self {
-            shared: Arc::new(shared.observing(config.observer).on_machine(findings)),
+            shared: Arc::new(
+                shared.observing(config.observer).on_machine(findings).with_users(users),
+            ),
             settings: Arc::new(SharedSettings::new(
                 config.settings.clone(),
                 config.config_file.clone(),

@@ -15,7 +15,7 @@ use crate::engine::reply::Reply;
 use crate::raft::types::{Boot, ClusterId};
 use crate::raft::{Answer, Decision, FreshNode, OnTotalLoss, decide, seen};
 
-use super::join::{self, JoinPlan, JoinRequest};
+use super::join::{self, Credentials, JoinPlan, JoinRequest};
 use super::mailbox::{Listed, Mailbox, ToRaft};
 use super::shared::{NodeState, Shared, random_id};
 
@@ -36,8 +36,7 @@ const NODE_WORDS: usize = 4;
 pub struct Search {
     others: Vec<String>,
     policy: OnTotalLoss,
-    /// Empty: none is needed.
-    password: String,
+    credentials: Credentials,
     shared: Arc<Shared>,
     /// What was logged last, and when.
     told: Option<(String, Instant)>,
@@ -48,10 +47,10 @@ impl Search {
     pub fn new(
         others: Vec<String>,
         policy: OnTotalLoss,
-        password: String,
+        credentials: Credentials,
         shared: Arc<Shared>,
     ) -> Self {
-        Self { others, policy, password, shared, told: None }
+        Self { others, policy, credentials, shared, told: None }
     }
 
     /// Asks until this node is in a cluster: [`ToRaft::Polled`] tells after every round how it
@@ -86,8 +85,8 @@ impl Search {
             Decision::Follow { cluster, founders } => return ToRaft::Found { cluster, founders },
             Decision::Join => {
                 let at = members.join(", ");
-                let password = self.password.clone();
-                let request = JoinRequest { addresses: members, plan: JoinPlan::Once, password };
+                let credentials = self.credentials.clone();
+                let request = JoinRequest { addresses: members, plan: JoinPlan::Once, credentials };
                 match join::ask_once(request, Arc::clone(&self.shared)) {
                     Ok(admission) => return ToRaft::Joined(Ok(admission)),
                     Err(error) => format!("admission at {at}: {error}"),
@@ -108,7 +107,7 @@ impl Search {
     }
 
     fn ask(&self, address: &str) -> Answer {
-        let reply = join::connect(address, &self.password, TIMEOUT).and_then(|mut client| {
+        let reply = join::connect(address, &self.credentials, TIMEOUT).and_then(|mut client| {
             let reply = client.call(&["RAFT.CLUSTER", "STATE"]);
             reply.inspect_err(|error| log::debug!("no answer from {address}: {error}")).ok()
         });

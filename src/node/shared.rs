@@ -11,6 +11,8 @@ use super::observe::Observed;
 use crate::raft::FreshNode;
 use crate::raft::types::{Boot, Millis};
 
+use super::users::OwnUsers;
+
 pub struct Shared {
     /// The stable name whose place in the cluster this process takes.
     pub slot: String,
@@ -45,6 +47,7 @@ pub struct Shared {
     pub next_client_id: AtomicU64,
     pub clients: ClientCounters,
     pub observed: Observed,
+    pub users: OwnUsers,
 }
 
 /// Counted by the net roles, shown by INFO.
@@ -167,12 +170,19 @@ impl Shared {
             next_client_id: AtomicU64::new(1),
             clients: ClientCounters::default(),
             observed: Observed::default(),
+            users: OwnUsers::default(),
         }
     }
 
     /// Makes it an observer, or not.
     pub fn observing(mut self, observer: bool) -> Self {
         self.observer = observer;
+        self
+    }
+
+    /// Takes over the users of the configuration.
+    pub fn with_users(mut self, users: OwnUsers) -> Self {
+        self.users = users;
         self
     }
 
@@ -216,8 +226,13 @@ impl Shared {
 /// A random number of the operating system: a boot or a cluster id.
 pub fn random_id() -> u128 {
     let mut bytes = [0; 16];
-    File::open("/dev/urandom")
-        .and_then(|mut source| source.read_exact(&mut bytes))
-        .expect("invariant: Linux has /dev/urandom");
+    fill_randomly(&mut bytes);
     u128::from_ne_bytes(bytes)
+}
+
+/// Bytes of the operating system's randomness.
+pub fn fill_randomly(bytes: &mut [u8]) {
+    File::open("/dev/urandom")
+        .and_then(|mut source| source.read_exact(bytes))
+        .expect("invariant: Linux has /dev/urandom");
 }

@@ -25,6 +25,7 @@ use rkyv::rend::u32_le;
 use rkyv::util::AlignedVec;
 use rkyv::{Archive, Deserialize, Serialize};
 
+use super::users::UsersRecord;
 use crate::engine::types::hash::HashEncoding;
 use crate::engine::types::set::SetEncoding;
 use crate::engine::types::sorted_set::SortedSetEncoding;
@@ -100,6 +101,7 @@ pub(super) struct EngineHead {
     /// The number of the next client that waits.
     pub next_wait: u64,
     pub settings: SettingsRecord,
+    pub users: UsersRecord,
 }
 
 /// A client that waits.

@@ -3,7 +3,7 @@
 //!
 //! PURE. [`write()`] turns an engine into chunks, [`Reader`] turns them into an engine that answers
 //! every command as the first one does: keys, values in their replicated order and encoding,
-//! deadlines, versions, clock, register and hash seed. What consensus needs beside it, a
+//! deadlines, versions, clock, register, hash seed and users. What consensus needs beside it, a
 //! [`crate::raft::SnapshotState`], is a chunk of its own that goes before these
 //! ([`write_consensus`], [`read_consensus`]).
 //!
@@ -41,6 +41,7 @@ mod reader;
 mod settings;
 #[cfg(test)]
 mod tests;
+mod users;
 mod writer;
 
 pub use format::{CHUNK_BYTES, SnapshotError, read_consensus, write_consensus};

@@ -111,6 +111,7 @@ impl Reader {
                 engine.waiting_mut().0.set_next_number(head.next_wait.to_native());
                 restore_waiting(&mut engine, &head.waiting)?;
                 engine.set_settings(settings::read(&head.settings)?);
+                engine.set_acl(head.users.restore()?);
                 State::Loading(Loading {
                     engine,
                     clock_ms: head.clock_ms.to_native(),

@@ -18,6 +18,7 @@ use super::format::{
     StreamItem, UNKNOWN, WaitRecord, WatchRecord, archive,
 };
 use super::settings;
+use super::users::UsersRecord;
 
 /// The chunks that follow the chunk of consensus: the state of `engine` after `applied_index`.
 pub fn write(engine: &mut Engine, applied_index: Index) -> Vec<Payload> {
@@ -59,6 +60,7 @@ impl Writer {
             waiting: engine.waiting().waiters().iter().map(wait_record).collect(),
             next_wait: engine.waiting().next_number(),
             settings: settings::write(engine.settings()),
+            users: UsersRecord::of(engine.acl()),
         };
         let mut output = Output::default();
         output.push(Content::Engine(head));

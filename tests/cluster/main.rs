@@ -10,6 +10,7 @@
 // A test fails by panicking; clippy knows only of test functions, not of what they call.
 #![allow(clippy::unwrap_used)]
 
+mod acl;
 mod addresses;
 mod administration;
 mod blocking;

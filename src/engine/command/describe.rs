@@ -142,7 +142,7 @@ fn family(spec: &CommandSpec) -> &'static str {
         (Handler::Node(Asking | Command | Readonly | Readwrite | Wait | Waitaof), _) => {
             "@connection"
         }
-        _ if !spec.subcommands.is_empty() || is_of_memory(spec) => "",
+        _ if !spec.subcommands.is_empty() || is_of_memory(spec) || is_of_acl(spec) => "",
         (Handler::Engine(_), "generic" | "server") => "@keyspace",
         (_, "sorted-set") => "@sortedset",
         (_, "set") => "@set",
@@ -163,6 +163,12 @@ fn family(spec: &CommandSpec) -> &'static str {
 /// What looks at memory, and LOLWUT, are of no family.
 fn is_of_memory(spec: &CommandSpec) -> bool {
     spec.docs.group == "server" && ["help", "lolwut", "usage"].contains(&spec.name)
+}
+
+/// The subcommands of ACL that the engine runs.
+fn is_of_acl(spec: &CommandSpec) -> bool {
+    spec.docs.group == "server"
+        && ["cat", "deluser", "dryrun", "getuser", "list", "setuser", "users"].contains(&spec.name)
 }
 
 /// Commands whose cost or effect is out of proportion, beside those for administrators.

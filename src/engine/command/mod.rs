@@ -4,6 +4,7 @@
 //! single source for dispatch, argument counts, key positions, COMMAND and COMMAND DOCS.
 
 mod access;
+mod acl;
 mod administration;
 mod bitmap;
 mod cluster;
@@ -37,6 +38,9 @@ mod waiting;
 
 use bitflags::bitflags;
 
+use std::sync::Arc;
+
+use super::acl::Acl;
 use super::batch::Caller;
 use super::error::CommandError;
 use super::keyspace::{Keyspace, SessionId};
@@ -137,6 +141,7 @@ pub enum SessionCommand {
 /// Commands that never enter the engine; the names are the commands'.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum NodeCommand {
+    Acl,
     Asking,
     Auth,
     Client,
@@ -320,6 +325,8 @@ pub struct Context<'a> {
     /// The command has nothing to reply with, and its client waits.
     pub(in crate::engine) waits: bool,
     pub(in crate::engine) waiting: &'a mut Waiting,
+    /// The users of the cluster.
+    pub(in crate::engine) acl: &'a mut Arc<Acl>,
     /// The clients of this node that subscribe: not replicated.
     pub(in crate::engine) subscribers: &'a mut Subscribers,
     pub(in crate::engine) stats: &'a mut EngineStats,

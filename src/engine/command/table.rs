@@ -7,7 +7,7 @@ use rapidhash::v3::rapidhash_v3;
 
 use super::{CommandId, CommandSpec, Flags};
 use super::{
-    administration, bitmap, cluster, connection, diagnostics, dump, field_expiry, geo, hash,
+    acl, administration, bitmap, cluster, connection, diagnostics, dump, field_expiry, geo, hash,
     hyperloglog, key, lcs, list, lolwut, memory, object, pubsub, raft, server, set, sort,
     sorted_set, stream, string, transaction,
 };
@@ -15,6 +15,7 @@ use crate::engine::error::CommandError;
 
 /// The tables of the families. Their order does not matter: ids follow the names.
 static FAMILIES: &[&[CommandSpec]] = &[
+    acl::COMMANDS,
     administration::COMMANDS,
     bitmap::COMMANDS,
     cluster::COMMANDS,

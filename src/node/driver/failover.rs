@@ -7,7 +7,7 @@ use std::time::Duration;
 use crate::client::Reply as Heard;
 use crate::engine::reply::Reply;
 use crate::node::admin::{Admin, Refusal};
-use crate::node::join::connect;
+use crate::node::join::{Credentials, connect};
 use crate::node::mailbox::{AdminCommand, FailoverTarget, ToNet};
 use crate::node::session::{host_and_port, run_id};
 use crate::raft::types::{MemberId, Millis};
@@ -160,11 +160,11 @@ impl RaftRole {
 
     /// Asks the leader to hand over to `own`, on a thread of its own.
     fn ask_for_leadership(&self, admin: Admin, leader: &str, own: MemberId) {
-        let (leader, password) = (leader.to_owned(), self.live.requirepass.clone());
+        let (leader, credentials) = (leader.to_owned(), Credentials::of(&self.live));
         let net = self.answers.mailbox_of(admin);
         let ask = move || {
             let id = own.to_string();
-            let heard = connect(&leader, &password, HANDOVER_ANSWER_TIMEOUT)
+            let heard = connect(&leader, &credentials, HANDOVER_ANSWER_TIMEOUT)
                 .and_then(|mut client| client.call(&["RAFT.TRANSFER_LEADER", &id]).ok());
             let mut reply = Reply::new(admin.protocol);
             match heard {

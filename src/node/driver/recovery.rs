@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 
+use super::super::join::Credentials;
 use super::RaftRole;
 use crate::limits::ASKING_NODES_MAX;
 use crate::net::ring::Ring;
@@ -19,8 +20,8 @@ impl RaftRole {
     pub fn find_listed(&mut self, others: Vec<String>, policy: OnTotalLoss) {
         self.shared.set_state(NodeState::Joining);
         self.listed = Some(Listed::default());
-        let password = self.live.requirepass.clone();
-        let search = Search::new(others, policy, password, Arc::clone(&self.shared));
+        let credentials = Credentials::of(&self.live);
+        let search = Search::new(others, policy, credentials, Arc::clone(&self.shared));
         search.start(self.own_mailbox.clone());
     }
 

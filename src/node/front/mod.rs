@@ -17,6 +17,7 @@ mod replies;
 mod requests;
 mod survey;
 mod transaction;
+mod users;
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
@@ -41,6 +42,7 @@ use super::shared::Shared;
 use replies::end_if_done;
 use survey::Surveying;
 use transaction::Executing;
+use users::Users;
 
 pub struct NetRole {
     stream: Stream,
@@ -48,6 +50,7 @@ pub struct NetRole {
     mailboxes: Mailboxes,
     shared: Arc<Shared>,
     settings: Live,
+    users: Users,
     now: Now,
     /// By the slot of their connection.
     clients: Vec<Option<Client>>,
@@ -164,7 +167,9 @@ impl NetRole {
         now: Now,
     ) -> Self {
         let counts = shared.observed.new_counts();
+        let users = Users::new(&shared, &settings, stream == 0);
         let mut role = Self {
+            users,
             stream,
             inbox,
             mailboxes,
@@ -206,6 +211,7 @@ impl NetRole {
         self.sample_rates();
         self.release(ring);
         self.tell_ended();
+        self.seed_users();
         let mut worked = self.close_pass();
         while let Ok(message) = self.inbox.try_recv() {
             worked = true;
@@ -218,6 +224,7 @@ impl NetRole {
                 }
                 ToNet::Notable(notable) => self.log_notable(notable),
                 ToNet::Monitored(lines) => self.monitor(ring, &lines),
+                ToNet::Users(acl) => self.take_users(ring, acl),
                 ToNet::Published(publications) => self.publish(ring, &publications.published),
                 ToNet::PassOver(members) => self.tell_passed_over(&members),
                 ToNet::OfferSettings => self.offer_settings(),
@@ -243,6 +250,7 @@ impl NetRole {
         self.now = now;
         if self.settings.refresh() {
             self.set_observed();
+            self.note_settings();
         }
         self.refresh_watch();
     }
@@ -285,7 +293,7 @@ impl NetRole {
             self.shared.next_client_id.fetch_add(1, Relaxed),
             peer,
             local,
-            self.settings.requirepass.is_empty(),
+            self.users.now.default_user(),
             self.now.monotonic_ms,
         );
         let slot = connection.index();

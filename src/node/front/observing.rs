@@ -16,7 +16,7 @@ use super::super::observe::monitor::{Lines, write_line};
 use super::super::observe::rates::{SAMPLE_MS, Sums};
 use super::super::observe::words::shown;
 use super::super::observe::{counts::NetCounts, latency};
-use super::super::session::{Session, Transaction};
+use super::super::session::{AsideWork, Session, Transaction};
 use super::{Client, NetRole};
 
 /// A command that the role runs itself is under way.
@@ -175,7 +175,9 @@ impl NetRole {
         let mut commands = transaction.commands.commands();
         for place in 0..transaction.queued_count() as u32 {
             if let Some(aside) = asides.next_if(|aside| aside.place == place) {
-                let words: Vec<&[u8]> = aside.words.iter().map(Vec::as_slice).collect();
+                // What is refused does not run.
+                let AsideWork::Run { words, .. } = &aside.work else { continue };
+                let words: Vec<&[u8]> = words.iter().map(Vec::as_slice).collect();
                 let id = crate::engine::command::lookup(words[0]);
                 let spec = spec(id.expect("invariant: what is queued was looked up"));
                 self.show(session, spec, &words);

@@ -105,8 +105,11 @@ impl NetRole {
             Handler::Engine(_) => {
                 self.gather(client, id, spec, words);
             }
-            Handler::Node(_) if spec.is_of_engine(words.get(1)) => {
+            Handler::Node(command) if spec.is_of_engine(words.get(1)) => {
                 self.gather(client, id, spec, words);
+                if command == NodeCommand::Acl && spec.writes(words.get(1)) {
+                    self.wait_for_users(ring, client);
+                }
             }
             Handler::Session(command) => {
                 let dispatched = self.run_session(ring, client, (id, command), words);
@@ -159,7 +162,7 @@ impl NetRole {
     }
 
     /// Makes a command of the engine a part of the pass.
-    fn gather(
+    pub(super) fn gather(
         &mut self,
         client: &mut Client,
         id: CommandId,
@@ -195,6 +198,11 @@ impl NetRole {
         }
         if !client.session.authenticated && !spec.flags.contains(Flags::NO_AUTH) {
             return Some(CommandError::text("NOAUTH Authentication required."));
+        }
+        if client.session.is_restricted
+            && let Some(denial) = self.denial(client, words)
+        {
+            return Some(denial);
         }
         if client.session.only_listens()
             && let Some(refusal) = session::refusal_of_listener(spec, words)
@@ -247,11 +255,7 @@ impl NetRole {
                 end_if_done(ring, client);
             }
             Outcome::Wait(wait) => self.suspend(ring, client, wait),
-            Outcome::ThroughLog(words) => {
-                let words: Vec<&[u8]> = words.iter().map(Vec::as_slice).collect();
-                let id = lookup(words[0]).expect("invariant: sessions name commands of the table");
-                self.gather(client, id, spec(id), &words);
-            }
+            Outcome::ThroughLog(words) => self.submit(ring, client, &words),
             // By the way of a signal, so that there is one way to stop.
             Outcome::Shutdown => match crate::signals::request_stop() {
                 Ok(()) => self.block(ring, client, Block::Suspended(Wait::Stop)),
@@ -269,6 +273,7 @@ impl NetRole {
         NodeView {
             shared: &self.shared,
             settings: self.settings.shared(),
+            users: &self.users.now,
             now_ms: self.now.monotonic_ms,
             unix_ms: self.now.unix_ms,
         }

@@ -4,6 +4,8 @@
 //! a whole. What the node itself answers (PING, SELECT, CLIENT) is no part of it: it is run here
 //! when the reply to the rest has come, if EXEC was not refused, and put in its place.
 
+use std::sync::Arc;
+
 use crate::engine::batch::Caller;
 use crate::engine::command::{
     CommandId, CommandSpec, Handler, NodeCommand, SessionCommand, lookup, stat_slot,
@@ -15,7 +17,7 @@ use crate::net::ring::{Connection, Ring};
 use crate::raft::types::MemberId;
 
 use super::super::mailbox::{Ended, Source};
-use super::super::session::{self, Aside, Outcome, Transaction};
+use super::super::session::{self, Aside, AsideWork, Outcome, Session, Transaction};
 use super::requests::Dispatched;
 use super::{Block, Client, NetRole};
 
@@ -100,7 +102,8 @@ impl NetRole {
         }
         match (command, queues) {
             (SessionCommand::Multi, false) => {
-                let transaction = Transaction::new(client.session.database);
+                let Session { database, user, .. } = &client.session;
+                let transaction = Transaction::new(*database, Arc::clone(user));
                 client.session.transaction = Some(Box::new(transaction));
                 self.reply(ring, client, Reply::ok);
             }
@@ -165,7 +168,8 @@ impl NetRole {
             return Dispatched::NotYet;
         }
         let queued = client.session.transaction.take();
-        let transaction = *queued.expect("invariant: EXEC was told apart by it");
+        let queued = *queued.expect("invariant: EXEC was told apart by it");
+        let transaction = self.recheck(client, queued);
         if self.is_monitored && !transaction.aborted {
             self.show_transaction(&client.session, &transaction);
         }
@@ -190,7 +194,7 @@ impl NetRole {
             }
             return Dispatched::Done;
         }
-        let Transaction { commands, count, writes, .. } = transaction;
+        let Transaction { commands, count, writes, changes_users, .. } = transaction;
         if writes || watches {
             self.gathering.writes.push_transaction(caller, exec, &commands, count);
             self.count_step(client, Source::Entry);
@@ -200,6 +204,8 @@ impl NetRole {
         }
         if is_mixed {
             self.block(ring, client, Block::Executing);
+        } else if changes_users {
+            self.wait_for_users(ring, client);
         }
         Dispatched::Done
     }
@@ -239,24 +245,34 @@ impl NetRole {
                 return;
             }
             let Some(aside) = executing.next() else { continue };
-            let words: Vec<&[u8]> = aside.words.iter().map(Vec::as_slice).collect();
             let mut reply = Reply::new(client.session.protocol);
-            if aside.command == NodeCommand::Monitor {
-                // Its lines would come within the reply to EXEC.
-                reply.error_text("ERR MONITOR isn't allowed for DENY BLOCKING client");
-                executing.reply.extend_from_slice(&reply.buffer);
-                continue;
-            }
+            let (command, words) = match &aside.work {
+                AsideWork::Run { command: NodeCommand::Monitor, .. } => {
+                    // Its lines would come within the reply to EXEC.
+                    reply.error_text("ERR MONITOR isn't allowed for DENY BLOCKING client");
+                    executing.append(&reply.buffer);
+                    continue;
+                }
+                AsideWork::Run { command, words } => (*command, words),
+                AsideWork::Refuse(text) => {
+                    reply.error_text(text);
+                    executing.append(&reply.buffer);
+                    continue;
+                }
+            };
+            let words: Vec<&[u8]> = words.iter().map(Vec::as_slice).collect();
             let view = self.view();
-            let outcome =
-                session::run(aside.command, &words, &mut client.session, &view, &mut reply);
+            let outcome = session::run(command, &words, &mut client.session, &view, &mut reply);
             let reply = reply.buffer;
             executing.reply.extend_from_slice(&reply);
             self.note_subscriptions(client);
             match outcome {
                 Outcome::Wait(wait) => return self.suspend(ring, client, wait),
-                Outcome::ThroughLog(_) => {
-                    unreachable!("invariant: it is queued as a command of the engine")
+                Outcome::ThroughLog(words) => {
+                    self.submit_quietly(&words);
+                    if let Some(executing) = &mut client.executing {
+                        executing.append(b"+OK\r\n");
+                    }
                 }
                 Outcome::Replied | Outcome::ReplyAndClose | Outcome::Shutdown => {}
             }
@@ -279,7 +295,7 @@ impl NetRole {
     }
 
     /// The last command that was gathered is nobody's: its reply is dropped.
-    fn count_quiet_step(&mut self) {
+    pub(super) fn count_quiet_step(&mut self) {
         self.gathering.step(Connection::NONE, Protocol::Resp2, Source::Quiet, 1);
         if self.gathering.bytes() >= BATCH_BYTES_MAX {
             self.close_pass();

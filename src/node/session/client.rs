@@ -43,7 +43,7 @@ pub fn run(
         }
         ("info", _) => return Ok(survey(Survey::List { ids: vec![session.id], class: None })),
         ("list", _) => return list(arguments, reply),
-        ("kill", _) => return kill(arguments, session, reply),
+        ("kill", _) => return kill(arguments, session, view, reply),
         ("no-evict", [switch]) => {
             session.no_evict = parse_switch(switch)?;
             reply.ok();
@@ -219,6 +219,7 @@ fn list(arguments: Arguments<'_, '_>, reply: &mut Reply) -> Result<Outcome, Comm
 fn kill(
     arguments: Arguments<'_, '_>,
     session: &Session,
+    view: &NodeView<'_>,
     reply: &mut Reply,
 ) -> Result<Outcome, CommandError> {
     if let [address] = arguments {
@@ -239,7 +240,7 @@ fn kill(
             _ if is_word(option, "ADDR") => filter.address = text(),
             _ if is_word(option, "LADDR") => filter.local_address = text(),
             _ if is_word(option, "MAXAGE") => filter.age_seconds_min = Some(parse_age(value)?),
-            _ if is_word(option, "USER") => check_user(value)?,
+            _ if is_word(option, "USER") => filter.user = Some(checked_user(value, view)?),
             _ if is_word(option, "SKIPME") => {
                 filter.except = match value {
                     _ if is_word(value, "yes") => Some(session.id),
@@ -276,12 +277,11 @@ fn parse_age(word: &[u8]) -> Result<u64, CommandError> {
     }
 }
 
-/// There is one user, and every client is it.
-fn check_user(name: &[u8]) -> Result<(), CommandError> {
-    if name == b"default" {
-        return Ok(());
+fn checked_user(name: &[u8], view: &NodeView<'_>) -> Result<Vec<u8>, CommandError> {
+    match view.users.get(name) {
+        Some(user) => Ok(user.name.clone()),
+        None => Err(failure(format!("ERR No such user '{}'", excerpt(name, name.len())))),
     }
-    Err(failure(format!("ERR No such user '{}'", excerpt(name, name.len()))))
 }
 
 /// Whether it subscribes to anything.
@@ -302,6 +302,7 @@ impl KillFilter {
                 .as_ref()
                 .is_none_or(|address| *address == session.local.to_string())
             && self.age_seconds_min.is_none_or(|age_min| age_seconds >= age_min)
+            && self.user.as_ref().is_none_or(|user| *user == session.user.name)
             && self.class.is_none_or(|class| class == class_of(session))
             && self.except != Some(session.id)
     }
@@ -322,6 +323,17 @@ pub fn finish_survey(survey: &Survey, lines: &[u8], matched: usize, reply: &mut 
 /// Writes a client's line of CLIENT LIST. Fields of Redis that have no counterpart here are left
 /// out, but for those that every reader of such lines takes for granted.
 pub fn describe(session: &Session, buffers: &Buffers, now_ms: Millis, out: &mut Vec<u8>) {
+    describe_at(session, &last_command(session), buffers, now_ms, out);
+}
+
+/// [`describe`] as if `command` were its last one.
+pub fn describe_at(
+    session: &Session,
+    command: &str,
+    buffers: &Buffers,
+    now_ms: Millis,
+    out: &mut Vec<u8>,
+) {
     let seconds_since = |then_ms: Millis| now_ms.saturating_sub(then_ms) / 1000;
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     let subscriptions = &session.subscriptions;
@@ -340,7 +352,7 @@ pub fn describe(session: &Session, buffers: &Buffers, now_ms: Millis, out: &mut 
     let line = writeln!(
         out,
         "id={} addr={} laddr={} name={} age={} idle={} flags={flags} db={} sub={} psub={} ssub={} \
-         multi={queued} qbuf={} obl={} omem={} tot-mem={} events=r cmd={} user=default redir=-1 \
+         multi={queued} qbuf={} obl={} omem={} tot-mem={} events=r cmd={command} user={} redir=-1 \
          resp={} lib-name={} lib-ver={}",
         session.id,
         session.peer,
@@ -356,7 +368,7 @@ pub fn describe(session: &Session, buffers: &Buffers, now_ms: Millis, out: &mut 
         buffers.output,
         buffers.output,
         buffers.input + buffers.output,
-        last_command(session),
+        text(&session.user.name),
         if session.protocol == Protocol::Resp3 { 3 } else { 2 },
         text(&session.library_name),
         text(&session.library_version),

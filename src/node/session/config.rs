@@ -2,7 +2,7 @@
 //! through the log; what the node has applied of these is what it tells.
 
 use super::{
-    Arguments, NodeView, Outcome, Session, admin, excerpt, failure, help, subcommand,
+    Arguments, NodeView, Outcome, Session, admin, excerpt, failure, help, is_word, subcommand,
     unknown_subcommand,
 };
 use crate::config::{SettingError, ValueError, is_of_cluster};
@@ -29,9 +29,11 @@ pub fn run(
             }
         }
         "set" => {
-            let of_cluster = set(arguments, view)?;
-            if !of_cluster.is_empty() {
-                return Ok(Outcome::ThroughLog(of_cluster));
+            let of_users = of_users(arguments, view);
+            let of_cluster = set(arguments, !of_users.is_empty(), view)?;
+            let words = if of_users.is_empty() { of_cluster } else { of_users };
+            if !words.is_empty() {
+                return Ok(Outcome::ThroughLog(words));
             }
             reply.ok();
         }
@@ -47,8 +49,27 @@ pub fn run(
     Ok(Outcome::Replied)
 }
 
+/// What tells all nodes of the settings that users follow from, if `arguments` change any and the
+/// node is in a cluster.
+fn of_users(arguments: Arguments<'_, '_>, view: &NodeView<'_>) -> Vec<Vec<u8>> {
+    if view.shared.state().refusal().is_some() {
+        return Vec::new();
+    }
+    let is_of_users =
+        |name: &[u8]| is_word(name, "requirepass") || is_word(name, "acl-pubsub-default");
+    let mut words = vec![b"raft.acl".to_vec(), b"set".to_vec()];
+    for pair in arguments.chunks_exact(2).filter(|pair| is_of_users(pair[0])) {
+        words.extend(pair.iter().map(|word| word.to_vec()));
+    }
+    if words.len() > 2 { words } else { Vec::new() }
+}
+
 /// Changes what is the node's own. Returns the command that changes the rest through the log.
-fn set(arguments: Arguments<'_, '_>, view: &NodeView<'_>) -> Result<Vec<Vec<u8>>, CommandError> {
+fn set(
+    arguments: Arguments<'_, '_>,
+    changes_users: bool,
+    view: &NodeView<'_>,
+) -> Result<Vec<Vec<u8>>, CommandError> {
     let (pairs, []) = arguments.as_chunks::<2>() else { return Err(CommandError::Syntax) };
     let mut changes = Vec::with_capacity(pairs.len());
     for [name, value] in pairs {
@@ -66,6 +87,12 @@ fn set(arguments: Arguments<'_, '_>, view: &NodeView<'_>) -> Result<Vec<Vec<u8>>
     let needs_cluster = changes.iter().any(|(name, _)| is_of_cluster(name.as_bytes()));
     if needs_cluster && let Some(refusal) = view.shared.state().refusal() {
         return Err(CommandError::text(refusal));
+    }
+    if needs_cluster && changes_users {
+        return Err(CommandError::text(
+            "ERR CONFIG SET failed - requirepass and acl-pubsub-default cannot be changed together \
+             with other settings of the cluster",
+        ));
     }
     let of_cluster =
         view.settings.set_all(&changes).map_err(|error| failure(format!("ERR {error}")))?;

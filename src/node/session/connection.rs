@@ -2,10 +2,12 @@
 
 use std::borrow::Cow;
 
+use super::acl::deny_login;
 use super::client::checked_name;
 use super::{
     Arguments, NodeView, Outcome, REDIS_VERSION, ReplyMode, Session, excerpt, failure, is_word,
 };
+use crate::engine::acl::DEFAULT_USER;
 use crate::engine::error::CommandError;
 use crate::engine::keyspace::DATABASE_COUNT;
 use crate::engine::number::parse_integer;
@@ -14,6 +16,9 @@ use crate::node::shared::{NodeState, Shared};
 
 const WRONG_PASSWORD: CommandError =
     CommandError::text("WRONGPASS invalid username-password pair or user is disabled.");
+
+/// User and password.
+type Credentials<'a> = (&'a [u8], &'a [u8]);
 
 pub fn ping(
     arguments: Arguments<'_, '_>,
@@ -35,20 +40,20 @@ pub fn ping(
 }
 
 pub fn auth(
-    arguments: Arguments<'_, '_>,
+    words: Arguments<'_, '_>,
     session: &mut Session,
     view: &NodeView<'_>,
     reply: &mut Reply,
 ) -> Result<(), CommandError> {
-    match arguments {
-        [_] if view.settings.get("requirepass").is_empty() => {
+    match &words[1..] {
+        [_] if view.users.default_user().needs_no_password() => {
             return Err(CommandError::text(
                 "ERR AUTH <password> called without any password configured for the default user. \
                  Are you sure your configuration is correct?",
             ));
         }
-        [password] => authenticate(b"default", password, session, view)?,
-        [user, password] => authenticate(user, password, session, view)?,
+        [password] => authenticate(words[0], (DEFAULT_USER, password), session, view)?,
+        [user, password] => authenticate(words[0], (user, password), session, view)?,
         _ => return Err(CommandError::Syntax),
     }
     reply.ok();
@@ -57,37 +62,28 @@ pub fn auth(
 
 /// A failed attempt leaves the session as authenticated as it was.
 fn authenticate(
-    user: &[u8],
-    password: &[u8],
+    command: &[u8],
+    (name, password): Credentials<'_>,
     session: &mut Session,
     view: &NodeView<'_>,
 ) -> Result<(), CommandError> {
-    let wanted = view.settings.get("requirepass");
-    if user != b"default" || !(wanted.is_empty() || is_equal(wanted.as_bytes(), password)) {
+    let Some(user) = view.users.get(name).filter(|user| user.admits(password)) else {
+        deny_login(command, name, session, view);
         return Err(WRONG_PASSWORD);
-    }
+    };
     session.authenticated = true;
+    session.become_user(user);
     Ok(())
 }
 
-/// Compares without telling by its time how many bytes were right.
-fn is_equal(secret: &[u8], offered: &[u8]) -> bool {
-    let same_len = secret.len() == offered.len();
-    let difference = offered
-        .iter()
-        .zip(secret.iter().cycle())
-        .fold(0, |difference, (left, right)| difference | (left ^ right));
-    same_len && difference == 0
-}
-
 pub fn hello(
-    arguments: Arguments<'_, '_>,
+    words: Arguments<'_, '_>,
     session: &mut Session,
     view: &NodeView<'_>,
     reply: &mut Reply,
 ) -> Result<(), CommandError> {
-    let (protocol, mut options) = match arguments {
-        [] => (session.protocol, arguments),
+    let (protocol, mut options) = match &words[1..] {
+        [] => (session.protocol, &words[1..]),
         [version, options @ ..] => (protocol(version)?, options),
     };
     let (mut credentials, mut name) = (None, None);
@@ -108,7 +104,7 @@ pub fn hello(
         };
     }
     if let Some((user, password)) = credentials {
-        authenticate(user, password, session, view)?;
+        authenticate(words[0], (user, password), session, view)?;
     }
     if !session.authenticated {
         return Err(CommandError::text(
@@ -178,7 +174,9 @@ pub fn select(
 pub fn reset(session: &mut Session, view: &NodeView<'_>, reply: &mut Reply) {
     session.database = 0;
     session.protocol = Protocol::Resp2;
-    session.authenticated = view.settings.get("requirepass").is_empty();
+    let default_user = view.users.default_user();
+    session.become_user(default_user);
+    session.authenticated = default_user.admits_anyone();
     session.name.clear();
     session.no_evict = false;
     session.no_touch = false;

@@ -195,7 +195,7 @@ fn persistence(_: &Sources<'_>) -> Fields {
 }
 
 fn stats(sources: &Sources<'_>) -> Fields {
-    let clients = &sources.view.shared.clients;
+    let (clients, denied) = (&sources.view.shared.clients, &sources.view.shared.users.denied);
     let engine = sources.engine;
     fields([
         ("total_connections_received", clients.accepted.load(Relaxed)),
@@ -213,6 +213,10 @@ fn stats(sources: &Sources<'_>) -> Fields {
         ("pubsub_channels", engine.pubsub_channels as u64),
         ("pubsub_patterns", engine.pubsub_patterns as u64),
         ("pubsubshard_channels", engine.pubsub_shard_channels as u64),
+        ("acl_access_denied_auth", denied.auth.load(Relaxed)),
+        ("acl_access_denied_cmd", denied.command.load(Relaxed)),
+        ("acl_access_denied_key", denied.key.load(Relaxed)),
+        ("acl_access_denied_channel", denied.channel.load(Relaxed)),
         ("total_error_replies", sources.counted.total_errors),
         ("client_query_buffer_limit_disconnections", clients.query_limit_closed.load(Relaxed)),
         ("client_output_buffer_limit_disconnections", clients.output_limit_closed.load(Relaxed)),

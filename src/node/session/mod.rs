@@ -5,6 +5,7 @@
 //! session and the [`NodeView`], or becomes a [`Wait`] and is answered when what it waits for has
 //! come. Invariant: a handler that fails has written nothing.
 
+mod acl;
 mod client;
 mod cluster;
 mod command;
@@ -27,7 +28,9 @@ mod unsupported;
 
 use std::borrow::Cow;
 use std::net::SocketAddr;
+use std::sync::Arc;
 
+use crate::engine::acl::{Acl, User};
 use crate::engine::command::{CommandId, NodeCommand, lookup, resolve, spec};
 use crate::engine::error::CommandError;
 use crate::engine::pubsub::Question;
@@ -39,11 +42,12 @@ use super::report::{EngineReport, RaftReport};
 use super::settings::SharedSettings;
 use super::shared::Shared;
 
+pub use acl::{check, check_again};
 pub use client::{Buffers, class_of, describe, finish_survey};
 pub use cluster::host_and_port;
 pub use connection::{end_monitor, reset};
 pub use pubsub::{Subscriptions, is_subscription, refusal as refusal_of_listener};
-pub use transaction::{Aside, Transaction, is_never_queued};
+pub use transaction::{Aside, AsideWork, Transaction, is_never_queued};
 
 /// The Redis whose replies and errors are given, for clients that look at the version.
 pub const REDIS_VERSION: &str = "7.2.4";
@@ -60,6 +64,10 @@ pub struct Session {
     pub database: u8,
     pub protocol: Protocol,
     pub authenticated: bool,
+    /// Who it is; the default user until it is authenticated.
+    pub user: Arc<User>,
+    /// Its commands have to be checked: its user may not do everything.
+    pub is_restricted: bool,
     pub name: Vec<u8>,
     pub library_name: Vec<u8>,
     pub library_version: Vec<u8>,
@@ -173,6 +181,8 @@ pub enum ReportUse {
 pub struct NodeView<'a> {
     pub shared: &'a Shared,
     pub settings: &'a SharedSettings,
+    /// Those that commands are checked with now.
+    pub users: &'a Acl,
     /// Milliseconds of the monotonic clock.
     pub now_ms: Millis,
     pub unix_ms: Millis,
@@ -185,7 +195,7 @@ impl Session {
         id: u64,
         peer: SocketAddr,
         local: SocketAddr,
-        authenticated: bool,
+        default_user: &Arc<User>,
         now_ms: Millis,
     ) -> Self {
         Self {
@@ -194,7 +204,9 @@ impl Session {
             local,
             database: 0,
             protocol: Protocol::Resp2,
-            authenticated,
+            authenticated: default_user.admits_anyone(),
+            user: Arc::clone(default_user),
+            is_restricted: !default_user.is_unrestricted(),
             name: Vec::new(),
             library_name: Vec::new(),
             library_version: Vec::new(),
@@ -214,6 +226,14 @@ impl Session {
             replies: ReplyMode::On,
             redirects: false,
         }
+    }
+}
+
+impl Session {
+    /// From now on the client is this user.
+    pub fn become_user(&mut self, user: &Arc<User>) {
+        self.is_restricted = !user.is_unrestricted();
+        self.user = Arc::clone(user);
     }
 }
 
@@ -243,9 +263,10 @@ fn try_run(
 ) -> Result<Outcome, CommandError> {
     let arguments = &words[1..];
     match command {
+        NodeCommand::Acl => return acl::run(words, session, view, reply),
         // No slot is ever on its way, so that nothing depends on it.
         NodeCommand::Asking => reply.ok(),
-        NodeCommand::Auth => connection::auth(arguments, session, view, reply)?,
+        NodeCommand::Auth => connection::auth(words, session, view, reply)?,
         NodeCommand::Client => return client::run(words, session, view, reply),
         NodeCommand::Cluster => return cluster::run(words, session, view, reply),
         NodeCommand::Command => command::run(words, session, reply)?,
@@ -253,7 +274,7 @@ fn try_run(
         NodeCommand::Config => return config::run(words, session, view, reply),
         NodeCommand::Echo => reply.bulk(arguments[0]),
         NodeCommand::Failover => return failover::fail_over(arguments),
-        NodeCommand::Hello => connection::hello(arguments, session, view, reply)?,
+        NodeCommand::Hello => connection::hello(words, session, view, reply)?,
         NodeCommand::Info => return Ok(report(info::ask(arguments))),
         NodeCommand::Latency => return latency::run(words, session, view, reply),
         NodeCommand::Lastsave => unsupported::last_save(view, reply),

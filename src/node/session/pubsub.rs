@@ -92,6 +92,14 @@ impl Subscriptions {
 }
 
 impl Session {
+    /// Whether its user may receive all that it subscribes to.
+    pub fn is_allowed_to_listen(&self) -> bool {
+        let Subscriptions { channels, patterns, shards, .. } = &self.subscriptions;
+        let is_allowed = |name: &Vec<u8>| self.user.allows_channel(name, false);
+        channels.iter().chain(shards).all(is_allowed)
+            && patterns.iter().all(|pattern| self.user.allows_channel(pattern, true))
+    }
+
     /// Whether it speaks RESP2 and subscribes: then whatever it is sent is taken for a message, so
     /// that it may send few commands.
     pub fn only_listens(&self) -> bool {

@@ -24,6 +24,7 @@ const RUN_ID: &str = "0123456789abcdef0123456789abcdef01234567";
 struct Bench {
     shared: Shared,
     settings: SharedSettings,
+    users: Acl,
     session: Session,
     now_ms: Millis,
 }
@@ -44,14 +45,15 @@ impl Bench {
         Self {
             shared,
             settings: SharedSettings::new(Settings::default(), None),
-            session: Session::new(7, peer, local, true, 1000),
+            users: Acl::default(),
+            session: Session::new(7, peer, local, Acl::default().default_user(), 1000),
             now_ms: 1000,
         }
     }
 
     fn with_password() -> Self {
         let mut bench = Self::new();
-        bench.settings.set_all(&[("requirepass", "pw")]).unwrap();
+        bench.users.set_requirepass(b"pw");
         bench.session.authenticated = false;
         bench
     }
@@ -71,6 +73,7 @@ impl Bench {
         let view = NodeView {
             shared: &self.shared,
             settings: &self.settings,
+            users: &self.users,
             now_ms: self.now_ms,
             unix_ms: 1_700_000_000_123,
         };
@@ -118,6 +121,7 @@ impl Bench {
         let view = NodeView {
             shared: &self.shared,
             settings: &self.settings,
+            users: &self.users,
             now_ms: self.now_ms,
             unix_ms: 1_700_000_000_123,
         };

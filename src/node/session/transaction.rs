@@ -1,6 +1,9 @@
 //! What a client has queued since MULTI.
 
+use std::sync::Arc;
+
 use crate::config::is_of_cluster;
+use crate::engine::acl::User;
 use crate::engine::batch::Batch;
 use crate::engine::command::{CommandId, CommandSpec, Flags, Handler, NodeCommand, SessionCommand};
 use crate::engine::command::{lookup, resolve, spec};
@@ -9,13 +12,22 @@ use crate::engine::keyspace::DATABASE_COUNT;
 use crate::engine::number::parse_integer;
 use crate::limits::TRANSACTION_BYTES_MAX;
 
-/// A queued command that the node runs itself, once the others are done.
+/// A queued command that the node sees to itself, once the others are done.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Aside {
     /// Its place among all queued commands.
     pub place: u32,
-    pub command: NodeCommand,
-    pub words: Vec<Vec<u8>>,
+    pub work: AsideWork,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum AsideWork {
+    Run {
+        command: NodeCommand,
+        words: Vec<Vec<u8>>,
+    },
+    /// It is answered with this error.
+    Refuse(String),
 }
 
 #[derive(Clone, Debug)]
@@ -31,6 +43,10 @@ pub struct Transaction {
     pub aborted: bool,
     /// Which database is selected at this point of the queue.
     database: u8,
+    /// It has commands that change users.
+    pub changes_users: bool,
+    /// Whom the client was at MULTI.
+    pub user: Arc<User>,
 }
 
 /// Whether a command is run at once even after MULTI.
@@ -43,7 +59,7 @@ pub fn is_never_queued(spec: &CommandSpec) -> bool {
 }
 
 impl Transaction {
-    pub fn new(database: u8) -> Self {
+    pub fn new(database: u8, user: Arc<User>) -> Self {
         Self {
             commands: Batch::default(),
             count: 0,
@@ -53,6 +69,8 @@ impl Transaction {
             bytes_max: TRANSACTION_BYTES_MAX,
             aborted: false,
             database,
+            changes_users: false,
+            user,
         }
     }
 
@@ -96,16 +114,52 @@ impl Transaction {
                 }
                 let place = self.queued_count() as u32;
                 let words = words.iter().map(|word| word.to_vec()).collect();
-                self.asides.push(Aside { place, command, words });
+                self.asides.push(Aside { place, work: AsideWork::Run { command, words } });
                 self.aside_bytes += bytes;
             }
             _ => {
                 self.commands.push(id, self.database, &words[1..]);
                 self.count += 1;
                 self.writes |= spec.writes(words.get(1));
+                let is_acl = matches!(spec.handler, Handler::Node(NodeCommand::Acl));
+                self.changes_users |= is_acl && spec.writes(words.get(1));
             }
         }
         Ok(())
+    }
+
+    /// The same without what `check` refuses, which is answered with its text.
+    pub fn without(self, check: impl Fn(CommandId, &[&[u8]]) -> Result<(), String>) -> Self {
+        let mut asides = self.asides.into_iter().peekable();
+        let mut commands = self.commands.commands();
+        let (mut kept, mut kept_count, mut kept_asides) = (Batch::default(), 0, Vec::new());
+        for place in 0..self.count + asides.len() as u32 {
+            if let Some(Aside { work, .. }) = asides.next_if(|aside| aside.place == place) {
+                let refusal = match &work {
+                    AsideWork::Run { words, .. } => {
+                        let words: Vec<&[u8]> = words.iter().map(Vec::as_slice).collect();
+                        let id = lookup(words[0]).expect("invariant: it was queued by its name");
+                        check(id, &words).err()
+                    }
+                    AsideWork::Refuse(_) => None,
+                };
+                let work = refusal.map_or(work, AsideWork::Refuse);
+                kept_asides.push(Aside { place, work });
+                continue;
+            }
+            let command = commands.next().expect("invariant: every place has a command");
+            let name = spec(command.id).name.as_bytes();
+            let words: Vec<&[u8]> =
+                std::iter::once(name).chain(command.arguments.iter().copied()).collect();
+            match check(command.id, &words) {
+                Ok(()) => {
+                    kept.push(command.id, command.database, &words[1..]);
+                    kept_count += 1;
+                }
+                Err(text) => kept_asides.push(Aside { place, work: AsideWork::Refuse(text) }),
+            }
+        }
+        Self { commands: kept, count: kept_count, asides: kept_asides, ..self }
     }
 
     /// What is queued behind SELECT is for that database, unless SELECT will fail.
@@ -128,7 +182,11 @@ fn changes_cluster(words: &[&[u8]]) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::engine::command::lookup;
+    use crate::engine::acl::Acl;
+
+    fn user() -> Arc<User> {
+        Arc::clone(Acl::default().default_user())
+    }
 
     fn queue(transaction: &mut Transaction, line: &str) {
         let words: Vec<&[u8]> = line.split(' ').map(str::as_bytes).collect();
@@ -139,7 +197,7 @@ mod tests {
 
     #[test]
     fn databases_follow_select_and_what_the_node_runs_keeps_its_place() {
-        let mut transaction = Transaction::new(2);
+        let mut transaction = Transaction::new(2, user());
         for line in ["GET a", "SELECT 5", "GET b", "SELECT 99", "SELECT x", "UNWATCH", "PING"] {
             queue(&mut transaction, line);
         }
@@ -152,6 +210,27 @@ mod tests {
         queue(&mut transaction, "XGROUP CREATE s g 0");
         assert!(transaction.writes);
         assert_eq!(transaction.queued_count(), 8);
+    }
+
+    #[test]
+    fn what_is_refused_later_keeps_its_place() {
+        let mut transaction = Transaction::new(0, user());
+        for line in ["SET a 1", "PING", "GET b", "ECHO x", "SET c 3"] {
+            queue(&mut transaction, line);
+        }
+        let is_denied =
+            |words: &[&[u8]]| ["get", "ECHO"].iter().any(|it| it.as_bytes() == words[0]);
+        let checked = transaction
+            .without(|_, words| if is_denied(words) { Err("NOPERM".to_owned()) } else { Ok(()) });
+        assert_eq!((checked.count, checked.queued_count()), (2, 5));
+        let firsts: Vec<_> = checked.commands.commands().map(|it| it.arguments[0]).collect();
+        assert_eq!(firsts, [b"a", b"c"]);
+        let refused: Vec<_> = checked
+            .asides
+            .iter()
+            .map(|aside| (aside.place, aside.work == AsideWork::Refuse("NOPERM".to_owned())))
+            .collect();
+        assert_eq!(refused, [(1, false), (2, true), (3, true)]);
     }
 
     #[test]
@@ -173,7 +252,7 @@ mod tests {
 
     #[test]
     fn settings_of_the_cluster_are_changed_among_the_commands_of_the_engine() {
-        let mut transaction = Transaction::new(0);
+        let mut transaction = Transaction::new(0, user());
         queue(&mut transaction, "CONFIG SET timeout 5");
         queue(&mut transaction, "config set maxmemory 5 MAXMEMORY-policy noeviction");
         assert_eq!((transaction.count, transaction.asides.len()), (1, 1));
@@ -187,7 +266,7 @@ mod tests {
 
     #[test]
     fn the_queue_is_bounded() {
-        let mut transaction = Transaction { bytes_max: 4000, ..Transaction::new(0) };
+        let mut transaction = Transaction { bytes_max: 4000, ..Transaction::new(0, user()) };
         let value = [0; 1000];
         let id = lookup(b"set").unwrap();
         for (count, queued) in [(1, true), (2, true), (3, true), (4, false)] {

@@ -47,6 +47,7 @@ fn apply_is_told_what_changes_and_nothing_twice() {
     let view = NodeView {
         shared: &bench.shared,
         settings: &bench.settings,
+        users: &bench.users,
         now_ms: bench.now_ms,
         unix_ms: 0,
     };

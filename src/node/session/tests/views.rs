@@ -66,7 +66,10 @@ fn every_section_has_its_fields_in_order() {
             "total_connections_received total_commands_processed total_net_input_bytes \
              total_net_output_bytes rejected_connections expired_subkeys expired_keys \
              evicted_keys keyspace_hits keyspace_misses pubsub_channels pubsub_patterns \
-             pubsubshard_channels total_error_replies client_query_buffer_limit_disconnections \
+             pubsubshard_channels \
+             acl_access_denied_auth acl_access_denied_cmd acl_access_denied_key \
+             acl_access_denied_channel total_error_replies \
+             client_query_buffer_limit_disconnections \
              client_output_buffer_limit_disconnections total_commands_applied",
         ),
         (
