@@ -415,7 +415,7 @@ fn xrange(context: &mut Context<'_>, arguments: &[&[u8]]) -> Result {
 }
 
 fn xrevrange(context: &mut Context<'_>, arguments: &[&[u8]]) -> Result {
-    let (end, start) = (parse_end(arguments[1])?, parse_start(arguments[2])?);
+    let (start, end) = (parse_start(arguments[2])?, parse_end(arguments[1])?);
     let count = count_option(&arguments[3..])?;
     let Some(stream) = context.keyspace.read::<Stream>(context.database, arguments[0])? else {
         context.reply.array(0);

@@ -294,6 +294,7 @@ fn entries_are_read_in_both_directions() {
             "-ERR invalid start ID for the interval\r\n",
         ),
         ("xrange s - (0-0", "-ERR invalid end ID for the interval\r\n"),
+        ("xrevrange s (0-0 x", "-ERR Invalid stream ID specified as stream command argument\r\n"),
         ("xrevrange s (0-0 -", "-ERR invalid end ID for the interval\r\n"),
         (
             "xrevrange s + (18446744073709551615-18446744073709551615",
