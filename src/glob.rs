@@ -2,7 +2,9 @@
 //!
 //! `*` is any run of bytes, `?` any one byte, `[a-c^]` a set, `[^a]` its complement, and `\` takes
 //! the next byte literally. Nothing fits an empty text but the empty pattern: a lone `*` that is to
-//! mean everything is up to the caller. Matching never recurses: when a byte does not fit, only the last `*`
+//! mean everything is up to the caller.
+//!
+//! Matching never recurses: when a byte does not fit, only the last `*`
 //! has to take one byte more, because an earlier one could only give a later match of the same
 //! middle part. So a match costs at most `pattern.len() * text.len()` steps, whatever a client
 //! sends as a pattern.

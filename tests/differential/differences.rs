@@ -18,7 +18,8 @@ pub const DIFFERENCES: &[Difference] = &[
         command: "object|encoding",
         reason: "Redis 7.2 keeps small lists and sets of strings in a listpack, 7.0 does not",
         applies: |_, redis, mayfly| {
-            mayfly.is_text("listpack") && (redis.is_text("quicklist") || redis.is_text("hashtable"))
+            let is_older = redis.is_text("quicklist") || redis.is_text("hashtable");
+            mayfly.is_text("listpack") && is_older
         },
     },
     Difference {
