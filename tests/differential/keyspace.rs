@@ -2,6 +2,7 @@
 
 use super::compare::{Verdict, compare, sorted};
 use super::pair::{Difference, Failure, Twin};
+use super::wait;
 use super::wire::Value;
 
 type Result<T = ()> = std::result::Result<T, Failure>;
@@ -19,6 +20,11 @@ pub fn compare_all(twin: &mut Twin) -> Result<u64> {
         if sorted(&redis) != sorted(&mayfly) {
             return Err(Difference::new(&words, &redis, &mayfly).into());
         }
+        // What has ended already is counted until redis-server comes across it.
+        wait::until_true("the end of what has ended", wait::LONG, || {
+            let count = twin.redis.call(&["DBSIZE"]).ok().and_then(|count| count.integer());
+            count == i64::try_from(redis.elements().len()).ok()
+        });
         explained += exact(twin, &[b"DBSIZE"])?;
         for key in redis.elements() {
             explained += compare_key(twin, key.bytes())?;

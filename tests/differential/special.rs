@@ -4,7 +4,7 @@
 use std::io;
 
 use super::compare::{Verdict, compare, same_kind};
-use super::differences::shortest;
+use super::differences::same_doubles;
 use super::keyspace;
 use super::pair::{Difference, Failure, Twin};
 use super::wire::Value;
@@ -34,7 +34,7 @@ pub fn is_special(words: &Words) -> bool {
         b"ZRANGE" | b"ZRANGESTORE" => words.iter().any(|word| word.eq_ignore_ascii_case(b"BYLEX")),
         b"SCAN" => words.len() > 1 && words[1] == b"0",
         b"SSCAN" | b"HSCAN" | b"ZSCAN" => words.len() > 2 && words[2] == b"0",
-        b"XADD" => words.iter().any(|word| word == b"*"),
+        b"XADD" => words.iter().skip(2).any(|word| word == b"*"),
         _ => false,
     }
 }
@@ -176,7 +176,7 @@ fn walk(twin: &mut Twin, words: &Words, cursor: usize) -> Result<u64> {
         Ok(Value::Many(b'*', all))
     };
     let (redis, mayfly) = (rest(&mut twin.redis, redis)?, rest(&mut twin.mayfly, mayfly)?);
-    match redis == mayfly || shortest(&redis) == shortest(&mayfly) {
+    match same_doubles(&redis, &mayfly) {
         true => Ok(0),
         false => different(words, &redis, &mayfly),
     }
@@ -186,8 +186,10 @@ fn walk(twin: &mut Twin, words: &Words, cursor: usize) -> Result<u64> {
 fn add_by_clock(twin: &mut Twin, words: &Words) -> Result<u64> {
     let mayfly = twin.mayfly.call(words)?;
     let mut words = words.to_vec();
-    if let (Value::Text(..), Some(at)) = (&mayfly, words.iter().position(|word| word == b"*")) {
-        words[at] = mayfly.bytes().to_vec();
+    if let (Value::Text(..), Some(at)) =
+        (&mayfly, words.iter().skip(2).position(|word| word == b"*"))
+    {
+        words[at + 2] = mayfly.bytes().to_vec();
     }
     let redis = twin.redis.call(&words)?;
     twin.check(&words, &redis, &mayfly)
