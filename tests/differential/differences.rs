@@ -24,7 +24,7 @@ pub const DIFFERENCES: &[Difference] = &[
     },
     Difference {
         command: "object|encoding",
-        reason: "SORT turns a small sorted set into a skiplist in Redis; a read changes nothing here",
+        reason: "SORT makes a skiplist of a small sorted set in Redis; a read changes nothing here",
         applies: |_, redis, mayfly| mayfly.is_text("listpack") && redis.is_text("skiplist"),
     },
     Difference {
