@@ -181,9 +181,9 @@ fn parse_id(word: &[u8], seq: u64) -> Result<StreamId> {
     Ok(StreamId { ms, seq })
 }
 
-/// Leading zeros and a plus sign are fine in an id, unlike elsewhere.
+/// White space, a plus sign and zeros may lead a number of an id, unlike elsewhere.
 fn parse_number(word: &[u8]) -> Option<u64> {
-    std::str::from_utf8(word).ok()?.parse().ok()
+    std::str::from_utf8(word.trim_ascii_start()).ok()?.parse().ok()
 }
 
 fn parse_start(word: &[u8]) -> Result<StreamId> {
