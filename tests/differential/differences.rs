@@ -189,9 +189,11 @@ pub const DIFFERENCES: &[Difference] = &[
         reason: "a number of keys is a whole word, Redis reads it as far as it is a number",
         applies: |words, redis, mayfly| {
             let begins_as_number = |word: &Vec<u8>| {
-                let end = word.iter().position(|byte| !byte.is_ascii_digit());
-                end.is_some_and(|end| end > 0)
+                let digits = word.trim_ascii_start();
+                let digits = digits.strip_prefix(b"+").unwrap_or(digits);
+                digits.first().is_some_and(u8::is_ascii_digit)
             };
+            // A number as it should be gives no error.
             words.iter().any(begins_as_number)
                 && !redis.is_error()
                 && mayfly.is_error_of("ERR Invalid arguments specified for command")

@@ -41,18 +41,19 @@ mod wait;
 mod wire;
 mod words;
 
+use std::path::Path;
 use std::time::Instant;
 
 use client::Client;
 use cluster::{Cluster, Layout};
 use generate::{Generator, Step};
 use pair::{Difference, Failure, Pair, Ports};
-use process::{Process, free_ports};
+use process::{Process, free_ports, run_tool};
 use wait::LONG;
 use wire::Connection;
 
-/// Takes about a minute.
-const COMMANDS: u64 = 60_000;
+/// Takes about a minute with the optimised program, and two with the other.
+const COMMANDS: u64 = 150_000;
 
 /// Commands of one sequence: enough for few keys to be met often, and few enough to shrink.
 const SEQUENCE: usize = 2_000;
@@ -197,6 +198,20 @@ fn a_cluster_answers_as_redis_does_and_its_nodes_agree() {
     );
     assert!(found.is_empty(), "{} commands answer otherwise than Redis: {found:?}", found.len());
     a_newcomer_agrees(&mut sides, &generator);
+}
+
+/// Whatever redis-py makes of the replies, it makes the same of both.
+#[test]
+fn redis_py_gets_the_same_from_both() {
+    let sides = Sides::start();
+    let installed = concat!(env!("CARGO_MANIFEST_DIR"), "/target/python/bin/python3");
+    let python = std::env::var("MAYFLY_PYTHON").unwrap_or_else(|_| installed.to_owned());
+    assert!(Path::new(&python).exists(), "{python} is missing: `tests/run install` installs it");
+    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/differential/redis_py.py");
+    let ports = [sides.ports.redis].into_iter().chain(sides.ports.mayfly.iter().copied());
+    let ports: Vec<String> = ports.map(|port| port.to_string()).collect();
+    let (success, printed) = run_tool(&python, &format!("{script} {}", ports.join(" ")));
+    assert!(success && printed.contains("the same from both"), "{printed}");
 }
 
 /// A node that joins after the logs were compacted has the digest of the others, and goes on alike.
