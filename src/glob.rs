@@ -1,7 +1,10 @@
 //! Glob patterns as KEYS, SCAN, PSUBSCRIBE and CONFIG GET understand them.
 //!
 //! `*` is any run of bytes, `?` any one byte, `[a-c^]` a set, `[^a]` its complement, and `\` takes
-//! the next byte literally. Matching never recurses: when a byte does not fit, only the last `*`
+//! the next byte literally. Nothing fits an empty text but the empty pattern: a lone `*` that is to
+//! mean everything is up to the caller.
+//!
+//! Matching never recurses: when a byte does not fit, only the last `*`
 //! has to take one byte more, because an earlier one could only give a later match of the same
 //! middle part. So a match costs at most `pattern.len() * text.len()` steps, whatever a client
 //! sends as a pattern.
@@ -22,6 +25,9 @@ pub fn is_glob(pattern: &[u8]) -> bool {
 }
 
 fn matches(pattern: &[u8], text: &[u8], fold: impl Fn(u8) -> u8) -> bool {
+    if text.is_empty() {
+        return pattern.is_empty();
+    }
     let (mut at, mut position) = (0, 0);
     // Behind the last `*`, and where the text goes on that this `*` has not taken yet.
     let mut retry: Option<(usize, usize)> = None;
@@ -115,7 +121,8 @@ mod tests {
 
     #[test]
     fn a_star_takes_any_run() {
-        check("*", &["", "a", "abc"], &[]);
+        check("*", &["a", "abc"], &[""]);
+        check("**", &["a"], &[""]);
         check("a*", &["a", "abc"], &["", "ba"]);
         check("*a", &["a", "bba"], &["", "ab"]);
         check("a*b*c", &["abc", "aXbYc", "abbcc"], &["ac", "acb", "ab"]);

@@ -94,7 +94,10 @@ impl<'a> ScanOptions<'a> {
                     }
                     options.count = count;
                 }
-                [name, argument] if is_word(name, "MATCH") => options.pattern = Some(argument),
+                [name, argument] if is_word(name, "MATCH") => {
+                    // The empty member too, which no other pattern fits.
+                    options.pattern = Some(argument).filter(|pattern| **pattern != *b"*");
+                }
                 _ => return Err(CommandError::Syntax),
             }
         }

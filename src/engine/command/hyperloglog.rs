@@ -38,7 +38,8 @@ fn checked(bytes: &[u8]) -> Result<&[u8]> {
     if hyperloglog::is_one(bytes) { Ok(bytes) } else { Err(NOT_ONE) }
 }
 
-/// The HyperLogLog at a key, to be changed, and whether it is new.
+/// The HyperLogLog at a key, to be changed, and whether it is new. Who watches the key is to be
+/// told when it is changed.
 fn change_or_create<'a>(
     keyspace: &'a mut Keyspace,
     database: u8,
@@ -52,7 +53,7 @@ fn change_or_create<'a>(
         let value = Value::String(StringValue::from_vec(hyperloglog::empty()));
         keyspace.insert(database, key, value);
     }
-    let value = keyspace.change_or_create::<StringValue>(database, key)?;
+    let value = keyspace.change_or_create_quietly::<StringValue>(database, key)?;
     Ok((value.bytes_mut(), is_new))
 }
 
@@ -65,6 +66,7 @@ fn pfadd(context: &mut Context<'_>, arguments: &[&[u8]]) -> Result {
     }
     if changed {
         hyperloglog::invalidate(bytes);
+        context.keyspace.tell(context.database, key);
         context.notify(EventClasses::STRING, "pfadd", key);
     }
     context.reply.integer(changed.into());
@@ -86,6 +88,7 @@ fn pfmerge(context: &mut Context<'_>, arguments: &[&[u8]]) -> Result {
     let union = union(context.keyspace, context.database, arguments)?;
     let (target, _) = change_or_create(context.keyspace, context.database, arguments[0])?;
     union.store(target)?;
+    context.keyspace.tell(context.database, arguments[0]);
     context.notify(EventClasses::STRING, "pfadd", arguments[0]);
     context.reply.ok();
     Ok(())

@@ -277,8 +277,9 @@ fn randomkey(context: &mut Context<'_>, _: &[&[u8]]) -> Result {
 fn keys(context: &mut Context<'_>, arguments: &[&[u8]]) -> Result {
     let header = context.reply.defer();
     let mut count = 0;
+    let is_everything = arguments[0] == b"*";
     for entry in context.keyspace.entries(context.database) {
-        if glob_match(arguments[0], &entry.key) {
+        if is_everything || glob_match(arguments[0], &entry.key) {
             context.reply.bulk(&entry.key);
             count += 1;
         }
@@ -302,7 +303,10 @@ fn scan(context: &mut Context<'_>, arguments: &[&[u8]]) -> Result {
                 ..=0 => return Err(CommandError::Syntax),
                 number => count = number as usize,
             },
-            [name, value] if is_word(name, "MATCH") => pattern = Some(value),
+            [name, value] if is_word(name, "MATCH") => {
+                // The empty key too, which no other pattern fits.
+                pattern = Some(*value).filter(|pattern| *pattern != *b"*");
+            }
             [name, value] if is_word(name, "TYPE") => type_name = Some(value),
             _ => return Err(CommandError::Syntax),
         }

@@ -503,8 +503,8 @@ fn brpoplpush(context: &mut Context<'_>, arguments: &[&[u8]]) -> Result {
 }
 
 fn blmpop(context: &mut Context<'_>, arguments: &[&[u8]]) -> Result {
-    let deadline_ms = deadline_of_seconds(arguments[0], context.now_ms)?;
     let pop = MultiPop::parse(&arguments[1..])?;
+    let deadline_ms = deadline_of_seconds(arguments[0], context.now_ms)?;
     if !pop.run(context)? && !context.wait_for(pop.keys, deadline_ms, arguments)? {
         context.reply.null_array();
     }

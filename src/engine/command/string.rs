@@ -93,7 +93,7 @@ impl<'a> SetOptions<'a> {
                 parsed.keep_deadline = true;
             } else if let Some(form) = TimeForm::of_option(option)
                 && !parsed.keep_deadline
-                && parsed.time.is_none()
+                && parsed.time.is_none_or(|(before, _)| before == form)
                 && let [time, rest @ ..] = options
             {
                 parsed.time = Some((form, time));
@@ -202,21 +202,40 @@ fn delifeq(context: &mut Context<'_>, arguments: &[&[u8]]) -> Result {
     Ok(())
 }
 
+/// The last time that the options of GETEX give, and whether they say PERSIST. One may be said again,
+/// not another.
+fn getex_options<'a>(mut words: &[&'a [u8]]) -> Result<(Option<(TimeForm, &'a [u8])>, bool)> {
+    let (mut time, mut persists) = (None, false);
+    loop {
+        words = match words {
+            [] => return Ok((time, persists)),
+            [option, rest @ ..] if time.is_none() && is_word(option, "PERSIST") => {
+                persists = true;
+                rest
+            }
+            [option, argument, rest @ ..] if !persists => {
+                let form = TimeForm::of_option(option).ok_or(CommandError::Syntax)?;
+                if time.is_some_and(|(before, _)| before != form) {
+                    return Err(CommandError::Syntax);
+                }
+                time = Some((form, *argument));
+                rest
+            }
+            _ => return Err(CommandError::Syntax),
+        };
+    }
+}
+
 fn getex(context: &mut Context<'_>, arguments: &[&[u8]]) -> Result {
-    let form = match &arguments[1..] {
-        [] => None,
-        [option] if is_word(option, "PERSIST") => None,
-        [option, _] => Some(TimeForm::of_option(option).ok_or(CommandError::Syntax)?),
-        _ => return Err(CommandError::Syntax),
-    };
+    let (time, persists) = getex_options(&arguments[1..])?;
     let key = arguments[0];
     let value = context.keyspace.read::<StringValue>(context.database, key)?;
     reply_value(context.reply, value);
     if value.is_none() {
         return Ok(());
     }
-    if let Some(form) = form {
-        let at_ms = form.deadline(arguments[2], context.now_ms, "getex")?;
+    if let Some((form, argument)) = time {
+        let at_ms = form.deadline(argument, context.now_ms, "getex")?;
         if at_ms > context.keyspace.clock_ms() {
             context.keyspace.set_deadline(context.database, key, Deadline::At(at_ms));
             context.notify(EventClasses::GENERIC, "expire", key);
@@ -224,7 +243,7 @@ fn getex(context: &mut Context<'_>, arguments: &[&[u8]]) -> Result {
             context.keyspace.remove(context.database, key);
             context.notify(EventClasses::GENERIC, "del", key);
         }
-    } else if arguments.len() == 2 && has_deadline(context, key) {
+    } else if persists && has_deadline(context, key) {
         context.keyspace.set_deadline(context.database, key, Deadline::Clear);
         context.notify(EventClasses::GENERIC, "persist", key);
     }

@@ -251,17 +251,27 @@ fn get_keys(argv: Arguments<'_, '_>, reply: &mut Reply) -> Result<(), CommandErr
     let Some(command) = lookup(argv[0]).map(spec) else {
         return Err(CommandError::text("ERR Invalid command specified"));
     };
-    let (resolved, _) = resolve(command, &argv[1..]).map_err(|error| match error {
-        CommandError::Arity(_) => {
-            CommandError::text("ERR Invalid number of arguments specified for command")
+    let no_keys = || Err(CommandError::text("ERR The command has no key arguments"));
+    let has_keys = |spec: &CommandSpec| {
+        // Where the keys of others are, Pub/Sub has its shard channels.
+        let has_places = spec.keys != Keys::NONE && !spec.flags.contains(Flags::PUBSUB);
+        has_places || spec.flags.contains(Flags::MOVABLE_KEYS)
+    };
+    let resolved = match resolve(command, &argv[1..]) {
+        Ok((resolved, _)) => resolved,
+        Err(CommandError::Arity(_)) => {
+            let subcommand = argv.get(1).and_then(|name| command.subcommand(name));
+            return match has_keys(subcommand.unwrap_or(command)) {
+                true => {
+                    Err(CommandError::text("ERR Invalid number of arguments specified for command"))
+                }
+                false => no_keys(),
+            };
         }
-        _ => CommandError::text("ERR Invalid command specified"),
-    })?;
-    let movable = resolved.flags.contains(Flags::MOVABLE_KEYS);
-    // Where the keys of others are, Pub/Sub has its shard channels.
-    let has_keys = resolved.keys != Keys::NONE && !resolved.flags.contains(Flags::PUBSUB);
-    if !has_keys && !movable {
-        return Err(CommandError::text("ERR The command has no key arguments"));
+        Err(_) => return Err(CommandError::text("ERR Invalid command specified")),
+    };
+    if !has_keys(resolved) {
+        return no_keys();
     }
     let positions = keys_of(command, argv);
     if positions.is_empty() && !resolved.flags.contains(Flags::NO_MANDATORY_KEYS) {

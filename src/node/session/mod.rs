@@ -435,11 +435,12 @@ fn subcommand<'a, 'b>(
     Ok((spec.name, arguments))
 }
 
-/// The answer of a container to a subcommand that it lacks.
+/// The answer of a container to a subcommand with more arguments than it takes.
 fn unknown_subcommand(words: Arguments<'_, '_>) -> CommandError {
     let name = excerpt(words.get(1).copied().unwrap_or_default(), SHOWN_BYTES_MAX);
     let container = String::from_utf8_lossy(words[0]).to_uppercase();
-    failure(format!("ERR unknown subcommand '{name}'. Try {container} HELP."))
+    let wrong = "unknown subcommand or wrong number of arguments for";
+    failure(format!("ERR {wrong} '{name}'. Try {container} HELP."))
 }
 
 fn failure(text: String) -> CommandError {

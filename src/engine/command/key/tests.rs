@@ -108,6 +108,22 @@ fn bad_times_are_refused_in_the_words_of_redis() {
 }
 
 #[test]
+fn an_empty_name_fits_a_lone_star_only() {
+    check_all(
+        &mut engine(),
+        &[
+            ("HSET \"\" \"\" 1", ":1\r\n"),
+            ("KEYS *", "*1\r\n$0\r\n\r\n"),
+            ("KEYS **", "*0\r\n"),
+            ("SCAN 0 MATCH *", "*2\r\n$1\r\n0\r\n*1\r\n$0\r\n\r\n"),
+            ("SCAN 0 MATCH **", "*2\r\n$1\r\n0\r\n*0\r\n"),
+            ("HSCAN \"\" 0 MATCH *", "*2\r\n$1\r\n0\r\n*2\r\n$0\r\n\r\n$1\r\n1\r\n"),
+            ("HSCAN \"\" 0 MATCH **", "*2\r\n$1\r\n0\r\n*0\r\n"),
+        ],
+    );
+}
+
+#[test]
 fn scan_and_keys_tell_what_fits() {
     let mut engine = engine();
     check_all(

@@ -169,8 +169,8 @@ pub(super) fn zmpop(context: &mut Context<'_>, arguments: &[&[u8]]) -> Result<()
 }
 
 pub(super) fn bzmpop(context: &mut Context<'_>, arguments: &[&[u8]]) -> Result<(), CommandError> {
-    let deadline_ms = deadline_of_seconds(arguments[0], context.now_ms)?;
     let pop = MultiPop::parse(&arguments[1..])?;
+    let deadline_ms = deadline_of_seconds(arguments[0], context.now_ms)?;
     if !pop.run(context)? && !context.wait_for(pop.keys, deadline_ms, arguments)? {
         context.reply.null_array();
     }

@@ -181,9 +181,9 @@ fn parse_id(word: &[u8], seq: u64) -> Result<StreamId> {
     Ok(StreamId { ms, seq })
 }
 
-/// Leading zeros and a plus sign are fine in an id, unlike elsewhere.
+/// White space, a plus sign and zeros may lead a number of an id, unlike elsewhere.
 fn parse_number(word: &[u8]) -> Option<u64> {
-    std::str::from_utf8(word).ok()?.parse().ok()
+    std::str::from_utf8(word.trim_ascii_start()).ok()?.parse().ok()
 }
 
 fn parse_start(word: &[u8]) -> Result<StreamId> {
@@ -415,7 +415,7 @@ fn xrange(context: &mut Context<'_>, arguments: &[&[u8]]) -> Result {
 }
 
 fn xrevrange(context: &mut Context<'_>, arguments: &[&[u8]]) -> Result {
-    let (end, start) = (parse_end(arguments[1])?, parse_start(arguments[2])?);
+    let (start, end) = (parse_start(arguments[2])?, parse_end(arguments[1])?);
     let count = count_option(&arguments[3..])?;
     let Some(stream) = context.keyspace.read::<Stream>(context.database, arguments[0])? else {
         context.reply.array(0);

@@ -286,6 +286,8 @@ fn entries_are_read_in_both_directions() {
         ("xrange s - + count x", "-ERR value is not an integer or out of range\r\n"),
         ("xrange s - + count", "-ERR syntax error\r\n"),
         ("xrange s - + foo 1", "-ERR syntax error\r\n"),
+        ("xrange absent \" 1- 2\" +", "*0\r\n"),
+        ("xrange s \"1 \" +", "-ERR Invalid stream ID specified as stream command argument\r\n"),
         ("xrange s a +", "-ERR Invalid stream ID specified as stream command argument\r\n"),
         ("xrange s - (+", "-ERR Invalid stream ID specified as stream command argument\r\n"),
         ("xrange s (- +", "-ERR Invalid stream ID specified as stream command argument\r\n"),
@@ -294,6 +296,7 @@ fn entries_are_read_in_both_directions() {
             "-ERR invalid start ID for the interval\r\n",
         ),
         ("xrange s - (0-0", "-ERR invalid end ID for the interval\r\n"),
+        ("xrevrange s (0-0 x", "-ERR Invalid stream ID specified as stream command argument\r\n"),
         ("xrevrange s (0-0 -", "-ERR invalid end ID for the interval\r\n"),
         (
             "xrevrange s + (18446744073709551615-18446744073709551615",

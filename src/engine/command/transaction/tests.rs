@@ -148,6 +148,10 @@ fn a_watch_is_broken_by_what_changes_the_key_and_by_nothing_else() {
         ("SET k a", "INCR k", false),
         ("SET k 1", "INCRBY k 0", true),
         ("HSET k f a", "HINCRBY k f 1", false),
+        ("PFADD k a", "PFADD k a", false),
+        ("PFADD k a", "PFADD k b", true),
+        ("PFADD o a", "PFADD k a", true),
+        ("PFADD k a", "PFMERGE k k", true),
     ];
     for (before, line, breaks) in cases {
         let mut engine = engine();

@@ -99,6 +99,8 @@ fn keys_of_a_command_line_are_told() {
         ("COMMAND GETKEYS set a", wrong_number),
         ("COMMAND GETKEYS flushall sync", no_keys),
         ("COMMAND GETKEYS echo a", no_keys),
+        ("COMMAND GETKEYS echo a b", no_keys),
+        ("COMMAND GETKEYS object encoding", wrong_number),
         ("COMMAND GETKEYS nosuch a", "-ERR Invalid command specified|"),
         ("COMMAND GETKEYS object nosuch a", "-ERR Invalid command specified|"),
         ("COMMAND GETKEYS get", wrong_number),

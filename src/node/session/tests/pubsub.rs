@@ -101,6 +101,11 @@ fn pubsub_asks_apply_and_its_errors_are_told_at_once() {
     bench.check(&[
         ("PUBSUB", "-ERR wrong number of arguments for 'pubsub' command|"),
         ("PUBSUB NOPE", "-ERR unknown subcommand 'NOPE'. Try PUBSUB HELP.|"),
+        (
+            "PUBSUB CHANNELS a b",
+            "-ERR unknown subcommand or wrong number of arguments for 'CHANNELS'. \
+             Try PUBSUB HELP.|",
+        ),
         ("PUBSUB NUMPAT x", "-ERR wrong number of arguments for 'pubsub|numpat' command|"),
     ]);
     for (line, question) in [

@@ -1,0 +1,370 @@
+//! Where a reply may differ from that of redis-server 7.0, and why.
+//!
+//! A row is as narrow as can be: it names the command and looks at both replies. The coverage
+//! report shows the reasons.
+
+use super::compare;
+use super::wire::Value;
+
+pub struct Difference {
+    /// In small letters; of a container with its subcommand, as `config|get`. `*` is any command.
+    pub command: &'static str,
+    pub reason: &'static str,
+    applies: fn(&[Vec<u8>], &Value, &Value) -> bool,
+}
+
+pub const DIFFERENCES: &[Difference] = &[
+    Difference {
+        command: "object|encoding",
+        reason: "Redis 7.2 keeps small lists and sets of strings in a listpack, 7.0 does not",
+        applies: |_, redis, mayfly| {
+            let is_older = redis.is_text("quicklist") || redis.is_text("hashtable");
+            mayfly.is_text("listpack") && is_older
+        },
+    },
+    Difference {
+        command: "object|encoding",
+        reason: "SORT makes a skiplist of a small sorted set in Redis; a read changes nothing here",
+        applies: |_, redis, mayfly| mayfly.is_text("listpack") && redis.is_text("skiplist"),
+    },
+    Difference {
+        command: "*",
+        reason: "a double is written as short as can be, as by Redis 7.2, and zero has no sign",
+        applies: |_, redis, mayfly| same_doubles(redis, mayfly),
+    },
+    Difference {
+        command: "*",
+        reason: "HELP says the same in words of its own",
+        applies: |words, redis, mayfly| {
+            let is_help = words.len() == 2 && words[1].eq_ignore_ascii_case(b"HELP");
+            is_help && !redis.elements().is_empty() && !mayfly.elements().is_empty()
+        },
+    },
+    Difference {
+        command: "xreadgroup",
+        reason: "Redis 7.2 names the command in the error, 7.0 does not",
+        applies: unbalanced,
+    },
+    Difference {
+        command: "xread",
+        reason: "Redis 7.2 names the command in the error, 7.0 does not",
+        applies: unbalanced,
+    },
+    Difference {
+        command: "*",
+        reason: "Redis 7.2 refuses a time-out that is too long, 7.0 takes it as a negative one",
+        applies: |words, redis, mayfly| {
+            let name = words[0].to_ascii_uppercase();
+            [b'B', b'X'].contains(&name[0])
+                && redis.is_error_of("ERR timeout is negative")
+                && mayfly.is_error_of("ERR timeout is out of range")
+        },
+    },
+    Difference {
+        command: "*",
+        reason: "an error shows bytes that are no UTF-8 as the replacement character, and goes on \
+                 behind a zero",
+        applies: |_, redis, mayfly| {
+            let shown = mayfly.text();
+            let before = shown.split_once(['\u{fffd}', '\0']).map(|(before, _)| before);
+            let both = redis.is_error() && mayfly.is_error();
+            both && before.is_some_and(|before| redis.bytes().starts_with(before.as_bytes()))
+        },
+    },
+    Difference {
+        command: "command|getkeys",
+        reason: "Redis 7.0 takes no command of one word here, 7.2 does",
+        applies: |words, redis, _| {
+            words.len() == 3
+                && redis.is_error_of("ERR wrong number of arguments for 'command|getkeys' command")
+        },
+    },
+    Difference {
+        command: "role",
+        reason: "a cluster has its own answer: the index of the log, and its members",
+        applies: |_, redis, mayfly| !redis.is_error() && !mayfly.is_error(),
+    },
+    Difference {
+        command: "object|idletime",
+        reason: "accesses are not tracked",
+        applies: |_, redis, mayfly| {
+            redis.integer().is_some() && mayfly.is_error_of("ERR idle time not tracked")
+        },
+    },
+    Difference {
+        command: "*",
+        reason: "a cursor below zero is refused, Redis takes it for a great one",
+        applies: |words, redis, mayfly| {
+            let is_scan = words[0].to_ascii_uppercase().ends_with(b"SCAN");
+            let is_negative = |word: &Vec<u8>| word.starts_with(b"-");
+            is_scan
+                && words.iter().skip(1).take(2).any(is_negative)
+                && mayfly.is_error_of("ERR invalid cursor")
+                && !redis.is_error_of("ERR invalid cursor")
+        },
+    },
+    Difference {
+        command: "zrank",
+        reason: "Redis 7.2 takes WITHSCORE, 7.0 does not",
+        applies: with_score,
+    },
+    Difference {
+        command: "zrevrank",
+        reason: "Redis 7.2 takes WITHSCORE, 7.0 does not",
+        applies: with_score,
+    },
+    Difference {
+        command: "*",
+        reason: "an error names the command in capitals, Redis as it was typed",
+        applies: same_letters,
+    },
+    Difference {
+        command: "object|refcount",
+        reason: "nothing is shared, Redis shares small integers and words of a transaction",
+        applies: |_, redis, mayfly| {
+            redis.integer().is_some_and(|count| count > 1) && mayfly.integer() == Some(1)
+        },
+    },
+    Difference {
+        command: "lpos",
+        reason: "Redis 7.2 refuses the least of all ranks, 7.0 does not",
+        applies: |_, _, mayfly| mayfly.text().starts_with("ERR value is out of range, value must"),
+    },
+    Difference {
+        command: "object|encoding",
+        reason: "the encoding of a string follows from its value, not from who made it",
+        applies: |_, redis, mayfly| {
+            let is_one_of =
+                |value: &Value, names: [&str; 2]| names.iter().any(|n| value.is_text(n));
+            is_one_of(redis, ["embstr", "raw"]) && is_one_of(mayfly, ["int", "embstr"])
+        },
+    },
+    Difference {
+        command: "bitcount",
+        reason: "Redis 7.2 looks at the range before it looks at the key, 7.0 behind it",
+        applies: unchecked_range,
+    },
+    Difference {
+        command: "bitpos",
+        reason: "Redis 7.2 looks at the range before it looks at the key, 7.0 behind it",
+        applies: unchecked_range,
+    },
+    Difference {
+        command: "sort",
+        reason: "members of a set, of equal weight, or equal up to a zero, have no order in Redis",
+        applies: no_order,
+    },
+    Difference {
+        command: "sort_ro",
+        reason: "members of a set, of equal weight, or equal up to a zero, have no order in Redis",
+        applies: no_order,
+    },
+    Difference {
+        command: "xinfo",
+        reason: "Redis 7.2 tells when a consumer was active, 7.0 does not",
+        applies: |_, redis, mayfly| {
+            let mayfly = without(mayfly, &["active-time", "inactive"]);
+            *redis == mayfly || compare::keeps(compare::Promise::Clock(1), redis, &mayfly)
+        },
+    },
+    Difference {
+        command: "xinfo",
+        reason: "Redis 7.2.6 mended the lag of a group behind trims, deletions and ENTRIESREAD",
+        applies: |_, redis, mayfly| {
+            let strip = |value| without(value, &["active-time", "inactive", "lag"]);
+            let (redis, mayfly) = (strip(redis), strip(mayfly));
+            let clock = compare::Promise::Clock(1);
+            redis == mayfly || compare::keeps(clock, &redis, &mayfly)
+        },
+    },
+    Difference {
+        command: "dbsize",
+        reason: "what a command ends is gone at once, Redis drops it some time later",
+        applies: |_, redis, mayfly| {
+            mayfly.integer().is_some_and(|count| redis.integer() > Some(count))
+        },
+    },
+    Difference {
+        command: "command|getkeys",
+        reason: "a number of keys is a whole word, Redis reads it as far as it is a number",
+        applies: |words, redis, mayfly| {
+            let begins_as_number = |word: &Vec<u8>| {
+                let digits = word.trim_ascii_start();
+                let digits = digits.strip_prefix(b"+").unwrap_or(digits);
+                digits.first().is_some_and(u8::is_ascii_digit)
+            };
+            // A number as it should be gives no error.
+            words.iter().any(begins_as_number)
+                && !redis.is_error()
+                && mayfly.is_error_of("ERR Invalid arguments specified for command")
+        },
+    },
+    Difference {
+        command: "command",
+        reason: "there are other commands",
+        applies: |words, redis, mayfly| words.len() == 1 && !redis.is_error() && !mayfly.is_error(),
+    },
+    Difference {
+        command: "command|getkeys",
+        reason: "a second STORE of SORT is the key of the first, Redis takes it for an option",
+        applies: |words, redis, mayfly| {
+            let stores = words.iter().filter(|word| word.eq_ignore_ascii_case(b"STORE")).count();
+            stores > 1 && redis.elements().len() == mayfly.elements().len()
+        },
+    },
+    Difference {
+        command: "config|set",
+        reason: "a value that is no UTF-8 is refused before the name is looked at",
+        applies: |_, redis, mayfly| {
+            redis.is_error() && mayfly.text().ends_with("argument must be UTF-8 text")
+        },
+    },
+    Difference {
+        command: "command|count",
+        reason: "there are other commands",
+        applies: |_, redis, mayfly| redis.integer().is_some() && mayfly.integer().is_some(),
+    },
+    Difference {
+        command: "publish",
+        reason: "the reply counts the subscribers of the node, as in Redis Cluster",
+        applies: at_most,
+    },
+    Difference {
+        command: "spublish",
+        reason: "the reply counts the subscribers of the node, as in Redis Cluster",
+        applies: at_most,
+    },
+    Difference {
+        command: "pubsub|channels",
+        reason: "a node tells of its own subscribers, as in Redis Cluster",
+        applies: some_of,
+    },
+    Difference {
+        command: "pubsub|shardchannels",
+        reason: "a node tells of its own subscribers, as in Redis Cluster",
+        applies: some_of,
+    },
+    Difference {
+        command: "pubsub|numsub",
+        reason: "a node tells of its own subscribers, as in Redis Cluster",
+        applies: at_most,
+    },
+    Difference {
+        command: "pubsub|shardnumsub",
+        reason: "a node tells of its own subscribers, as in Redis Cluster",
+        applies: at_most,
+    },
+    Difference {
+        command: "pubsub|numpat",
+        reason: "a node tells of its own subscribers, as in Redis Cluster",
+        applies: at_most,
+    },
+];
+
+/// What the test keeps from happening, or makes the same again, since the two sides would hold
+/// different data afterwards: the command, and the reason.
+pub const AVOIDED: &[(&str, &str)] = &[
+    ("hello", "inside of a transaction it changes the protocol behind EXEC, in Redis at once"),
+    ("hello", "since Redis 7.2 it changes nothing when it is wrong, 7.0 keeps the name"),
+    ("pfcount", "a read changes nothing; Redis writes the number that it counted into the key"),
+    ("restore", "a time to live beyond 64 bits is refused; in Redis the key is gone at once"),
+    ("xadd", "`~` trims exactly, as `=` does, so that all nodes keep the same"),
+    ("xautoclaim", "since Redis 7.2 it makes the consumer even if there is nothing to claim"),
+    ("xclaim", "since Redis 7.2 it makes the consumer even if there is nothing to claim"),
+    ("xreadgroup", "since Redis 7.2 it makes the consumer even if there is nothing to read"),
+    ("xtrim", "`~` trims exactly, as `=` does, so that all nodes keep the same"),
+    ("zrange", "members of different scores have no order by name, in Redis neither"),
+    ("zrangebylex", "members of different scores have no order by name, in Redis neither"),
+    ("zrangestore", "members of different scores have no order by name, in Redis neither"),
+    ("zlexcount", "members of different scores have no order by name, in Redis neither"),
+    ("zremrangebylex", "members of different scores have no order by name, in Redis neither"),
+    ("zrevrangebylex", "members of different scores have no order by name, in Redis neither"),
+];
+
+fn unbalanced(_: &[Vec<u8>], redis: &Value, mayfly: &Value) -> bool {
+    redis.text().starts_with("ERR Unbalanced XREAD list of streams")
+        && mayfly.text().starts_with("ERR Unbalanced 'xread")
+}
+
+fn with_score(words: &[Vec<u8>], redis: &Value, _: &Value) -> bool {
+    words.len() == 4 && redis.text().starts_with("ERR wrong number of arguments for 'z")
+}
+
+fn unchecked_range(_: &[Vec<u8>], redis: &Value, mayfly: &Value) -> bool {
+    let nothing = redis.integer().is_some_and(|at| at <= 0);
+    mayfly.is_error() && (nothing || redis.text().starts_with("WRONGTYPE "))
+}
+
+fn no_order(words: &[Vec<u8>], redis: &Value, mayfly: &Value) -> bool {
+    let says = |option: &[u8]| words.iter().any(|word| word.eq_ignore_ascii_case(option));
+    let (left, right) = (redis.elements(), mayfly.elements());
+    let same = left.len() == right.len()
+        && (says(b"LIMIT") || compare::sorted(redis) == compare::sorted(mayfly));
+    // Redis compares words up to their first zero.
+    let has_zero = || left.iter().any(|word| word.bytes().contains(&0));
+    !says(b"STORE") && same && (says(b"BY") || has_zero())
+}
+
+/// The value without these fields of maps, whether they come as such or in a row.
+fn without(value: &Value, fields: &[&str]) -> Value {
+    let Value::Many(kind, values) = value else { return value.clone() };
+    let is_left_out = |at: usize| fields.iter().any(|field| values[at].text() == *field);
+    let is_kept = |at: &usize| !is_left_out(*at) && (*at == 0 || !is_left_out(*at - 1));
+    let kept = (0..values.len()).filter(is_kept).map(|at| without(&values[at], fields));
+    Value::Many(*kind, kept.collect())
+}
+
+fn same_letters(_: &[Vec<u8>], redis: &Value, mayfly: &Value) -> bool {
+    let both = redis.is_error() && mayfly.is_error();
+    both && redis.bytes().eq_ignore_ascii_case(mayfly.bytes())
+}
+
+/// The same, with smaller numbers.
+fn at_most(_: &[Vec<u8>], redis: &Value, mayfly: &Value) -> bool {
+    match (redis, mayfly) {
+        (Value::Line(b':', _), Value::Line(b':', _)) => mayfly.integer() <= redis.integer(),
+        (Value::Many(left, redis), Value::Many(right, mayfly)) => {
+            let fits = |(redis, mayfly)| at_most(&[], redis, mayfly);
+            left == right && redis.len() == mayfly.len() && redis.iter().zip(mayfly).all(fits)
+        }
+        _ => redis == mayfly,
+    }
+}
+
+fn some_of(_: &[Vec<u8>], redis: &Value, mayfly: &Value) -> bool {
+    let is_array = |value: &Value| matches!(value, Value::Many(b'*', _));
+    is_array(redis)
+        && is_array(mayfly)
+        && mayfly.elements().iter().all(|element| redis.elements().contains(element))
+}
+
+/// The same but for decimals of redis-server that are longer, have an exponent, or are minus zero.
+pub fn same_doubles(redis: &Value, mayfly: &Value) -> bool {
+    let double = |bytes: &[u8]| std::str::from_utf8(bytes).ok()?.parse::<f64>().ok();
+    let same = |redis: &[u8], mayfly: &[u8]| {
+        let is_decimal = redis == b"-0" || redis.iter().any(|byte| b".e".contains(byte));
+        redis == mayfly || is_decimal && double(redis).is_some() && double(redis) == double(mayfly)
+    };
+    match (redis, mayfly) {
+        (Value::Line(b',', redis), Value::Line(b',', mayfly))
+        | (Value::Text(b'$', redis), Value::Text(b'$', mayfly)) => same(redis, mayfly),
+        (Value::Many(left, redis), Value::Many(right, mayfly)) => {
+            let same = |(redis, mayfly)| same_doubles(redis, mayfly);
+            left == right && redis.len() == mayfly.len() && redis.iter().zip(mayfly).all(same)
+        }
+        _ => redis == mayfly,
+    }
+}
+
+/// The row that explains the difference.
+pub fn explain(words: &[Vec<u8>], redis: &Value, mayfly: &Value) -> Option<&'static Difference> {
+    let lower =
+        |at: usize| words.get(at).map(|word| String::from_utf8_lossy(word).to_ascii_lowercase());
+    let name = lower(0).unwrap_or_default();
+    let full = format!("{name}|{}", lower(1).unwrap_or_default());
+    DIFFERENCES.iter().find(|difference| {
+        let names =
+            difference.command == "*" || difference.command == name || difference.command == full;
+        names && (difference.applies)(words, redis, mayfly)
+    })
+}
