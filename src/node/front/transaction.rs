@@ -247,9 +247,12 @@ impl NetRole {
                 executing.reply.extend_from_slice(&reply.buffer);
                 continue;
             }
+            let id = lookup(words[0]).expect("invariant: what is queued was looked up");
+            let call = self.begin_call(id, &words);
             let view = self.view();
             let outcome =
                 session::run(aside.command, &words, &mut client.session, &view, &mut reply);
+            self.end_call(&call, id, &client.session, &words, &reply.buffer);
             let reply = reply.buffer;
             executing.reply.extend_from_slice(&reply);
             self.note_subscriptions(client);
