@@ -53,6 +53,8 @@ pub struct ClientCounters {
     pub connected: AtomicUsize,
     /// Clients that wait in a blocking command.
     pub blocked: AtomicUsize,
+    /// Clients that track what they read.
+    pub tracking: AtomicUsize,
     pub accepted: AtomicU64,
     pub rejected: AtomicU64,
     pub commands: AtomicU64,
@@ -68,6 +70,7 @@ impl ClientCounters {
         let Self {
             connected: _,
             blocked: _,
+            tracking: _,
             accepted,
             rejected,
             commands,

@@ -16,6 +16,7 @@ mod pubsub;
 mod replies;
 mod requests;
 mod survey;
+mod tracking;
 mod transaction;
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -102,6 +103,10 @@ struct Client {
     executing: Option<Box<Executing>>,
     /// Since when more is queued for it than the soft limit of its output, on the monotonic clock.
     over_soft_since_ms: Option<Millis>,
+    /// Apply knows that it tracks what it reads.
+    tracks: bool,
+    /// It has to be told to drop all that it has read, in place of notices that were too many.
+    owes_drop: bool,
     ending: Ending,
 }
 
@@ -196,6 +201,9 @@ impl NetRole {
             held: Vec::new(),
         };
         role.set_observed();
+        if stream == 0 {
+            role.tell_tracked_keys_max();
+        }
         role
     }
 
@@ -218,7 +226,9 @@ impl NetRole {
                 }
                 ToNet::Notable(notable) => self.log_notable(notable),
                 ToNet::Monitored(lines) => self.monitor(ring, &lines),
-                ToNet::Published(publications) => self.publish(ring, &publications.published),
+                ToNet::Published(published) => self.publish(ring, &published.content),
+                ToNet::Invalidations(them) => self.invalidate(ring, &them.content),
+                ToNet::RedirectBroken(connection) => self.redirect_broken(ring, connection),
                 ToNet::PassOver(members) => self.tell_passed_over(&members),
                 ToNet::OfferSettings => self.offer_settings(),
                 ToNet::Answer { connection, reply } => self.answer(ring, connection, &reply),
@@ -229,7 +239,9 @@ impl NetRole {
                 }
                 ToNet::Accepted(socket) => self.adopt(ring, socket),
                 ToNet::Survey { from, id, survey } => self.survey(ring, from, id, &survey),
-                ToNet::Surveyed { id, lines, matched } => self.surveyed(ring, id, &lines, matched),
+                ToNet::Surveyed { id, lines, matched, found } => {
+                    self.surveyed(ring, id, &lines, matched, found);
+                }
                 ToNet::Stop => self.stop(ring),
             }
         }
@@ -243,6 +255,9 @@ impl NetRole {
         self.now = now;
         if self.settings.refresh() {
             self.set_observed();
+            if self.stream == 0 {
+                self.tell_tracked_keys_max();
+            }
         }
         self.refresh_watch();
     }
@@ -337,6 +352,7 @@ impl NetRole {
     }
 
     pub fn on_drained(&mut self, ring: &mut Ring, connection: Connection) {
+        self.tell_owed(ring, connection);
         self.unblock(ring, connection, &Block::Choked);
     }
 
@@ -344,7 +360,9 @@ impl NetRole {
         if let Some(mut client) = self.take(connection) {
             client.session.subscriptions.clear();
             self.end_watch(&mut client);
+            client.session.stop_tracking();
             self.note_subscriptions(&mut client);
+            self.note_tracking(&mut client);
             if client.session.is_known {
                 self.end_session(&client);
             }
@@ -412,6 +430,8 @@ impl Client {
             block: Block::None,
             executing: None,
             over_soft_since_ms: None,
+            tracks: false,
+            owes_drop: false,
             ending: Ending::No,
         }
     }

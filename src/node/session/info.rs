@@ -141,8 +141,7 @@ fn clients(sources: &Sources<'_>) -> Fields {
         ("connected_clients", shared.clients.connected.load(Relaxed).to_string()),
         ("maxclients", settings.get("maxclients")),
         ("blocked_clients", shared.clients.blocked.load(Relaxed).to_string()),
-        // No command of the table tracks.
-        ("tracking_clients", "0".to_owned()),
+        ("tracking_clients", shared.clients.tracking.load(Relaxed).to_string()),
         // These of the whole cluster.
         ("watching_clients", engine.watching_clients.to_string()),
         ("total_watched_keys", engine.watched_keys.to_string()),
@@ -213,6 +212,9 @@ fn stats(sources: &Sources<'_>) -> Fields {
         ("pubsub_channels", engine.pubsub_channels as u64),
         ("pubsub_patterns", engine.pubsub_patterns as u64),
         ("pubsubshard_channels", engine.pubsub_shard_channels as u64),
+        ("tracking_total_keys", engine.tracked_keys as u64),
+        ("tracking_total_items", engine.tracked_items as u64),
+        ("tracking_total_prefixes", engine.tracked_prefixes as u64),
         ("total_error_replies", sources.counted.total_errors),
         ("client_query_buffer_limit_disconnections", clients.query_limit_closed.load(Relaxed)),
         ("client_output_buffer_limit_disconnections", clients.output_limit_closed.load(Relaxed)),

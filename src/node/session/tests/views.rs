@@ -66,7 +66,8 @@ fn every_section_has_its_fields_in_order() {
             "total_connections_received total_commands_processed total_net_input_bytes \
              total_net_output_bytes rejected_connections expired_subkeys expired_keys \
              evicted_keys keyspace_hits keyspace_misses pubsub_channels pubsub_patterns \
-             pubsubshard_channels total_error_replies client_query_buffer_limit_disconnections \
+             pubsubshard_channels tracking_total_keys tracking_total_items tracking_total_prefixes \
+             total_error_replies client_query_buffer_limit_disconnections \
              client_output_buffer_limit_disconnections total_commands_applied",
         ),
         (
