@@ -151,8 +151,7 @@ fn clients(sources: &Sources<'_>) -> Fields {
         ("client_recent_max_input_buffer", sources.counted.buffers.input_max.to_string()),
         ("client_recent_max_output_buffer", sources.counted.buffers.output_max.to_string()),
         ("blocked_clients", shared.clients.blocked.load(Relaxed).to_string()),
-        // No command of the table tracks.
-        ("tracking_clients", "0".to_owned()),
+        ("tracking_clients", shared.clients.tracking.load(Relaxed).to_string()),
         ("pubsub_clients", shared.clients.subscribed.load(Relaxed).to_string()),
         // These of the whole cluster.
         ("watching_clients", engine.watching_clients.to_string()),
@@ -260,6 +259,9 @@ fn stats(sources: &Sources<'_>) -> Fields {
         ("latest_fork_usec", 0),
         ("total_forks", 0),
         ("unexpected_error_replies", 0),
+        ("tracking_total_keys", engine.tracked_keys as u64),
+        ("tracking_total_items", engine.tracked_items as u64),
+        ("tracking_total_prefixes", engine.tracked_prefixes as u64),
         ("total_error_replies", sources.counted.total_errors),
         ("client_query_buffer_limit_disconnections", clients.query_limit_closed.load(Relaxed)),
         ("client_output_buffer_limit_disconnections", clients.output_limit_closed.load(Relaxed)),

@@ -80,8 +80,9 @@ fn every_section_has_its_fields_in_order() {
               expired_keys evicted_keys evicted_clients keyspace_hits keyspace_misses \
               pubsub_channels pubsub_patterns pubsubshard_channels acl_access_denied_auth \
               acl_access_denied_cmd acl_access_denied_key acl_access_denied_channel \
-              latest_fork_usec total_forks \
-              unexpected_error_replies total_error_replies client_query_buffer_limit_disconnections \
+              latest_fork_usec total_forks unexpected_error_replies tracking_total_keys \
+              tracking_total_items tracking_total_prefixes \
+              total_error_replies client_query_buffer_limit_disconnections \
              client_output_buffer_limit_disconnections total_commands_applied",
         ),
         (
