@@ -137,6 +137,9 @@ pub const LOG_LEVELS: &[&str] = &["debug", "verbose", "notice", "warning"];
 /// What the findings about the machine's settings lead to.
 pub const SYSTEM_CHECKS: &[&str] = &["warn", "enforce", "off"];
 
+/// Who may use DEBUG.
+pub const DEBUG_COMMAND: &[&str] = &["no", "local", "yes"];
+
 /// What happens when no listed node has a cluster.
 pub const ON_TOTAL_LOSS: &[&str] = &["unanimous", "manual"];
 
@@ -307,6 +310,13 @@ static OWN: &[Directive] = &[
         "",
         Kind::Text,
         "Password with which this node asks the others to admit it; empty is that of requirepass",
+    ),
+    D::at_start(
+        Network,
+        "enable-debug-command",
+        "no",
+        Kind::OneOf(DEBUG_COMMAND),
+        "Who may use DEBUG: nobody, clients on this machine (local), or all (yes)",
     ),
     D::at_run_time(
         Limits,

@@ -10,6 +10,7 @@ mod bitmap;
 mod cluster;
 mod collection;
 mod connection;
+mod debug;
 mod describe;
 mod diagnostics;
 mod dump;
@@ -149,6 +150,7 @@ pub enum NodeCommand {
     Command,
     Commandlog,
     Config,
+    Debug,
     Echo,
     Failover,
     Hello,

@@ -325,6 +325,11 @@ impl Table {
         self.segments.iter().flat_map(|segment| segment.entries.iter())
     }
 
+    /// The entries of each segment.
+    pub fn segments(&self) -> impl Iterator<Item = &Vec<Entry>> {
+        self.segments.iter().map(|segment| &segment.entries)
+    }
+
     /// The entries of the segment whose range holds `hash`, and the first hash after its range.
     pub fn range_of(&self, hash: u64) -> (&Entries, Option<u64>) {
         let segment = &self.segments[self.segment_of(hash) as usize];

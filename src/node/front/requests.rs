@@ -221,6 +221,11 @@ impl NetRole {
             Handler::Node(command) if session::is_subscription(command) => {
                 self.shared.state().refusal().map(CommandError::text)
             }
+            Handler::Node(NodeCommand::Debug)
+                if let Some(refusal) = session::refusal_of_debug(&client.session, &self.view()) =>
+            {
+                Some(refusal)
+            }
             Handler::Node(_) if spec.is_of_engine(words.get(1)) => {
                 self.shared.state().refusal().map(CommandError::text)
             }

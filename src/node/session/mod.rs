@@ -11,6 +11,7 @@ mod cluster;
 mod command;
 mod config;
 mod connection;
+mod debug;
 mod failover;
 mod info;
 mod latency;
@@ -46,6 +47,7 @@ pub use acl::{check, check_again};
 pub use client::{Buffers, class_of, describe, finish_survey};
 pub use cluster::host_and_port;
 pub use connection::{end_monitor, reset};
+pub use debug::refusal as refusal_of_debug;
 pub use pubsub::{Subscriptions, is_subscription, refusal as refusal_of_listener};
 pub use transaction::{Aside, AsideWork, Transaction, is_never_queued};
 
@@ -272,6 +274,7 @@ fn try_run(
         NodeCommand::Command => command::run(words, session, reply)?,
         NodeCommand::Commandlog => return slowlog::commandlog(words, session, view, reply),
         NodeCommand::Config => return config::run(words, session, view, reply),
+        NodeCommand::Debug => return debug::run(words, session, reply),
         NodeCommand::Echo => reply.bulk(arguments[0]),
         NodeCommand::Failover => return failover::fail_over(arguments),
         NodeCommand::Hello => connection::hello(words, session, view, reply)?,
