@@ -12,6 +12,7 @@ mod command;
 mod config;
 mod connection;
 mod debug;
+mod docs;
 mod failover;
 mod info;
 mod latency;
