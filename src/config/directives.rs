@@ -240,6 +240,20 @@ static OWN: &[Directive] = &[
     ),
     D::at_start(
         Network,
+        "sentinel-port",
+        "0",
+        number(0, 65535),
+        "Port where clients of Sentinel ask who leads; 0 is none",
+    ),
+    D::at_start(
+        Network,
+        "sentinel-master-name",
+        "mymaster",
+        Kind::Text,
+        "Name under which they ask for it",
+    ),
+    D::at_start(
+        Network,
         "bind",
         "127.0.0.1",
         Kind::Addresses,

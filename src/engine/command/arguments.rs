@@ -180,7 +180,9 @@ mod tests {
                     wrong.push(name);
                 }
             }
-            if spec.subcommands.is_empty() && is_wrong(spec.name, spec.arity, 1) {
+            // What nodes say to each other is described nowhere.
+            let is_internal = spec.name.starts_with("raft.");
+            if spec.subcommands.is_empty() && !is_internal && is_wrong(spec.name, spec.arity, 1) {
                 wrong.push(spec.name.to_owned());
             }
         }

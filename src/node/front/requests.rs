@@ -16,7 +16,7 @@ use crate::raft::types::Payload;
 use super::super::clock::nanoseconds;
 use super::super::mailbox::{ClientHandle, ReportRequest, Source, Step, ToApply, ToRaft, Wants};
 use super::super::observe::commandlog::LogKind;
-use super::super::session::{self, NodeView, Outcome, ReplyMode, Wait};
+use super::super::session::{self, Face, NodeView, Outcome, ReplyMode, Wait};
 use super::replies::end_if_done;
 use super::transaction::abort;
 use super::{Block, Client, Ending, Gathering, NetRole};
@@ -89,6 +89,9 @@ impl NetRole {
         words: &[&[u8]],
         bytes: usize,
     ) -> Dispatched {
+        if client.session.face == Face::Discovery {
+            return self.dispatch_discovery(ring, client, words);
+        }
         let Some(id) = lookup(words[0]) else {
             return self.dispatch_unknown(ring, client, words, bytes);
         };

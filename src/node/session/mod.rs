@@ -21,6 +21,7 @@ pub mod proc;
 mod pubsub;
 mod raft;
 mod recovery;
+mod sentinel;
 mod slowlog;
 mod statistics;
 #[cfg(test)]
@@ -50,6 +51,7 @@ pub use cluster::host_and_port;
 pub use connection::{end_monitor, reset};
 pub use debug::refusal as refusal_of_debug;
 pub use pubsub::{Subscriptions, is_subscription, refusal as refusal_of_listener};
+pub use sentinel::{Lookup, SWITCH_CHANNEL, Served, run as run_sentinel, switch_message};
 pub use transaction::{Aside, AsideWork, Transaction, is_never_queued};
 
 /// The Redis whose replies and errors are given, for clients that look at the version.
@@ -58,10 +60,20 @@ pub const REDIS_VERSION: &str = "7.2.4";
 /// The longest part of a word that an error repeats.
 const SHOWN_BYTES_MAX: usize = 128;
 
+/// By which port a client came.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Face {
+    /// The client port.
+    Data,
+    /// That of Sentinel's lookups.
+    Discovery,
+}
+
 /// What a client has set up on its connection.
 #[derive(Clone, Debug)]
 pub struct Session {
     pub id: u64,
+    pub face: Face,
     pub peer: SocketAddr,
     pub local: SocketAddr,
     pub database: u8,
@@ -178,6 +190,8 @@ pub enum ReportUse {
     InSync,
     MemoryDoctor,
     MemoryStats,
+    /// SENTINEL and INFO of the discovery port
+    Sentinel(Lookup),
 }
 
 /// What the commands may look at beyond their session.
@@ -203,6 +217,7 @@ impl Session {
     ) -> Self {
         Self {
             id,
+            face: Face::Data,
             peer,
             local,
             database: 0,
@@ -416,6 +431,7 @@ pub fn finish_report(
         ReportUse::InSync => reply.count(cluster::in_sync(raft)),
         ReportUse::MemoryDoctor => memory::doctor(raft, view, reply),
         ReportUse::MemoryStats => memory::stats(raft, engine, reply),
+        ReportUse::Sentinel(lookup) => sentinel::finish(lookup, raft, view, reply),
     }
 }
 
