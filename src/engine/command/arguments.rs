@@ -2,7 +2,7 @@
 //! each command that takes any: its full name, then its arguments.
 //!
 //! ```text
-//! line      = name argument...          (what does not fit goes on in lines that begin with blanks)
+//! line      = name argument...           goes on in lines that begin with blanks
 //! argument  = name ":" kind suffix...
 //! kind      = string | integer | double | pattern | time | key | token | oneof | block
 //! suffix    = "#" number                the place of its key specification
@@ -150,7 +150,7 @@ mod tests {
     #[test]
     fn a_line_is_taken_apart() {
         let parsed = parse(
-            "# comment\na key:key#0 c:oneof?^2.6(x:token='X'\n   y:integer='Y')\nb|c v:time*+~7.0\n",
+            "# comment\na key:key#0 c:oneof?^2.6(x:token='X'\n   y:integer='Y')\nb|c v:time*+~7\n",
         );
         let a = &parsed["a"];
         let expected =
@@ -161,7 +161,7 @@ mod tests {
         assert_eq!((a[1].parts[1].kind, a[1].parts[1].token), ("integer", Some("Y")));
         let v = &parsed["b|c"][0];
         assert!(v.is_multiple && v.repeats_token && !v.is_optional);
-        assert_eq!((v.kind, v.deprecated_since), ("unix-time", Some("7.0")));
+        assert_eq!((v.kind, v.deprecated_since), ("unix-time", Some("7")));
     }
 
     /// What takes words has them described, and what takes none has not.

@@ -90,7 +90,7 @@ fn protocol(kind: &[u8], reply: &mut Reply) -> Result<(), CommandError> {
     match () {
         () if is("string") => reply.bulk(b"Hello World"),
         () if is("integer") => reply.integer(12345),
-        () if is("double") => reply.double(3.141),
+        () if is("double") => reply.double_text(b"3.141"),
         () if is("null") => reply.null(),
         () if is("array") => {
             reply.array(3);
