@@ -212,3 +212,8 @@ pub const TRANSACTION_BYTES_MAX: usize = FRAME_BYTES_MAX - (32 << 20);
 
 // A batch is closed at its bound: what is in it before a transaction is smaller.
 const _: () = assert!(TRANSACTION_BYTES_MAX + 2 * BATCH_BYTES_MAX < FRAME_BYTES_MAX);
+
+/// Keys, and bytes of keys and values, that one DEBUG POPULATE makes: in one entry of the log, on
+/// all nodes, within about a second.
+pub const POPULATE_KEYS_MAX: usize = 1_000_000;
+pub const POPULATE_BYTES_MAX: usize = 256 << 20;

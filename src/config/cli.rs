@@ -216,10 +216,16 @@ fn local(matches: &ArgMatches) -> Result<LocalConfig, ConfigError> {
     if passed.iter().all(|(index, _)| *index != loglevel) {
         passed.push((loglevel, "warning".to_owned()));
     }
+    let sentinel = directives::find("sentinel-port").expect("invariant: the table has it");
+    let first_sentinel = passed.iter().find(|(index, _)| *index == sentinel).cloned();
+    passed.retain(|(index, _)| *index != sentinel);
     let port = directives::find("port").expect("invariant: the table has port");
     let nodes = (0..count).map(|position| {
         let mut overrides = passed.clone();
         overrides.push((port, (u32::from(first_port) + u32::from(position)).to_string()));
+        if let Some((index, first)) = &first_sentinel {
+            overrides.push((*index, port_of_node(first, position)));
+        }
         NodeConfig::load(None, &overrides)
     });
     let respawn = if matches.get_flag("respawn") { Respawn::Always } else { Respawn::Never };
@@ -231,6 +237,14 @@ fn local(matches: &ArgMatches) -> Result<LocalConfig, ConfigError> {
             .map(|(index, text)| (DIRECTIVES[index].name, text))
             .collect(),
     })
+}
+
+/// Consecutive ports from the first on; what is none, or no number, stays as it is.
+fn port_of_node(first: &str, position: u16) -> String {
+    match first.parse::<u32>() {
+        Ok(port @ 1..) => (port + u32::from(position)).to_string(),
+        _ => first.to_owned(),
+    }
 }
 
 /// One line of what clap says in several.

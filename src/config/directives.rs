@@ -137,6 +137,9 @@ pub const LOG_LEVELS: &[&str] = &["debug", "verbose", "notice", "warning"];
 /// What the findings about the machine's settings lead to.
 pub const SYSTEM_CHECKS: &[&str] = &["warn", "enforce", "off"];
 
+/// Who may use DEBUG.
+pub const DEBUG_COMMAND: &[&str] = &["no", "local", "yes"];
+
 /// What happens when no listed node has a cluster.
 pub const ON_TOTAL_LOSS: &[&str] = &["unanimous", "manual"];
 
@@ -237,6 +240,20 @@ static OWN: &[Directive] = &[
     ),
     D::at_start(
         Network,
+        "sentinel-port",
+        "0",
+        number(0, 65535),
+        "Port where clients of Sentinel ask who leads; 0 is none",
+    ),
+    D::at_start(
+        Network,
+        "sentinel-master-name",
+        "mymaster",
+        Kind::Text,
+        "Name under which they ask for it",
+    ),
+    D::at_start(
+        Network,
         "bind",
         "127.0.0.1",
         Kind::Addresses,
@@ -307,6 +324,13 @@ static OWN: &[Directive] = &[
         "",
         Kind::Text,
         "Password with which this node asks the others to admit it; empty is that of requirepass",
+    ),
+    D::at_start(
+        Network,
+        "enable-debug-command",
+        "no",
+        Kind::OneOf(DEBUG_COMMAND),
+        "Who may use DEBUG: nobody, clients on this machine (local), or all (yes)",
     ),
     D::at_run_time(
         Limits,

@@ -41,6 +41,8 @@ pub struct NodeConfig {
     pub bind: Vec<BindAddress>,
     pub port: u16,
     pub cluster_port: u16,
+    /// 0: none.
+    pub sentinel_port: u16,
     pub tcp_backlog: i32,
     /// `host:port` under which clients reach this node.
     pub client_address: String,
@@ -137,6 +139,8 @@ pub enum ConfigError {
     ClusterPortOutOfRange(u16),
     #[error("--port and --cluster-port are both {0}; choose another --cluster-port")]
     SamePort(u16),
+    #[error("--sentinel-port {0} is the client or the peer port; choose another")]
+    SameSentinelPort(u16),
     #[error(
         "--bind {0} is no address that others can call; say where this node is reached by \
          --announce-address"
@@ -177,6 +181,10 @@ impl NodeConfig {
         if port == cluster_port {
             return Err(ConfigError::SamePort(port));
         }
+        let sentinel_port = narrow(&settings, "sentinel-port");
+        if [port, cluster_port].contains(&sentinel_port) {
+            return Err(ConfigError::SameSentinelPort(sentinel_port));
+        }
         let bind = settings.addresses("bind").to_vec();
         let announced = announced(&settings, &bind, port)?;
         let client_address = announced.to_string();
@@ -204,6 +212,7 @@ impl NodeConfig {
             bind,
             port,
             cluster_port,
+            sentinel_port,
             tcp_backlog: narrow(&settings, "tcp-backlog"),
             start,
             observer,

@@ -164,7 +164,12 @@ impl Engine {
     /// [`Engine::digest`].
     pub fn digest_beside_keys(&self) -> u128 {
         let keyspace = &self.keyspace;
-        let of_keyspace = (keyspace.clock_ms(), keyspace.hash_seed(), keyspace.watching());
+        let of_keyspace = (
+            keyspace.clock_ms(),
+            keyspace.hash_seed(),
+            keyspace.watching(),
+            keyspace.has_active_expire(),
+        );
         let of_waiting = (self.waiting.waiters(), self.waiting.next_number());
         let acl = &*self.acl;
         let of_users = (acl.to_seed(), acl.numbers(), acl.next_number(), acl.is_seeded());

@@ -285,6 +285,9 @@ fn arguments(
         format!("--port={}", node.port),
         start,
     ];
+    if node.sentinel_port != 0 {
+        arguments.push(format!("--sentinel-port={}", node.sentinel_port));
+    }
     arguments.extend(config.node_options.iter().map(|(name, text)| format!("--{name}={text}")));
     if node.placement == PlacementRequest::default() {
         arguments.extend(placement(cpus, config.nodes.len(), position));
@@ -347,6 +350,15 @@ mod tests {
             shown(&config, &[0, 1], 0),
             "node --port=5001 --init --maxclients=50 --cores=1 --loglevel=debug"
         );
+    }
+
+    #[test]
+    fn each_node_has_a_discovery_port_of_its_own() {
+        let config = config("mayfly local --port 7001 --sentinel-port 8001");
+        for (position, port) in [8001, 8002, 8003].iter().enumerate() {
+            let shown = shown(&config, &[0, 1], position);
+            assert!(shown.contains(&format!(" --sentinel-port={port} ")), "{shown}");
+        }
     }
 
     #[test]

@@ -68,6 +68,7 @@ pub fn start(raft: &mut Raft, command: AdminCommand) -> Result<Started, Refusal>
         | AdminCommand::Failover { .. }
         | AdminCommand::AbortFailover
         | AdminCommand::TakeOver { .. }
+        | AdminCommand::HandOver
         | AdminCommand::Forget { .. }
         | AdminCommand::Execute { .. }
         | AdminCommand::ResetStats
@@ -157,6 +158,11 @@ impl Answers {
                 Err(error) => self.error(admin, &transfer_text(error)),
             }
         }
+    }
+
+    /// Tells clients of the discovery port, who are all with the first net role.
+    pub fn tell_leader_moved(&self, former: String, leader: String) {
+        self.nets[0].send(ToNet::LeaderMoved { former, leader });
     }
 
     /// Where the answer of a client goes that another thread finds.

@@ -24,6 +24,8 @@ pub struct Core {
     pub apply: Option<ApplyRole>,
     /// Where clients connect, on the core that accepts them.
     pub client_listeners: Vec<Listener>,
+    /// Where clients ask who leads, on the same core.
+    pub sentinel_listeners: Vec<Listener>,
     /// Where peers connect, on the core of the raft role.
     pub peer_listeners: Vec<Listener>,
 }
@@ -50,8 +52,10 @@ impl Core {
             net.set_now(now);
         }
         let mut events = 0;
-        let Self { ring, net, raft, client_listeners, peer_listeners, .. } = self;
-        let mut owners = Owners { net, raft, client_listeners, peer_listeners, now };
+        let Self { ring, net, raft, client_listeners, sentinel_listeners, peer_listeners, .. } =
+            self;
+        let mut owners =
+            Owners { net, raft, client_listeners, sentinel_listeners, peer_listeners, now };
         let passed = ring.pass(|ring, event| {
             events += 1;
             owners.on_event(ring, event);
@@ -79,7 +83,8 @@ impl Core {
     /// its sockets down after the process has ended.
     fn stop_listening_if_stopping(&mut self) {
         if self.shared.state() == NodeState::Stopped {
-            let listeners = self.client_listeners.drain(..).chain(self.peer_listeners.drain(..));
+            let clients = self.client_listeners.drain(..).chain(self.sentinel_listeners.drain(..));
+            let listeners = clients.chain(self.peer_listeners.drain(..));
             for listener in listeners {
                 self.ring.stop_listening(listener);
             }
@@ -112,6 +117,7 @@ struct Owners<'a> {
     net: &'a mut Option<NetRole>,
     raft: &'a mut Option<RaftRole>,
     client_listeners: &'a [Listener],
+    sentinel_listeners: &'a [Listener],
     peer_listeners: &'a [Listener],
     now: Now,
 }
@@ -159,6 +165,10 @@ impl Owners<'_> {
         if self.client_listeners.contains(&listener) {
             if let Some(net) = self.net {
                 net.on_accepted(ring, socket);
+            }
+        } else if self.sentinel_listeners.contains(&listener) {
+            if let Some(net) = self.net {
+                net.on_sentinel_accepted(ring, socket);
             }
         } else if self.peer_listeners.contains(&listener) {
             // A node without a cluster has no peers: it drops the connection.

@@ -85,6 +85,8 @@ pub struct RaftRole {
     /// FAILOVER, while it is under way.
     failover: Option<Failover>,
     rest: Rest,
+    /// The last leader that was known, and where clients reach it.
+    leader_address: Option<(MemberId, String)>,
     /// Puts into the log what this node brings to its cluster.
     offers: Mailbox<ToNet>,
     readiness: Readiness,
@@ -124,6 +126,7 @@ impl RaftRole {
             answers: Answers::new(nets),
             failover: None,
             rest: Rest::default(),
+            leader_address: None,
             readiness: Readiness::default(),
             shared,
             member: None,
@@ -256,6 +259,7 @@ impl RaftRole {
             self.hand_over();
         }
         self.bound_failover();
+        self.note_leader();
         self.give_up_stalled(ring);
         self.serve_if_caught_up();
         self.watch_quorum();
@@ -449,6 +453,7 @@ impl RaftRole {
                 self.offers.send(ToNet::OfferSettings);
             }
             (member.role, member.term, member.leader) = (role, term, leader);
+            self.note_leader();
             logging::set_role(match role {
                 RoleKind::Follower => logging::Role::Follower,
                 RoleKind::PreCandidate | RoleKind::Candidate => logging::Role::Candidate,
@@ -616,6 +621,10 @@ impl RaftRole {
                 self.fail_over(admin, target, timeout_ms);
             }
             (AdminCommand::AbortFailover, Some(_)) => self.abort_failover(admin),
+            (AdminCommand::HandOver, Some(member)) => match member.raft.is_leader() {
+                true => self.fail_over(admin, None, None),
+                false => self.take_over(admin, false),
+            },
             (AdminCommand::TakeOver { force }, Some(_)) => self.take_over(admin, force),
             (AdminCommand::Forget { node }, Some(_)) => self.forget(admin, &node),
             (command, Some(_)) => self.change_members(admin, command),

@@ -168,6 +168,8 @@ pub enum AdminCommand {
     AbortFailover,
     /// CLUSTER FAILOVER, with FORCE or TAKEOVER, or without
     TakeOver { force: bool },
+    /// SENTINEL FAILOVER: another member is to lead, or this one if it does not
+    HandOver,
     /// CLUSTER FORGET id, in lower case
     Forget { node: String },
     /// RAFT.DEBUG EXEC command
@@ -360,6 +362,11 @@ pub enum ToNet {
         connection: Connection,
         raft: Box<RaftReport>,
         engine: Box<EngineReport>,
+    },
+    /// Who leads has changed: where clients reach the former leader, and the new one.
+    LeaderMoved {
+        former: String,
+        leader: String,
     },
     /// A connection accepted by another net role for this one.
     Accepted(socket2::Socket),

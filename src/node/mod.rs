@@ -121,11 +121,12 @@ pub fn run(prepared: Prepared, signals: &Signals) -> Result<(), NodeError> {
         nets: (0..plan.layout.net_count()).map(|_| flume::unbounded()).collect(),
         doorbells,
     });
-    let Listeners { mut clients, mut peers } = listeners;
+    let Listeners { mut clients, mut sentinels, mut peers } = listeners;
     for (core, starting) in plan.layout.cores.iter().zip(starting) {
-        let mut own = Listeners { clients: Vec::new(), peers: Vec::new() };
+        let mut own = Listeners::default();
         if core.roles.net == Some(0) {
             own.clients = std::mem::take(&mut clients);
+            own.sentinels = std::mem::take(&mut sentinels);
         }
         if core.roles.raft {
             own.peers = std::mem::take(&mut peers);
@@ -301,6 +302,17 @@ fn assemble(number: usize, core: CorePlan, plan: Plan, mut ring: Ring, wiring: W
         sockets.into_iter().map(|socket| ring.listen(socket)).collect()
     };
     let client_listeners = listen(listeners.clients);
+    let sentinel_listeners = listen(listeners.sentinels);
     let peer_listeners = listen(listeners.peers);
-    Core { ring, clock, shared, net, raft, apply, client_listeners, peer_listeners }
+    Core {
+        ring,
+        clock,
+        shared,
+        net,
+        raft,
+        apply,
+        client_listeners,
+        sentinel_listeners,
+        peer_listeners,
+    }
 }

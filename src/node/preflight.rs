@@ -35,9 +35,11 @@ pub struct Prepared {
 }
 
 /// Bound and listening, blocking, close-on-exec; one for each address of `bind`.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Listeners {
     pub clients: Vec<Socket>,
+    /// None, unless there is a discovery port.
+    pub sentinels: Vec<Socket>,
     pub peers: Vec<Socket>,
 }
 
@@ -95,6 +97,7 @@ pub enum PreflightError {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PortRole {
     Client,
+    Sentinel,
     Peer,
 }
 
@@ -102,6 +105,7 @@ impl PortRole {
     fn name(self) -> &'static str {
         match self {
             PortRole::Client => "port",
+            PortRole::Sentinel => "sentinel port",
             PortRole::Peer => "cluster port",
         }
     }
@@ -109,6 +113,7 @@ impl PortRole {
     fn option(self) -> &'static str {
         match self {
             PortRole::Client => "--port",
+            PortRole::Sentinel => "--sentinel-port",
             PortRole::Peer => "--cluster-port",
         }
     }
@@ -251,6 +256,10 @@ fn listen(config: &NodeConfig) -> Result<Listeners, PreflightError> {
     let backlog = config.tcp_backlog;
     Ok(Listeners {
         clients: listen_all(&config.bind, PortRole::Client, config.port, backlog)?,
+        sentinels: match config.sentinel_port {
+            0 => Vec::new(),
+            port => listen_all(&config.bind, PortRole::Sentinel, port, backlog)?,
+        },
         peers: listen_all(&config.bind, PortRole::Peer, config.cluster_port, backlog)?,
     })
 }

@@ -96,6 +96,7 @@ pub(super) struct EngineHead {
     pub clock_ms: u64,
     pub applied_index: u64,
     pub register: Vec<u8>,
+    pub has_active_expire: bool,
     pub watching: Vec<WatchRecord>,
     pub waiting: Vec<WaitRecord>,
     /// The number of the next client that waits.

@@ -3,7 +3,8 @@
 //!
 //! PURE. [`write()`] turns an engine into chunks, [`Reader`] turns them into an engine that answers
 //! every command as the first one does: keys, values in their replicated order and encoding,
-//! deadlines, versions, clock, register, hash seed and users. What consensus needs beside it, a
+//! deadlines, versions, clock, register, hash seed, users and whether keys expire by themselves.
+//! What consensus needs beside it, a
 //! [`crate::raft::SnapshotState`], is a chunk of its own that goes before these
 //! ([`write_consensus`], [`read_consensus`]).
 //!

@@ -107,6 +107,7 @@ impl Reader {
             (State::Empty, ArchivedContent::Engine(head)) => {
                 let mut engine = Engine::new(head.hash_seed.to_native());
                 engine.set_register(&head.register);
+                engine.keyspace.set_active_expire(head.has_active_expire);
                 restore_watching(&mut engine, &head.watching)?;
                 engine.waiting_mut().0.set_next_number(head.next_wait.to_native());
                 restore_waiting(&mut engine, &head.waiting)?;

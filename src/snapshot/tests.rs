@@ -50,6 +50,7 @@ fn reloaded(engine: &mut Engine, index: u64) -> Engine {
     assert_eq!(ours.clock_ms(), theirs.clock_ms());
     assert_eq!(ours.next_deadline(), theirs.next_deadline());
     assert_eq!(engine.register(), loaded.engine.register());
+    assert_eq!(engine.digest_beside_keys(), loaded.engine.digest_beside_keys());
     for database in 0..16 {
         assert_eq!(ours.len(database), theirs.len(database));
         assert_eq!(ours.volatile_len(database), theirs.volatile_len(database));
@@ -429,4 +430,14 @@ fn the_state_of_consensus_comes_back() {
             let _ = read_consensus(&damaged);
         }
     }
+}
+
+#[test]
+fn whether_keys_expire_by_themselves_is_part_of_the_state() {
+    let mut engine = Engine::new(1);
+    engine.begin_entry(1, 1);
+    engine.keyspace.set_active_expire(false);
+    assert!(!reloaded(&mut engine, 1).keyspace.has_active_expire());
+    engine.keyspace.set_active_expire(true);
+    assert!(reloaded(&mut engine, 1).keyspace.has_active_expire());
 }

@@ -56,6 +56,7 @@ impl Writer {
             clock_ms: keyspace.clock_ms(),
             applied_index: applied_index.0,
             register: engine.register().to_vec(),
+            has_active_expire: engine.keyspace.has_active_expire(),
             watching: engine.keyspace.watching().iter().map(watch_record).collect(),
             waiting: engine.waiting().waiters().iter().map(wait_record).collect(),
             next_wait: engine.waiting().next_number(),

@@ -70,8 +70,10 @@ fn a_failover_to_who_does_not_answer_ends_with_its_time_or_when_it_is_called_off
     wait::until_true("the failover is called off", Duration::from_secs(20), aborted);
     assert_eq!(client.receive().unwrap(), error("ERR failover aborted"));
     assert_eq!(client.call("SET k w"), Value::ok());
+    // It may have been told to stand for election, and take over all the same.
     cluster.nodes[target].resume();
-    assert_eq!(cluster.leader(), leader);
+    assert_eq!(client.call("SET k x"), Value::ok());
+    assert_eq!(cluster.client(target).call("GET k"), Value::bulk("x"));
 }
 
 #[test]
@@ -160,4 +162,53 @@ fn commands_run_explicitly_or_on_one_node_alone() {
     assert_eq!(client.call("RAFT.DEBUG EXEC GET k"), Value::bulk("vw"));
     let refused = client.call("RAFT.DEBUG EXEC SET k x");
     assert_eq!(refused, error("ERR RAFT.DEBUG EXEC runs what changes nothing only"));
+}
+
+#[test]
+fn debug_changes_all_nodes_alike_where_it_is_allowed() {
+    if is_stand_in() {
+        return;
+    }
+    let mut cluster = Cluster::start_with(Layout::Folded, "--enable-debug-command local");
+    let [one, other] = cluster.followers()[..] else { panic!() };
+    let mut client = cluster.client(one);
+    assert_eq!(client.call("DEBUG POPULATE 1000 k 20"), Value::ok());
+    assert_eq!(cluster.client(other).call("DBSIZE"), 1000.into());
+    assert_eq!(client.call("DEBUG SET-ACTIVE-EXPIRE 0"), Value::ok());
+    assert_eq!(client.call("SET gone v PX 1"), Value::ok());
+    wait::until_true("it has expired", LONG, || {
+        // Entries of the log move its clock.
+        client.call("INCR moves");
+        client.call("GET gone") == Value::Null
+    });
+    let leader = cluster.leader();
+    cluster.nodes[leader].kill();
+    cluster.leader();
+    // A node that comes anew learns from a snapshot that nothing is removed.
+    assert_eq!(client.call("RAFT.DEBUG COMPACT"), Value::ok());
+    cluster.restart(leader, "--enable-debug-command local");
+    cluster.nodes[leader].wait_ready();
+    let digest = client.call("DEBUG DIGEST");
+    for node in &cluster.nodes {
+        let mut client = node.client();
+        assert_eq!(client.call("DBSIZE"), 1002.into());
+        assert_eq!(client.call("DEBUG DIGEST"), digest);
+    }
+    assert_eq!(client.call("DEBUG SET-ACTIVE-EXPIRE 1"), Value::ok());
+    let is_removed = || cluster.client(other).call("DBSIZE") == 1001.into();
+    wait::until_true("what is due is removed", LONG, is_removed);
+}
+
+#[test]
+fn debug_is_off_unless_it_is_allowed() {
+    if is_stand_in() {
+        return;
+    }
+    let cluster = Cluster::start_many(1, Layout::Folded, "");
+    let mut client = cluster.client(0);
+    for line in ["DEBUG SLEEP 0", "DEBUG POPULATE 10", "DEBUG NOSUCH"] {
+        let refused = client.call(line).text();
+        assert!(refused.starts_with("ERR DEBUG command not allowed."), "{line}: {refused}");
+    }
+    assert_eq!(client.call("DBSIZE"), 0.into());
 }

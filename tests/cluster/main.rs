@@ -31,6 +31,7 @@ mod pubsub;
 mod recovery;
 mod replication;
 mod rolling;
+mod sentinel;
 mod settings;
 mod snapshot;
 mod start;

@@ -69,17 +69,20 @@ const READ_UPDATE: KeyAccess = UPDATE.union(KeyAccess::ACCESS);
 /// Where the keys are in `argv`, which starts with the name of the command, and what is done with
 /// each of them.
 pub fn key_accesses(spec: &CommandSpec, argv: &[&[u8]]) -> Vec<(usize, KeyAccess)> {
-    let subcommand = argv.get(1).and_then(|name| spec.subcommand(name));
-    let (first, rest) = match subcommand {
-        Some(subcommand) => of_subcommand(spec.name, subcommand),
-        None => of_command(spec, argv),
-    };
+    let (first, rest) = first_and_rest(spec, argv);
     let positions = keys_of(spec, argv).into_iter().enumerate();
     positions.map(|(count, at)| (at, if count == 0 { first } else { rest })).collect()
 }
 
 /// What is done with the first key, and with the others.
-type FirstAndRest = (KeyAccess, KeyAccess);
+pub(super) type FirstAndRest = (KeyAccess, KeyAccess);
+
+pub(super) fn first_and_rest(spec: &CommandSpec, argv: &[&[u8]]) -> FirstAndRest {
+    match argv.get(1).and_then(|name| spec.subcommand(name)) {
+        Some(subcommand) => of_subcommand(spec.name, subcommand),
+        None => of_command(spec, argv),
+    }
+}
 
 fn of_subcommand(container: &str, spec: &CommandSpec) -> FirstAndRest {
     let access = match (container, spec.name) {

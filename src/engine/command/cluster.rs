@@ -152,6 +152,8 @@ impl Order {
 
 const TELL: Flags = Flags::of(&[Flags::LOADING, Flags::STALE]);
 const STALE_ADMIN: Flags = Flags::of(&[Flags::ADMIN, Flags::STALE]);
+const CHANGE: Flags = Flags::of(&[STALE_ADMIN, Flags::NO_ASYNC_LOADING]);
+const RESET: Flags = Flags::of(&[STALE_ADMIN, Flags::NOSCRIPT]);
 const FAST: Flags = Flags::of(&[TELL, Flags::FAST]);
 
 const ALL_KEYS: &str = "O(N) where N is the number of keys of the database.";
@@ -184,9 +186,9 @@ const fn scan(
 }
 
 /// One that concerns what takes the place of here: it answers an error that says so.
-const fn refused(name: &'static str, arity: i16, since: &'static str) -> CommandSpec {
+const fn refused(name: &'static str, arity: i16, flags: Flags, since: &'static str) -> CommandSpec {
     let docs = docs(since, "O(1)", "Is refused: consensus does what it is for.");
-    CommandSpec::node(name, arity, STALE_ADMIN, NodeCommand::Cluster, docs)
+    CommandSpec::node(name, arity, flags, NodeCommand::Cluster, docs)
 }
 
 #[rustfmt::skip]
@@ -207,31 +209,31 @@ pub(super) static COMMANDS: &[CommandSpec] = &[
 
 #[rustfmt::skip]
 static SUBCOMMANDS: &[CommandSpec] = &[
-    refused("addslots", -3, "3.0.0"),
-    refused("addslotsrange", -4, "7.0.0"),
-    refused("bumpepoch", 2, "3.0.0"),
-    refused("count-failure-reports", 3, "3.0.0"),
+    refused("addslots", -3, CHANGE, "3.0.0"),
+    refused("addslotsrange", -4, CHANGE, "7.0.0"),
+    refused("bumpepoch", 2, CHANGE, "3.0.0"),
+    refused("count-failure-reports", 3, STALE_ADMIN, "3.0.0"),
     scan("countkeysinslot", 3, "3.0.0", count_keys_in_slot, "Counts the keys of a slot."),
-    refused("delslots", -3, "3.0.0"),
-    refused("delslotsrange", -4, "7.0.0"),
-    sub("failover", -2, STALE_ADMIN, "3.0.0", "Makes this node the leader."),
-    refused("flushslots", 2, "3.0.0"),
-    sub("forget", 3, STALE_ADMIN, "3.0.0", "Removes a member from the cluster."),
+    refused("delslots", -3, CHANGE, "3.0.0"),
+    refused("delslotsrange", -4, CHANGE, "7.0.0"),
+    sub("failover", -2, CHANGE, "3.0.0", "Makes this node the leader."),
+    refused("flushslots", 2, CHANGE, "3.0.0"),
+    sub("forget", 3, CHANGE, "3.0.0", "Removes a member from the cluster."),
     scan("getkeysinslot", 4, "3.0.0", get_keys_in_slot, "Tells some of the keys of a slot."),
     sub("help", 2, TELL, "5.0.0", "Tells the subcommands."),
     sub("info", 2, TELL, "3.0.0", "Tells the state of the cluster."),
     sub("keyslot", 3, Flags::STALE, "3.0.0", "Tells the slot of a key."),
     sub("links", 2, Flags::STALE, "7.0.0", "Tells the connections to the other members."),
-    refused("meet", -4, "3.0.0"),
+    refused("meet", -4, CHANGE, "3.0.0"),
     sub("myid", 2, TELL, "3.0.0", "Tells the id of this node."),
     sub("myshardid", 2, TELL, "7.2.0", "Tells the id of this node's shard."),
     sub("nodes", 2, TELL, "3.0.0", "Tells all nodes, a line each."),
     sub("replicas", 3, STALE_ADMIN, "5.0.0", "Tells the followers."),
-    refused("replicate", 3, "3.0.0"),
-    refused("reset", -2, "3.0.0"),
-    refused("saveconfig", 2, "3.0.0"),
-    refused("set-config-epoch", 3, "3.0.0"),
-    refused("setslot", -4, "3.0.0"),
+    refused("replicate", 3, CHANGE, "3.0.0"),
+    refused("reset", -2, RESET, "3.0.0"),
+    refused("saveconfig", 2, CHANGE, "3.0.0"),
+    refused("set-config-epoch", 3, CHANGE, "3.0.0"),
+    refused("setslot", -4, CHANGE, "3.0.0"),
     sub("shards", 2, TELL, "7.0.0", "Tells the shards and their nodes."),
     sub("slaves", 3, STALE_ADMIN, "3.0.0", "Tells the followers."),
     scan("slot-stats", -4, "8.0.0", slot_stats, "Counts the keys of many slots."),

@@ -105,7 +105,7 @@ fn sorted(argv: &[&[u8]]) -> Vec<usize> {
 pub fn categories(spec: &CommandSpec) -> Vec<&'static str> {
     let flags = spec.flags;
     let family = family(spec);
-    let is_role = matches!(spec.handler, Handler::Node(NodeCommand::Role));
+    let is_role = matches!(spec.handler, Handler::Node(NodeCommand::Role | NodeCommand::Lastsave));
     let is_admin = flags.contains(Flags::ADMIN) || is_role;
     let is_fast = flags.contains(Flags::FAST);
     let is_sort = ["sort", "sort_ro"].contains(&spec.name);
@@ -139,6 +139,7 @@ pub fn categories(spec: &CommandSpec) -> Vec<&'static str> {
 fn family(spec: &CommandSpec) -> &'static str {
     use NodeCommand::{Asking, Command, Readonly, Readwrite, Wait, Waitaof};
     match (spec.handler, spec.docs.group) {
+        _ if spec.name == "restore-asking" => "@keyspace",
         (Handler::Node(Asking | Command | Readonly | Readwrite | Wait | Waitaof), _) => {
             "@connection"
         }
@@ -174,7 +175,7 @@ fn is_of_acl(spec: &CommandSpec) -> bool {
 /// Commands whose cost or effect is out of proportion, beside those for administrators.
 fn is_dangerous(spec: &CommandSpec) -> bool {
     match spec.handler {
-        Handler::Node(command) => command == NodeCommand::Info,
+        Handler::Node(command) => command == NodeCommand::Info || spec.name == "restore-asking",
         Handler::Session(_) => false,
         Handler::Engine(_) => {
             ["flushall", "flushdb", "keys", "restore", "sort", "sort_ro", "swapdb"]

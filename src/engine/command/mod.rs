@@ -6,10 +6,12 @@
 mod access;
 mod acl;
 mod administration;
+mod arguments;
 mod bitmap;
 mod cluster;
 mod collection;
 mod connection;
+mod debug;
 mod describe;
 mod diagnostics;
 mod dump;
@@ -18,6 +20,7 @@ mod geo;
 mod hash;
 mod hyperloglog;
 mod key;
+mod key_specs;
 mod lcs;
 mod list;
 mod lolwut;
@@ -55,7 +58,9 @@ use super::waiting::Waiting;
 use crate::raft::types::{MemberId, Millis};
 
 pub use access::{KeyAccess, key_accesses};
+pub use arguments::{Argument, arguments_of};
 pub use describe::{categories, keys_of};
+pub use key_specs::{Begin, Find, key_specs};
 pub use table::{
     brief, command_count, fingerprint, lookup, resolve, spec, stat_count, stat_name, stat_slot,
 };
@@ -90,6 +95,7 @@ bitflags! {
         const SKIP_MONITOR = 1 << 17;
         const SKIP_SLOWLOG = 1 << 18;
         const NO_ASYNC_LOADING = 1 << 28;
+        /// Only where the configuration allows it. COMMAND does not tell.
         const PROTECTED = 1 << 29;
         /// Not Redis's: it goes through the log although it changes no key.
         const LOGGED = 1 << 19;
@@ -150,6 +156,7 @@ pub enum NodeCommand {
     Command,
     Commandlog,
     Config,
+    Debug,
     Echo,
     Failover,
     Hello,

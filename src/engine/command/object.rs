@@ -15,7 +15,7 @@ fn encoding(context: &mut Context<'_>, arguments: &[&[u8]]) -> Result {
     Ok(())
 }
 
-fn encoding_of(value: &Value) -> &'static str {
+pub(super) fn encoding_of(value: &Value) -> &'static str {
     match value {
         Value::String(string) => string.encoding(),
         Value::List(list) => list.encoding(),

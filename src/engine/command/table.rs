@@ -7,8 +7,8 @@ use rapidhash::v3::rapidhash_v3;
 
 use super::{CommandId, CommandSpec, Flags};
 use super::{
-    acl, administration, bitmap, cluster, connection, diagnostics, dump, field_expiry, geo, hash,
-    hyperloglog, key, lcs, list, lolwut, memory, object, pubsub, raft, server, set, sort,
+    acl, administration, bitmap, cluster, connection, debug, diagnostics, dump, field_expiry, geo,
+    hash, hyperloglog, key, lcs, list, lolwut, memory, object, pubsub, raft, server, set, sort,
     sorted_set, stream, string, transaction,
 };
 use crate::engine::error::CommandError;
@@ -20,6 +20,7 @@ static FAMILIES: &[&[CommandSpec]] = &[
     bitmap::COMMANDS,
     cluster::COMMANDS,
     connection::COMMANDS,
+    debug::COMMANDS,
     diagnostics::COMMANDS,
     dump::COMMANDS,
     field_expiry::COMMANDS,
@@ -227,13 +228,22 @@ fn resolve_subcommand<'a, 'b>(
 ) -> Result<(&'static CommandSpec, &'a [&'b [u8]]), CommandError> {
     // COMMAND is the one container that also runs by itself.
     let Some((name, rest)) = arguments.split_first() else { return Ok((spec, arguments)) };
-    let subcommand = spec.subcommand(name).ok_or_else(|| {
+    let unknown = || {
         let shown = String::from_utf8_lossy(&name[..name.len().min(128)]);
         let container = spec.name.to_ascii_uppercase();
-        let text = format!("ERR unknown subcommand '{shown}'. Try {container} HELP.");
+        let what = match spec.name {
+            // Redis tells the two mistakes of others apart.
+            "debug" => "subcommand or wrong number of arguments for",
+            _ => "subcommand",
+        };
+        let text = format!("ERR unknown {what} '{shown}'. Try {container} HELP.");
         CommandError::Text(Cow::Owned(text))
-    })?;
+    };
+    let subcommand = spec.subcommand(name).ok_or_else(unknown)?;
     if !subcommand.accepts(arguments.len() + 1) {
+        if spec.name == "debug" {
+            return Err(unknown());
+        }
         let name = format!("{}|{}", spec.name, subcommand.name);
         return Err(CommandError::Arity(Cow::Owned(name)));
     }

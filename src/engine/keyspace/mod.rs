@@ -64,6 +64,8 @@ pub struct Keyspace {
     expired_fields: u64,
     /// When the next field of all hashes is due.
     fields_due_ms: Millis,
+    /// What is due stays, unseen by reads, until a write meets it.
+    keeps_expired: bool,
 }
 
 #[derive(Default)]
@@ -123,6 +125,7 @@ impl Keyspace {
             expired: 0,
             expired_fields: 0,
             fields_due_ms: fields::NEVER,
+            keeps_expired: false,
         }
     }
 
@@ -526,6 +529,9 @@ impl Keyspace {
     /// Removes keys that are due, by deadline, and then fields, at most about `limit`; returns how
     /// many went.
     pub fn expire_due(&mut self, limit: usize) -> usize {
+        if self.keeps_expired {
+            return 0;
+        }
         let mut removed = 0;
         while removed < limit {
             let Some((deadline_ms, database, hash)) = self.earliest() else { break };
@@ -538,8 +544,21 @@ impl Keyspace {
         removed + self.expire_fields_due(limit.saturating_sub(removed))
     }
 
+    /// Whether what is due is removed at its time: so it is, unless a test wants it otherwise.
+    pub fn has_active_expire(&self) -> bool {
+        !self.keeps_expired
+    }
+
+    /// Part of the replicated state.
+    pub fn set_active_expire(&mut self, is_active: bool) {
+        self.keeps_expired = !is_active;
+    }
+
     /// When the next key or field is due.
     pub fn next_deadline(&self) -> Option<Millis> {
+        if self.keeps_expired {
+            return None;
+        }
         let key = self.earliest().map_or(fields::NEVER, |(deadline_ms, ..)| deadline_ms);
         Some(key.min(self.fields_due_ms)).filter(|next| *next != fields::NEVER)
     }

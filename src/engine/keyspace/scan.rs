@@ -126,6 +126,49 @@ impl Keyspace {
     }
 }
 
+/// How the table of a database is held.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct TableStats {
+    pub keys: usize,
+    /// Those among them that have a deadline.
+    pub volatile: usize,
+    pub segments: usize,
+    /// Keys of the segment that has most.
+    pub largest: usize,
+    /// Keys that the segments have room for.
+    pub capacity: usize,
+}
+
+impl Keyspace {
+    pub fn table_stats(&self, database: u8) -> TableStats {
+        let home = &self.databases[usize::from(database)];
+        let mut stats =
+            TableStats { keys: home.table.len(), volatile: home.volatile, ..TableStats::default() };
+        for entries in home.table.segments() {
+            stats.segments += 1;
+            stats.largest = stats.largest.max(entries.len());
+            stats.capacity += entries.capacity();
+        }
+        stats
+    }
+
+    /// Like [`Keyspace::digest`] of what clients can read: whenever it was written.
+    pub fn digest_of_values(&self) -> u128 {
+        let of = |database| {
+            let digest_of = move |entry: &Entry| {
+                digest_of(&(database, entry.key.as_slice(), Self::digest_of_value(entry)))
+            };
+            self.entries(database).map(digest_of)
+        };
+        (0..DATABASE_COUNT).flat_map(of).fold(0, u128::wrapping_add)
+    }
+
+    /// Of a value and its deadline.
+    pub fn digest_of_value(entry: &Entry) -> u128 {
+        digest_of(&(&entry.value, entry.deadline_ms))
+    }
+}
+
 /// 128 bits of hash, the same on every node.
 pub(in crate::engine) fn digest_of(what: &impl Hash) -> u128 {
     u128::from(half_digest_of(1, what)) << 64 | u128::from(half_digest_of(2, what))

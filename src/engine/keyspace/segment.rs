@@ -116,6 +116,11 @@ impl Entries {
         self.0.iter().flat_map(|chunk| chunk.iter())
     }
 
+    /// How many there is room for.
+    pub fn capacity(&self) -> usize {
+        self.0.len() * CHUNK_ENTRIES
+    }
+
     /// Precondition: there is an entry of this number.
     #[inline]
     fn at(&self, number: u32) -> &Entry {
@@ -323,6 +328,11 @@ impl Table {
 
     pub fn iter(&self) -> impl Iterator<Item = &Entry> {
         self.segments.iter().flat_map(|segment| segment.entries.iter())
+    }
+
+    /// The entries of each segment.
+    pub fn segments(&self) -> impl Iterator<Item = &Entries> {
+        self.segments.iter().map(|segment| &segment.entries)
     }
 
     /// The entries of the segment whose range holds `hash`, and the first hash after its range.

@@ -28,7 +28,7 @@ const VERSION: u16 = 10;
 const VERSION_EXPIRING: u16 = 12;
 
 /// Of the version and the checksum.
-const FOOTER_BYTES: usize = 10;
+pub const FOOTER_BYTES: usize = 10;
 
 /// Types of values, as the first byte tells them.
 mod kind {

@@ -181,6 +181,20 @@ impl RaftRole {
         }
     }
 
+    /// Tells those who ask where the leader is that it has moved. Once per tick, too: a node that
+    /// has just joined hears the leader before it knows where clients reach it.
+    pub(super) fn note_leader(&mut self) {
+        let Some(member) = &self.member else { return };
+        let known = self.leader_address.as_ref().map(|(id, _)| *id);
+        let Some(id) = member.raft.leader_id().filter(|id| Some(*id) != known) else { return };
+        let Some(leader) = member.raft.configuration().member(id) else { return };
+        let address = leader.client_address.clone();
+        let former = self.leader_address.replace((id, address.clone()));
+        if let Some((_, former)) = former.filter(|(_, former)| *former != address) {
+            self.answers.tell_leader_moved(former, address);
+        }
+    }
+
     /// CLUSTER FORGET: removes the member with this id of CLUSTER NODES.
     pub(super) fn forget(&mut self, admin: Admin, node: &str) {
         let Some(member) = &mut self.member else { return self.refuse_without_cluster(admin) };

@@ -15,6 +15,7 @@ mod observing;
 mod pubsub;
 mod replies;
 mod requests;
+mod sentinel;
 mod survey;
 mod tracking;
 mod transaction;
@@ -37,7 +38,7 @@ use crate::raft::types::{Millis, Stream, Ticket};
 use super::mailbox::{Ended, Mailbox, Pending, ToApply, ToNet, ToRaft};
 use super::observe::counts::NetCounts;
 use super::observe::pause::Paused;
-use super::session::{self, Session, Wait};
+use super::session::{self, Face, Session, Wait};
 use super::settings::Live;
 use super::shared::Shared;
 use replies::end_if_done;
@@ -246,7 +247,8 @@ impl NetRole {
                         session::finish_report(use_, &raft, &engine, session, view, reply);
                     });
                 }
-                ToNet::Accepted(socket) => self.adopt(ring, socket),
+                ToNet::LeaderMoved { former, leader } => self.tell_switch(ring, &former, &leader),
+                ToNet::Accepted(socket) => self.adopt(ring, socket, Face::Data),
                 ToNet::Survey { from, id, survey } => self.survey(ring, from, id, &survey),
                 ToNet::Surveyed { id, lines, matched, found } => {
                     self.surveyed(ring, id, &lines, matched, found);
@@ -277,13 +279,13 @@ impl NetRole {
         let target = self.next_net;
         self.next_net = (target + 1) % self.mailboxes.nets.len();
         if target == usize::from(self.stream) {
-            self.adopt(ring, socket);
+            self.adopt(ring, socket, Face::Data);
         } else {
             self.mailboxes.nets[target].send(ToNet::Accepted(socket));
         }
     }
 
-    fn adopt(&mut self, ring: &mut Ring, socket: socket2::Socket) {
+    fn adopt(&mut self, ring: &mut Ring, socket: socket2::Socket, face: Face) {
         if self.stopping {
             return;
         }
@@ -306,13 +308,14 @@ impl NetRole {
             ring.close_after_flush(connection);
             return;
         }
-        let session = Session::new(
+        let mut session = Session::new(
             self.shared.next_client_id.fetch_add(1, Relaxed),
             peer,
             local,
             self.users.now.default_user(),
             self.now.monotonic_ms,
         );
+        session.face = face;
         let slot = connection.index();
         if self.clients.len() <= slot {
             self.clients.resize_with(slot + 1, || None);

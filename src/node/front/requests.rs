@@ -18,7 +18,7 @@ use super::super::mailbox::{
     ClientHandle, ReportRequest, Source, Step, Survey, ToApply, ToRaft, Wants,
 };
 use super::super::observe::commandlog::LogKind;
-use super::super::session::{self, NodeView, Outcome, ReplyMode, Wait};
+use super::super::session::{self, Face, NodeView, Outcome, ReplyMode, Wait};
 use super::replies::end_if_done;
 use super::transaction::abort;
 use super::{Block, Client, Ending, Gathering, NetRole};
@@ -94,6 +94,9 @@ impl NetRole {
         words: &[&[u8]],
         bytes: usize,
     ) -> Dispatched {
+        if client.session.face == Face::Discovery {
+            return self.dispatch_discovery(ring, client, words);
+        }
         let Some(id) = lookup(words[0]) else {
             return self.dispatch_unknown(ring, client, words, bytes);
         };
@@ -225,6 +228,11 @@ impl NetRole {
             // Who is in no cluster gets no messages.
             Handler::Node(command) if session::is_subscription(command) => {
                 self.shared.state().refusal().map(CommandError::text)
+            }
+            Handler::Node(NodeCommand::Debug)
+                if let Some(refusal) = session::refusal_of_debug(&client.session, &self.view()) =>
+            {
+                Some(refusal)
             }
             Handler::Node(_) if spec.is_of_engine(words.get(1)) => {
                 self.shared.state().refusal().map(CommandError::text)

@@ -74,15 +74,15 @@ fn refusal_of(name: &str) -> Option<&'static str> {
 }
 
 /// A member as the replies show it.
-struct Node<'a> {
-    id: String,
-    host: &'a str,
-    port: u16,
+pub struct Node<'a> {
+    pub id: String,
+    pub host: &'a str,
+    pub port: u16,
     peer_port: u16,
     is_self: bool,
     is_leader: bool,
     is_learner: bool,
-    is_connected: bool,
+    pub is_connected: bool,
 }
 
 impl<'a> Node<'a> {
@@ -135,7 +135,7 @@ pub fn host_and_port(address: &str) -> (&str, u16) {
 
 /// All members. The first one is whom to send writes to: the leader or, while there is none, this
 /// node, which keeps them until there is one.
-fn members<'a>(raft: &'a RaftReport, view: &'a NodeView<'_>) -> Vec<Node<'a>> {
+pub fn members<'a>(raft: &'a RaftReport, view: &'a NodeView<'_>) -> Vec<Node<'a>> {
     let Some(status) = &raft.status else { return vec![Node::alone(view)] };
     let configuration = &status.configuration;
     let mut nodes: Vec<_> =
@@ -296,7 +296,7 @@ pub fn shards(raft: &RaftReport, view: &NodeView<'_>, reply: &mut Reply) {
 
 /// How far a leader knows the log of another member to be; of members that it does not lead, a node
 /// knows no more than what is committed.
-fn offset_of(node: &Node<'_>, raft: &RaftReport) -> Option<u64> {
+pub fn offset_of(node: &Node<'_>, raft: &RaftReport) -> Option<u64> {
     let status = raft.status.as_ref()?;
     let member = status.configuration.members.iter().find(|m| run_id(m.boot) == node.id)?;
     let peer = status.peers.iter().find(|peer| peer.id == member.id)?;

@@ -1,9 +1,10 @@
 //! COMMAND: what the table knows of all commands, as clients and proxies ask for it.
 
-use super::{Arguments, Session, help, is_word, subcommand, unknown_subcommand};
+use super::{Arguments, Session, docs, help, is_word, subcommand, unknown_subcommand};
 use crate::engine::command::table::{self, resolve};
 use crate::engine::command::{
-    CommandSpec, Flags, Keys, NodeCommand, categories, command_count, keys_of, lookup, spec,
+    Begin, CommandSpec, Find, Flags, Keys, NodeCommand, categories, command_count, key_accesses,
+    key_specs, lookup, spec,
 };
 use crate::engine::error::CommandError;
 use crate::engine::reply::Reply;
@@ -18,8 +19,9 @@ pub fn run(
     match name {
         "command" => info_of_all(reply),
         "count" => reply.count(command_count()),
-        "docs" => docs(arguments, reply),
-        "getkeys" => get_keys(arguments, reply)?,
+        "docs" => docs::docs(arguments, reply),
+        "getkeys" => get_keys(arguments, false, reply)?,
+        "getkeysandflags" => get_keys(arguments, true, reply)?,
         "help" => help(reply, "COMMAND", HELP),
         "info" if arguments.is_empty() => info_of_all(reply),
         "info" => {
@@ -38,13 +40,13 @@ pub fn run(
 }
 
 /// A command, or a subcommand with its container.
-struct Found {
-    spec: &'static CommandSpec,
-    container: Option<&'static CommandSpec>,
+pub struct Found {
+    pub spec: &'static CommandSpec,
+    pub container: Option<&'static CommandSpec>,
 }
 
 impl Found {
-    fn full_name(&self) -> String {
+    pub fn full_name(&self) -> String {
         match self.container {
             Some(container) => format!("{}|{}", container.name, self.spec.name),
             None => self.spec.name.to_owned(),
@@ -53,7 +55,7 @@ impl Found {
 }
 
 /// Finds `name` or `container|name`.
-fn find(name: &[u8]) -> Option<Found> {
+pub fn find(name: &[u8]) -> Option<Found> {
     let mut parts = name.splitn(2, |byte| *byte == b'|');
     let command = spec(lookup(parts.next()?)?);
     match parts.next() {
@@ -85,7 +87,7 @@ fn info(found: &Found, reply: &mut Reply) {
     for tip in tips {
         reply.bulk(tip.as_bytes());
     }
-    key_specs(spec, reply);
+    write_key_specs(found, reply);
     if spec.subcommands.is_empty() {
         reply.set(0);
     } else {
@@ -125,6 +127,7 @@ fn flag_names(flags: Flags) -> Vec<&'static str> {
         (Flags::MOVABLE_KEYS, "movablekeys"),
         (Flags::ALLOW_BUSY, "allow_busy"),
         (Flags::TOUCHES_ARBITRARY_KEYS, "touches_arbitrary_keys"),
+        (Flags::NO_ASYNC_LOADING, "no_async_loading"),
     ];
     NAMES.iter().filter(|(flag, _)| flags.contains(*flag)).map(|(_, name)| *name).collect()
 }
@@ -140,6 +143,11 @@ fn tips(name: &str) -> &'static [&'static str] {
         "keys" => &["request_policy:all_shards", "nondeterministic_output_order"],
         "mget" => &["request_policy:multi_shard"],
         "mset" => &["request_policy:multi_shard", "response_policy:all_succeeded"],
+        "msetnx" => &["request_policy:multi_shard", "response_policy:agg_min"],
+        "memory|doctor" | "memory|malloc-stats" | "memory|stats" => {
+            &["nondeterministic_output", "request_policy:all_shards", "response_policy:special"]
+        }
+        "memory|purge" => &["request_policy:all_shards", "response_policy:all_succeeded"],
         "ping" => &["request_policy:all_shards", "response_policy:all_succeeded"],
         "randomkey" => &["request_policy:all_shards", "nondeterministic_output"],
         "scan" => &["nondeterministic_output", "request_policy:special", "response_policy:special"],
@@ -162,40 +170,92 @@ fn tips(name: &str) -> &'static [&'static str] {
         | "config|resetstat" | "config|set" => {
             &["request_policy:all_nodes", "response_policy:all_succeeded"]
         }
-        "dump" | "object|encoding" | "object|freq" | "object|idletime" | "object|refcount"
-        | "hrandfield" | "spop" | "srandmember" | "time" | "ttl" | "pttl" | "xadd"
-        | "xautoclaim" | "xclaim" | "xinfo|consumers" | "xpending" | "xtrim" | "zrandmember"
-        | "client|info" | "client|list" | "cluster|info" | "cluster|nodes" | "cluster|shards"
-        | "cluster|slots" | "raft.info" | "role" => &["nondeterministic_output"],
+        "dump"
+        | "object|encoding"
+        | "object|freq"
+        | "object|idletime"
+        | "object|refcount"
+        | "hrandfield"
+        | "spop"
+        | "srandmember"
+        | "time"
+        | "ttl"
+        | "pttl"
+        | "xadd"
+        | "xautoclaim"
+        | "xclaim"
+        | "xinfo|consumers"
+        | "xpending"
+        | "xtrim"
+        | "zrandmember"
+        | "client|info"
+        | "client|list"
+        | "cluster|info"
+        | "cluster|nodes"
+        | "cluster|shards"
+        | "cluster|bumpepoch"
+        | "cluster|count-failure-reports"
+        | "cluster|getkeysinslot"
+        | "cluster|links"
+        | "cluster|replicas"
+        | "cluster|slaves"
+        | "cluster|slot-stats"
+        | "hscan"
+        | "lastsave"
+        | "sscan"
+        | "zscan"
+        | "cluster|slots"
+        | "raft.info"
+        | "role" => &["nondeterministic_output"],
         "hgetall" | "hkeys" | "hvals" | "sdiff" | "sinter" | "smembers" | "sunion" | "command"
-        | "command|docs" | "command|info" | "command|list" => &["nondeterministic_output_order"],
+        | "command|docs" | "command|info" | "command|list" | "module|list" => {
+            &["nondeterministic_output_order"]
+        }
         _ => &[],
     }
 }
 
-/// One specification for the keys that the positions of the table describe; none where they are
-/// found by other means, for which there is COMMAND GETKEYS.
-fn key_specs(spec: &CommandSpec, reply: &mut Reply) {
-    let Keys { first, last, step } = spec.keys;
-    if first == 0 || spec.flags.contains(Flags::MOVABLE_KEYS) {
-        reply.set(0);
-        return;
+/// Of Redis 7.0's form.
+fn write_key_specs(found: &Found, reply: &mut Reply) {
+    let specs = key_specs(found.spec, found.container);
+    reply.set(specs.len());
+    for spec in specs {
+        reply.map(3);
+        reply.bulk(b"flags");
+        let mut flags: Vec<&str> = match spec.access {
+            Some(access) => access.names().collect(),
+            None => vec!["not_key"],
+        };
+        flags.extend(spec.is_incomplete.then_some("incomplete"));
+        flags.extend(spec.is_variable.then_some("variable_flags"));
+        status_set(reply, &flags);
+        reply.bulk(b"begin_search");
+        match spec.begin {
+            Begin::Index(index) => search(reply, "index", &[("index", index)]),
+            Begin::Keyword(keyword, start) => {
+                reply.map(2);
+                reply.bulk(b"type");
+                reply.bulk(b"keyword");
+                reply.bulk(b"spec");
+                reply.map(2);
+                reply.bulk(b"keyword");
+                reply.bulk(keyword.as_bytes());
+                reply.bulk(b"startfrom");
+                reply.integer(start.into());
+            }
+            Begin::Unknown => search(reply, "unknown", &[]),
+        }
+        reply.bulk(b"find_keys");
+        match spec.find {
+            Find::Range { last, step, limit } => {
+                search(reply, "range", &[("lastkey", last), ("keystep", step), ("limit", limit)]);
+            }
+            Find::Number => {
+                search(reply, "keynum", &[("keynumidx", 0), ("firstkey", 1), ("keystep", 1)]);
+            }
+            Find::Unknown => search(reply, "unknown", &[]),
+        }
     }
-    reply.set(1);
-    reply.map(3);
-    reply.bulk(b"flags");
-    let access: &[&str] = match spec.flags {
-        flags if flags.contains(Flags::PUBSUB) => &["not_key"],
-        flags if flags.contains(Flags::WRITE) => &["RW", "update"],
-        _ => &["RO", "access"],
-    };
-    status_set(reply, access);
-    reply.bulk(b"begin_search");
-    search(reply, "index", &[("index", first)]);
-    reply.bulk(b"find_keys");
-    // Counted from the first key, unless from the end.
-    let last = if last < 0 { last } else { last - first };
-    search(reply, "range", &[("lastkey", last), ("keystep", step), ("limit", 0)]);
 }
 
 fn search(reply: &mut Reply, kind: &str, parameters: &[(&str, i16)]) {
@@ -210,44 +270,12 @@ fn search(reply: &mut Reply, kind: &str, parameters: &[(&str, i16)]) {
     }
 }
 
-/// Names that nobody knows are left out.
-fn docs(arguments: Arguments<'_, '_>, reply: &mut Reply) {
-    let found: Vec<Found> = if arguments.is_empty() {
-        table::all().map(|spec| Found { spec, container: None }).collect()
-    } else {
-        arguments.iter().filter_map(|name| find(name)).collect()
-    };
-    reply.map(found.len());
-    for found in &found {
-        docs_of(found, reply);
-    }
-}
-
-fn docs_of(found: &Found, reply: &mut Reply) {
-    let spec = found.spec;
-    reply.bulk(found.full_name().as_bytes());
-    let fields = [
-        ("summary", spec.docs.summary),
-        ("since", spec.docs.since),
-        ("group", spec.docs.group),
-        ("complexity", spec.docs.complexity),
-    ];
-    let known = || fields.iter().filter(|(_, text)| !text.is_empty());
-    reply.map(known().count() + usize::from(!spec.subcommands.is_empty()));
-    for (name, text) in known() {
-        reply.bulk(name.as_bytes());
-        reply.bulk(text.as_bytes());
-    }
-    if !spec.subcommands.is_empty() {
-        reply.bulk(b"subcommands");
-        reply.map(spec.subcommands.len());
-        for subcommand in spec.subcommands {
-            docs_of(&Found { spec: subcommand, container: Some(spec) }, reply);
-        }
-    }
-}
-
-fn get_keys(argv: Arguments<'_, '_>, reply: &mut Reply) -> Result<(), CommandError> {
+/// COMMAND GETKEYS and, with what is done with each, COMMAND GETKEYSANDFLAGS.
+fn get_keys(
+    argv: Arguments<'_, '_>,
+    with_flags: bool,
+    reply: &mut Reply,
+) -> Result<(), CommandError> {
     let Some(command) = lookup(argv[0]).map(spec) else {
         return Err(CommandError::text("ERR Invalid command specified"));
     };
@@ -273,13 +301,19 @@ fn get_keys(argv: Arguments<'_, '_>, reply: &mut Reply) -> Result<(), CommandErr
     if !has_keys(resolved) {
         return no_keys();
     }
-    let positions = keys_of(command, argv);
-    if positions.is_empty() && !resolved.flags.contains(Flags::NO_MANDATORY_KEYS) {
+    let found = key_accesses(command, argv);
+    if found.is_empty() && !resolved.flags.contains(Flags::NO_MANDATORY_KEYS) {
         return Err(CommandError::text("ERR Invalid arguments specified for command"));
     }
-    reply.array(positions.len());
-    for position in positions {
+    reply.array(found.len());
+    for (position, access) in found {
+        if with_flags {
+            reply.array(2);
+        }
         reply.bulk(argv[position]);
+        if with_flags {
+            status_set(reply, &access.names().collect::<Vec<_>>());
+        }
     }
     Ok(())
 }
@@ -333,6 +367,8 @@ const HELP: &[&str] = &[
     "    Tells what commands are for: all of them, or those that are named.",
     "GETKEYS <command> [<arg> ...]",
     "    Tells which of the words are keys.",
+    "GETKEYSANDFLAGS <command> [<arg> ...]",
+    "    Tells the keys, and what is done with each.",
     "INFO [<command> ...]",
     "    Tells arity, flags and key positions: of all commands, or of those that are named.",
     "LIST [FILTERBY (MODULE <name>|ACLCAT <category>|PATTERN <pattern>)]",

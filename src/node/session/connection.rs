@@ -5,7 +5,8 @@ use std::borrow::Cow;
 use super::acl::deny_login;
 use super::client::checked_name;
 use super::{
-    Arguments, NodeView, Outcome, REDIS_VERSION, ReplyMode, Session, excerpt, failure, is_word,
+    Arguments, Face, NodeView, Outcome, REDIS_VERSION, ReplyMode, Session, excerpt, failure,
+    is_word,
 };
 use crate::engine::acl::DEFAULT_USER;
 use crate::engine::error::CommandError;
@@ -133,7 +134,8 @@ fn protocol(version: &[u8]) -> Result<Protocol, CommandError> {
 }
 
 fn greet(session: &Session, reply: &mut Reply) {
-    reply.map(7);
+    let is_data = session.face == Face::Data;
+    reply.map(6 + usize::from(is_data));
     reply.bulk(b"server");
     reply.bulk(b"redis");
     reply.bulk(b"version");
@@ -143,10 +145,12 @@ fn greet(session: &Session, reply: &mut Reply) {
     reply.bulk(b"id");
     reply.integer(session.id as i64);
     reply.bulk(b"mode");
-    reply.bulk(b"standalone");
-    reply.bulk(b"role");
-    // Every node takes writes, and clients look here for a node that does.
-    reply.bulk(b"master");
+    reply.bulk(if is_data { b"standalone" } else { b"sentinel" });
+    if is_data {
+        reply.bulk(b"role");
+        // Every node takes writes, and clients look here for a node that does.
+        reply.bulk(b"master");
+    }
     reply.bulk(b"modules");
     reply.array(0);
 }

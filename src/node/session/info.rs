@@ -446,7 +446,7 @@ fn yes_or_no(value: bool) -> &'static str {
 /// Whether a majority of the voters is there: for a leader, that it has heard of them within an
 /// election timeout; for another member, that it has a leader, which is one only as long as that
 /// holds.
-fn has_quorum(status: &Status, view: &NodeView<'_>) -> bool {
+pub fn has_quorum(status: &Status, view: &NodeView<'_>) -> bool {
     if status.role != RoleKind::Leader {
         return status.leader_id.is_some();
     }

@@ -11,6 +11,8 @@ mod cluster;
 mod command;
 mod config;
 mod connection;
+mod debug;
+mod docs;
 mod failover;
 mod info;
 mod latency;
@@ -19,6 +21,7 @@ pub mod proc;
 mod pubsub;
 mod raft;
 mod recovery;
+mod sentinel;
 mod slowlog;
 mod statistics;
 #[cfg(test)]
@@ -47,7 +50,9 @@ pub use acl::{check, check_again};
 pub use client::{Buffers, class_of, describe, finish_survey};
 pub use cluster::host_and_port;
 pub use connection::{end_monitor, reset};
+pub use debug::refusal as refusal_of_debug;
 pub use pubsub::{Subscriptions, is_subscription, refusal as refusal_of_listener};
+pub use sentinel::{Lookup, SWITCH_CHANNEL, Served, run as run_sentinel, switch_message};
 pub use tracking::{Redirecting, Tracking, finish_redirect};
 pub use transaction::{Aside, AsideWork, Transaction, is_never_queued};
 
@@ -57,10 +62,20 @@ pub const REDIS_VERSION: &str = "7.2.4";
 /// The longest part of a word that an error repeats.
 const SHOWN_BYTES_MAX: usize = 128;
 
+/// By which port a client came.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Face {
+    /// The client port.
+    Data,
+    /// That of Sentinel's lookups.
+    Discovery,
+}
+
 /// What a client has set up on its connection.
 #[derive(Clone, Debug)]
 pub struct Session {
     pub id: u64,
+    pub face: Face,
     pub peer: SocketAddr,
     pub local: SocketAddr,
     pub database: u8,
@@ -183,6 +198,8 @@ pub enum ReportUse {
     InSync,
     MemoryDoctor,
     MemoryStats,
+    /// SENTINEL and INFO of the discovery port
+    Sentinel(Lookup),
 }
 
 /// What the commands may look at beyond their session.
@@ -208,6 +225,7 @@ impl Session {
     ) -> Self {
         Self {
             id,
+            face: Face::Data,
             peer,
             local,
             database: 0,
@@ -282,6 +300,7 @@ fn try_run(
         NodeCommand::Command => command::run(words, session, reply)?,
         NodeCommand::Commandlog => return slowlog::commandlog(words, session, view, reply),
         NodeCommand::Config => return config::run(words, session, view, reply),
+        NodeCommand::Debug => return debug::run(words, session, reply),
         NodeCommand::Echo => reply.bulk(arguments[0]),
         NodeCommand::Failover => return failover::fail_over(arguments),
         NodeCommand::Hello => connection::hello(words, session, view, reply)?,
@@ -422,6 +441,7 @@ pub fn finish_report(
         ReportUse::InSync => reply.count(cluster::in_sync(raft)),
         ReportUse::MemoryDoctor => memory::doctor(raft, view, reply),
         ReportUse::MemoryStats => memory::stats(raft, engine, reply),
+        ReportUse::Sentinel(lookup) => sentinel::finish(lookup, raft, view, reply),
     }
 }
 

@@ -60,6 +60,10 @@ impl Subscriptions {
         std::mem::take(&mut self.changes)
     }
 
+    pub fn patterns(&self) -> impl Iterator<Item = &[u8]> {
+        self.patterns.iter().map(Vec::as_slice)
+    }
+
     fn of(&mut self, topic: Topic) -> &mut BTreeSet<Vec<u8>> {
         match topic {
             Topic::Channel => &mut self.channels,

@@ -168,3 +168,91 @@ fn the_links_and_the_memory_of_a_node_are_told() {
     let doctor = bench.report("MEMORY DOCTOR", &leader(), &engine);
     assert!(doctor.contains("memory of this node"), "{doctor}");
 }
+
+#[test]
+fn debug_is_for_those_who_are_allowed() {
+    let mut settings = Settings::default();
+    let directive = crate::config::DIRECTIVES
+        .iter()
+        .position(|directive| directive.name == "enable-debug-command")
+        .unwrap();
+    let near = "127.0.0.1:4242".parse().unwrap();
+    let far = "10.0.0.9:4242".parse().unwrap();
+    for (value, peer, is_allowed) in
+        [("no", near, false), ("local", near, true), ("local", far, false), ("yes", far, true)]
+    {
+        settings.preset(directive, value).unwrap();
+        let mut bench = Bench::new();
+        bench.session.peer = peer;
+        let settings = SharedSettings::new(settings.clone(), None);
+        let view = NodeView { shared: &bench.shared, settings: &settings, now_ms: 0, unix_ms: 0 };
+        let refusal = refusal_of_debug(&bench.session, &view);
+        assert_eq!(refusal.is_none(), is_allowed, "{value} {peer}");
+    }
+}
+
+/// What redis-server replies.
+#[test]
+fn debug_answers_what_needs_no_data() {
+    let unknown = |name: &str| {
+        format!(
+            "-ERR unknown subcommand or wrong number of arguments for '{name}'. Try DEBUG HELP.|"
+        )
+    };
+    let memory = "-ERR argument must be a memory value bigger than 1 and smaller than 4gb|";
+    let mut bench = Bench::new();
+    bench.check(&[
+        ("DEBUG", "-ERR wrong number of arguments for 'debug' command|"),
+        ("DEBUG foo", &unknown("foo")),
+        ("DEBUG PROTOCOL", &unknown("PROTOCOL")),
+        ("DEBUG SLEEP x", "+OK|"),
+        ("DEBUG SLEEP 0.01", "+OK|"),
+        ("DEBUG SLEEP -1", "+OK|"),
+        ("DEBUG ERROR oops", "-oops|"),
+        ("DEBUG LOG hello", "+OK|"),
+        ("DEBUG RELOAD NOSAVE", "+OK|"),
+        ("DEBUG LOADAOF", "+OK|"),
+        ("DEBUG PAUSE-CRON 1", "+OK|"),
+        ("DEBUG QUICKLIST-PACKED-THRESHOLD 100b", "+OK|"),
+        ("DEBUG QUICKLIST-PACKED-THRESHOLD 1kb", "+OK|"),
+        ("DEBUG QUICKLIST-PACKED-THRESHOLD 200", "+OK|"),
+        ("DEBUG QUICKLIST-PACKED-THRESHOLD 5gb", memory),
+        ("DEBUG QUICKLIST-PACKED-THRESHOLD x", memory),
+        ("DEBUG PROTOCOL string", "$11|Hello World|"),
+        ("DEBUG PROTOCOL integer", ":12345|"),
+        ("DEBUG PROTOCOL double", "$5|3.141|"),
+        ("DEBUG PROTOCOL null", "$-1|"),
+        ("DEBUG PROTOCOL array", "*3|:0|:1|:2|"),
+        ("DEBUG PROTOCOL set", "*3|:0|:1|:2|"),
+        ("DEBUG PROTOCOL map", "*6|:0|:0|:1|:1|:2|:0|"),
+        ("DEBUG PROTOCOL attrib", "$39|Some real reply following the attribute|"),
+        ("DEBUG PROTOCOL push", "-ERR RESP2 is not supported by this command|"),
+        ("DEBUG PROTOCOL verbatim", "$25|This is a verbatim\nstring|"),
+        ("DEBUG PROTOCOL true", ":1|"),
+        ("DEBUG PROTOCOL false", ":0|"),
+        ("DEBUG PROTOCOL bignum", "$37|1234567999999999999999999999999999999|"),
+        (
+            "DEBUG PROTOCOL foo",
+            "-ERR Wrong protocol type name. Please use one of the following: \
+             string|integer|double|bignum|null|array|set|map|attrib|push|verbatim|true|false|",
+        ),
+    ]);
+    bench.session.protocol = Protocol::Resp3;
+    bench.check(&[
+        ("DEBUG PROTOCOL double", ",3.141|"),
+        ("DEBUG PROTOCOL null", "_|"),
+        ("DEBUG PROTOCOL set", "~3|:0|:1|:2|"),
+        ("DEBUG PROTOCOL map", "%3|:0|#f|:1|#t|:2|#f|"),
+        (
+            "DEBUG PROTOCOL attrib",
+            "|1|$14|key-popularity|*2|$7|key:123|:90|$39|Some real reply following the attribute|",
+        ),
+        (
+            "DEBUG PROTOCOL push",
+            ">2|$16|server-cpu-usage|:42|$40|Some real reply following the push reply|",
+        ),
+        ("DEBUG PROTOCOL verbatim", "=29|txt:This is a verbatim\nstring|"),
+        ("DEBUG PROTOCOL true", "#t|"),
+        ("DEBUG PROTOCOL bignum", "(1234567999999999999999999999999999999|"),
+    ]);
+}

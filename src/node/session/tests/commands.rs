@@ -51,9 +51,42 @@ fn ranges_of_keys_count_from_the_first_one() {
     let mut bench = Bench::new();
     let mset = bench.say("COMMAND INFO mset");
     assert!(mset.contains(":1|:-1|:2|") && mset.contains("$7|lastkey|:-1|$7|keystep|:2|"));
-    assert!(mset.contains("+RW|+update|"));
+    assert!(mset.contains("+OW|+update|"));
     let rename = bench.say("COMMAND INFO rename");
-    assert!(rename.contains(":1|:2|:1|") && rename.contains("$7|lastkey|:1|$7|keystep|:1|"));
+    assert!(rename.contains(":1|:2|:1|"));
+    // Two specifications, since one key is read and the other written.
+    assert!(rename.contains("|+RW|+access|+delete|") && rename.contains("|+OW|+update|"));
+    assert!(rename.contains("|$5|index|:2|") && !rename.contains("|$7|lastkey|:1|"));
+    let read = bench.say("COMMAND INFO xread");
+    assert!(read.contains("|$7|keyword|$4|spec|*4|$7|keyword|$7|STREAMS|$9|startfrom|:1|"));
+    assert!(read.contains("|$7|lastkey|:-1|$7|keystep|:1|$5|limit|:2|"));
+    let union = bench.say("COMMAND INFO zunionstore");
+    assert!(union.contains("|$6|keynum|$4|spec|*6|$9|keynumidx|:0|$8|firstkey|:1|"), "{union}");
+    let sort = bench.say("COMMAND INFO sort");
+    assert_eq!(sort.matches("|$7|unknown|$4|spec|*0|").count(), 4, "{sort}");
+    let set = bench.say("COMMAND INFO set");
+    assert!(set.contains("|*4|+RW|+access|+update|+variable_flags|"), "{set}");
+    assert!(bench.say("COMMAND INFO spublish").contains("|+not_key|"));
+}
+
+/// What redis-server replies.
+#[test]
+fn what_is_done_with_keys_is_told() {
+    let wrong_number = "-ERR Invalid number of arguments specified for command|";
+    let mut bench = Bench::new();
+    bench.check(&[
+        ("COMMAND GETKEYSANDFLAGS set a 1", "*1|*2|$1|a|*2|+OW|+update|"),
+        (
+            "COMMAND GETKEYSANDFLAGS mset a 1 b 2",
+            "*2|*2|$1|a|*2|+OW|+update|*2|$1|b|*2|+OW|+update|",
+        ),
+        ("COMMAND GETKEYSANDFLAGS object encoding a", "*1|*2|$1|a|*1|+RO|"),
+        ("COMMAND GETKEYSANDFLAGS set a", wrong_number),
+        ("COMMAND GETKEYSANDFLAGS echo a", "-ERR The command has no key arguments|"),
+        ("COMMAND GETKEYSANDFLAGS nosuch a", "-ERR Invalid command specified|"),
+    ]);
+    bench.session.protocol = Protocol::Resp3;
+    bench.check(&[("COMMAND GETKEYSANDFLAGS get a", "*1|*2|$1|a|~2|+RO|+access|")]);
 }
 
 #[test]
@@ -77,7 +110,10 @@ fn documentation_skips_what_nobody_knows() {
     let mut bench = Bench::new();
     bench.check(&[("COMMAND DOCS nosuch", "*0|")]);
     let get = bench.say("COMMAND DOCS nosuch GET");
-    assert!(get.starts_with("*2|$3|get|*8|$7|summary|$"), "{get}");
+    assert!(get.starts_with("*2|$3|get|*10|$7|summary|$"), "{get}");
+    let key = "|$9|arguments|*1|*8|$4|name|$3|key|$4|type|$3|key|$12|display_text|$3|key|\
+               $14|key_spec_index|:0|";
+    assert!(get.ends_with(key), "{get}");
     assert!(get.contains("|$5|since|$5|1.0.0|$5|group|$6|string|$10|complexity|$4|O(1)|"), "{get}");
     bench.session.protocol = Protocol::Resp3;
     let client = bench.say("COMMAND DOCS client");
