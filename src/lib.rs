@@ -126,6 +126,18 @@
 //!    ([`limits::INVALIDATED_BYTES_MAX`], [`limits::CLIENT_OUTPUT_SOFT_BYTES`]). With NOLOOP it is
 //!    not told of its own change, but still of the next one; Redis forgets it.
 //!
+//! # Life of a permission
+//!
+//! 1. Users are replicated state ([`engine::acl`]): ACL SETUSER goes through the log, and so does
+//!    CONFIG SET of `requirepass`. Apply hands the changed table to the net roles before the reply.
+//! 2. A net role checks each command of a client whose user may not do everything, with the table
+//!    as of what its node has applied, and again at EXEC if that has changed since. For everyone
+//!    else this is one branch per command.
+//! 3. Clients of a user that is gone, and subscribers to what their user may not receive any more,
+//!    are closed on every node. What was denied is told by the node that denied it (ACL LOG).
+//! 4. A node brings the users of its configuration into a cluster that has none yet; until it
+//!    knows those of its cluster it goes by its own.
+//!
 //! # Code map
 //!
 //! - [`raft`]: consensus. PURE. It knows nothing of commands: a batch is bytes.

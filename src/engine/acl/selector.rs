@@ -313,8 +313,8 @@ fn parse_permissions(rest: &[u8]) -> Option<(bool, bool, &[u8])> {
     let (mut read, mut write) = (false, false);
     for (at, byte) in rest.iter().enumerate() {
         match byte.to_ascii_uppercase() {
-            b'R' => read = true,
-            b'W' => write = true,
+            b'R' if !read => read = true,
+            b'W' if !write => write = true,
             b'~' if read || write => return Some((read, write, &rest[at + 1..])),
             _ => return None,
         }

@@ -105,8 +105,9 @@ fn sorted(argv: &[&[u8]]) -> Vec<usize> {
 pub fn categories(spec: &CommandSpec) -> Vec<&'static str> {
     let flags = spec.flags;
     let family = family(spec);
-    let is_role = matches!(spec.handler, Handler::Node(NodeCommand::Role | NodeCommand::Lastsave));
-    let is_admin = flags.contains(Flags::ADMIN) || is_role;
+    let is_of_admins =
+        matches!(spec.handler, Handler::Node(NodeCommand::Lastsave | NodeCommand::Role));
+    let is_admin = flags.contains(Flags::ADMIN) || is_of_admins;
     let is_fast = flags.contains(Flags::FAST);
     let is_sort = ["sort", "sort_ro"].contains(&spec.name);
     let categories = [
@@ -143,6 +144,7 @@ fn family(spec: &CommandSpec) -> &'static str {
         (Handler::Node(Asking | Command | Readonly | Readwrite | Wait | Waitaof), _) => {
             "@connection"
         }
+        _ if spec.name == "restore-asking" => "@keyspace",
         _ if !spec.subcommands.is_empty() || is_of_memory(spec) || is_of_acl(spec) => "",
         (Handler::Engine(_), "generic" | "server") => "@keyspace",
         (_, "sorted-set") => "@sortedset",
@@ -175,7 +177,8 @@ fn is_of_acl(spec: &CommandSpec) -> bool {
 /// Commands whose cost or effect is out of proportion, beside those for administrators.
 fn is_dangerous(spec: &CommandSpec) -> bool {
     match spec.handler {
-        Handler::Node(command) => command == NodeCommand::Info || spec.name == "restore-asking",
+        Handler::Node(NodeCommand::Info) => true,
+        Handler::Node(_) => spec.name == "restore-asking",
         Handler::Session(_) => false,
         Handler::Engine(_) => {
             ["flushall", "flushdb", "keys", "restore", "sort", "sort_ro", "swapdb"]
