@@ -8,6 +8,7 @@
 //! it holds every write acknowledged before they began.
 
 mod background;
+mod evicting;
 mod making;
 mod observing;
 mod publishing;
@@ -28,10 +29,11 @@ use crate::engine::waiting::{Served, WaitEnd};
 use crate::engine::{Engine, Ran};
 use crate::net::ring::Connection;
 use crate::raft::types::{Entry, EntryBody, Index, MemberId, Millis, Payload, Stream, Ticket};
-use crate::raft::{Committed, GiveUpReason, GivenUp, ReadReady};
+use crate::raft::{Committed, GiveUpReason, GivenUp, Now, ReadReady};
 use crate::snapshot::{Loaded, ReadProgress, Reader};
 
 use self::background::{DigestRequest, Digesting, Pace};
+use self::evicting::Evicting;
 use self::making::Making;
 use super::clock::{nanoseconds, unix_seconds};
 use super::mailbox::{
@@ -73,6 +75,7 @@ pub struct ApplyRole {
     publishing: Vec<Arc<AtomicUsize>>,
     /// The users that the net roles know of.
     told_users: Arc<Acl>,
+    evicting: Evicting,
     shared: Arc<Shared>,
     settings: Arc<SharedSettings>,
 }
@@ -129,6 +132,7 @@ impl ApplyRole {
             blocked: HashMap::new(),
             served,
             publishing,
+            evicting: Evicting::new(shared.boot as u64),
             shared,
             settings,
         }
@@ -249,6 +253,9 @@ impl ApplyRole {
         self.send_published();
         for stream in 0..self.waiting.len() {
             self.answer_ready(stream);
+        }
+        if self.engine.keyspace.is_over_limit() {
+            self.evict();
         }
     }
 
@@ -377,6 +384,7 @@ impl ApplyRole {
         let waiting = self.waiting[stream].pop_front();
         let pending = waiting.expect("invariant: a pass arrives before its entry").pending;
         assert_eq!(pending.ticket, ticket, "what stood before it is answered");
+        self.evicting.is_under_way &= !pending.evicts;
         let mut execution = Execution {
             engine: &mut self.engine,
             reply: Reply::default(),
@@ -456,6 +464,7 @@ impl ApplyRole {
     /// Answers each command of a pass that is given up with the error that says what may have
     /// become of it.
     fn refuse(&mut self, stream: usize, pending: Pending, reason: GiveUpReason) {
+        self.evicting.is_under_way &= !pending.evicts;
         let mut reply = Reply::default();
         let mut segments = Vec::with_capacity(pending.steps.len());
         let mut canned = &pending.canned[..];
@@ -514,6 +523,13 @@ impl ApplyRole {
         self.shared.applied_index.store(self.applied_index.0, Ordering::Release);
         let deadline = self.engine.next_deadline().unwrap_or(u64::MAX);
         self.shared.next_deadline_ms.store(deadline, Ordering::Release);
+        let denies_growth = self.engine.keyspace.denies_growth();
+        self.shared.denies_growth.store(denies_growth, Ordering::Release);
+    }
+
+    /// What is used from here on is used at this time.
+    pub fn set_now(&mut self, now: Now) {
+        self.engine.keyspace.move_usage_clock(now.unix_ms);
     }
 
     /// Runs a command against the state as it is, which it leaves so.
