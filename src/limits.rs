@@ -217,3 +217,20 @@ const _: () = assert!(TRANSACTION_BYTES_MAX + 2 * BATCH_BYTES_MAX < FRAME_BYTES_
 /// all nodes, within about a second.
 pub const POPULATE_KEYS_MAX: usize = 1_000_000;
 pub const POPULATE_BYTES_MAX: usize = 256 << 20;
+
+/// Bytes by which the account of memory may be above `maxmemory`, beside [`EVICTION_SLACK_SHARE`],
+/// before commands that may take memory are refused although keys could go. What goes is chosen by
+/// the leader and goes through the log, so it comes a round of the log after what made it
+/// necessary: a few batches of each net role of each node.
+pub const EVICTION_SLACK_BYTES: usize = 8 * BATCH_BYTES_MAX;
+
+/// The part of `maxmemory`, as a divisor, for larger ones: more is written to a large cache while a
+/// round of the log takes place.
+pub const EVICTION_SLACK_SHARE: usize = 16;
+
+/// Keys that one entry may let go: a few milliseconds for apply.
+pub const EVICT_PER_ENTRY_MAX: usize = 4096;
+
+/// Bytes of keys and values that a choice names beyond twice what is above `maxmemory`: some
+/// hundred small keys, so that a trickle of writes makes few entries.
+pub const EVICT_AHEAD_BYTES: usize = 32 << 10;

@@ -10,7 +10,8 @@
 //!
 //! Few commands have marks: those that leave something behind for the session of their client tell
 //! its number (2 words, the low one first), and EXEC how many of the following commands are its
-//! transaction (1 word). These are of the same batch, hence of the same entry.
+//! transaction (1 word). These are of the same batch, hence of the same entry. One mark has no
+//! words: of clients whose commands do not count as uses of keys.
 
 use rkyv::rend::u32_le;
 use rkyv::util::AlignedVec;
@@ -31,6 +32,8 @@ const MARK_SESSION: u32 = 1 << 24;
 const MARK_RESP3: u32 = 1 << 25;
 /// A transaction follows.
 const MARK_GROUP: u32 = 1 << 26;
+/// What it looks at does not count as used.
+const MARK_HIDES_USAGE: u32 = 1 << 27;
 
 /// The client of a command that leaves something behind for it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,6 +49,11 @@ pub type Arguments<'a> = SmallVec<[&'a [u8]; 8]>;
 impl Batch {
     pub fn push(&mut self, command: CommandId, database: u8, arguments: &[&[u8]]) {
         self.push_marked(0, command, database, arguments);
+    }
+
+    /// A command of a client that asked by CLIENT NO-TOUCH not to be noticed.
+    pub fn push_unnoticed(&mut self, command: CommandId, database: u8, arguments: &[&[u8]]) {
+        self.push_marked(MARK_HIDES_USAGE, command, database, arguments);
     }
 
     /// A command that tells who sent it.
@@ -194,7 +202,7 @@ impl ArchivedBatch {
 }
 
 /// Iterates over the commands of a batch.
-#[derive(Clone)]
+#[derive(Clone, Default)]
 pub struct Commands<'a> {
     shape: &'a [u32_le],
     blob: &'a [u8],
@@ -210,12 +218,14 @@ pub struct Command<'a> {
     pub caller: Option<Caller>,
     /// How many of the next commands are its transaction.
     pub group: Option<u32>,
+    /// What it looks at does not count as used.
+    pub hides_usage: bool,
 }
 
 impl<'a> Command<'a> {
     /// A command without marks.
     pub fn new(id: CommandId, database: u8, arguments: Arguments<'a>) -> Self {
-        Self { id, database, arguments, caller: None, group: None }
+        Self { id, database, arguments, caller: None, group: None, hides_usage: false }
     }
 }
 
@@ -235,6 +245,7 @@ impl<'a> Commands<'a> {
         if head & MARK_GROUP != 0 {
             command.group = Some(next());
         }
+        command.hides_usage = head & MARK_HIDES_USAGE != 0;
     }
 
     /// Passes over the next command, and the transaction that it begins.
@@ -303,6 +314,7 @@ mod tests {
         queued.push(CommandId(4), 2, &[]);
         batch.push_transaction(None, CommandId(5), &queued, 2);
         batch.push_transaction(Some(caller(Protocol::Resp2)), CommandId(5), &queued, 2);
+        batch.push_unnoticed(CommandId(6), 7, &[b"seen"]);
         batch
     }
 
@@ -317,7 +329,8 @@ mod tests {
         ArchivedBatch::validate(&archive).unwrap();
         let archived: Vec<_> = ArchivedBatch::commands(&archive).collect();
         assert_eq!(archived, batch.commands().collect::<Vec<_>>());
-        assert_eq!(archived.len(), 10);
+        assert_eq!(archived.len(), 11);
+        assert!(archived[10].hides_usage && !archived[9].hides_usage);
         assert_eq!(archived[2].arguments.as_slice(), [&b""[..], b"\0\xff", b"x"]);
         assert_eq!(archived[3].caller, Some(caller(Protocol::Resp3)));
         assert_eq!((archived[4].caller, archived[4].group), (None, Some(2)));
@@ -327,7 +340,8 @@ mod tests {
             (Some(caller(Protocol::Resp2)), Some(2))
         );
         let firsts: Vec<_> = batch.commands().first_arguments().collect();
-        let expected: [(u8, &[u8]); 5] = [(0, b"k"), (3, b""), (1, b"k"), (2, b"in"), (2, b"in")];
+        let expected: [(u8, &[u8]); 6] =
+            [(0, b"k"), (3, b""), (1, b"k"), (2, b"in"), (2, b"in"), (7, b"seen")];
         assert_eq!(firsts, expected);
     }
 

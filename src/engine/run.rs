@@ -7,8 +7,8 @@ use std::sync::Arc;
 use super::acl::Acl;
 use super::batch::{Command, Commands};
 use super::command::{
-    CommandId, Context, Handler, awaited_type, keys_of, reads_for_group, resolve, spec, stat_count,
-    stat_slot,
+    CommandId, Context, Flags, Handler, awaited_type, keys_of, reads_for_group, resolve, spec,
+    stat_count, stat_slot,
 };
 use super::error::CommandError;
 use super::keyspace::{DATABASE_COUNT, Entry, Keyspace, Place, SessionId, WARM_RUN, digest_of};
@@ -314,7 +314,11 @@ impl Engine {
         now_ms: Millis,
         random: &mut Random,
     ) {
-        self.context(reply, now_ms, random).run(command);
+        let denies_growth = self.keyspace.denies_growth();
+        let mut context = self.context(reply, now_ms, random);
+        if !(denies_growth && context.refuses_growth(command, &mut Commands::default())) {
+            context.run(command);
+        }
     }
 
     /// Runs the next command of a batch and appends its reply: EXEC with the transaction that
@@ -328,8 +332,10 @@ impl Engine {
         random: &mut Random,
     ) -> Option<Ran> {
         let command = commands.next()?;
+        let denies_growth = self.keyspace.denies_growth();
         let mut context = self.context(reply, now_ms, random);
         match command.group {
+            _ if denies_growth && context.refuses_growth(&command, commands) => {}
             None => context.run_timed(&command),
             Some(count) => {
                 let queued = commands.by_ref().take(count as usize);
@@ -505,6 +511,21 @@ impl Context<'_> {
 
     #[inline]
     fn run(&mut self, command: &Command<'_>) {
+        if command.hides_usage {
+            return self.run_unnoticed(command);
+        }
+        self.run_counted(command);
+    }
+
+    #[cold]
+    fn run_unnoticed(&mut self, command: &Command<'_>) {
+        let hidden = self.keyspace.hide_usage(true);
+        self.run_counted(command);
+        self.keyspace.hide_usage(hidden);
+    }
+
+    #[inline]
+    fn run_counted(&mut self, command: &Command<'_>) {
         let start = self.reply.buffer.len();
         self.count(command);
         match self.dispatch(command) {
@@ -542,6 +563,31 @@ impl Context<'_> {
                 self.tracking.remember(words[position]);
             }
         }
+    }
+
+    /// Refuses a command that may take memory, or a transaction with one, where memory is short;
+    /// tells whether it did.
+    #[cold]
+    fn refuses_growth(&mut self, command: &Command<'_>, rest: &mut Commands<'_>) -> bool {
+        let grows = |command: &Command<'_>| {
+            // Who gives a wrong number of arguments is told that.
+            let resolved = resolve(spec(command.id), &command.arguments);
+            resolved.is_ok_and(|(spec, _)| spec.flags.contains(Flags::DENYOOM))
+        };
+        let error = match command.group {
+            None if grows(command) => CommandError::OutOfMemory,
+            Some(count) if rest.clone().take(count as usize).any(|queued| grows(&queued)) => {
+                rest.take(count as usize).for_each(drop);
+                self.session_of(command).map(|session| self.keyspace.unwatch(session));
+                let reason = CommandError::OutOfMemory;
+                let text = format!("EXECABORT Transaction discarded because of: {reason}");
+                CommandError::Text(Cow::Owned(text))
+            }
+            _ => return false,
+        };
+        self.count(command);
+        self.fail(command, &error);
+        true
     }
 
     /// Runs EXEC with the commands of its transaction, unless one of the keys has changed that its

@@ -8,6 +8,7 @@
 //! it holds every write acknowledged before they began.
 
 mod background;
+mod evicting;
 mod making;
 mod observing;
 mod publishing;
@@ -30,10 +31,11 @@ use crate::engine::waiting::{Served, WaitEnd};
 use crate::engine::{Engine, Ran};
 use crate::net::ring::Connection;
 use crate::raft::types::{Entry, EntryBody, Index, MemberId, Millis, Payload, Stream, Ticket};
-use crate::raft::{Committed, GiveUpReason, GivenUp, ReadReady};
+use crate::raft::{Committed, GiveUpReason, GivenUp, Now, ReadReady};
 use crate::snapshot::{Loaded, ReadProgress, Reader};
 
 use self::background::{DigestRequest, Digesting, Pace};
+use self::evicting::Evicting;
 use self::making::Making;
 use super::clock::{nanoseconds, unix_seconds};
 use super::mailbox::{
@@ -75,6 +77,7 @@ pub struct ApplyRole {
     publishing: Vec<Arc<AtomicUsize>>,
     /// The users that the net roles know of.
     told_users: Arc<Acl>,
+    evicting: Evicting,
     shared: Arc<Shared>,
     settings: Arc<SharedSettings>,
 }
@@ -131,6 +134,7 @@ impl ApplyRole {
             blocked: HashMap::new(),
             served,
             publishing,
+            evicting: Evicting::new(shared.boot as u64),
             shared,
             settings,
         }
@@ -261,6 +265,9 @@ impl ApplyRole {
         }
         self.send_published();
         self.send_invalidations();
+        if self.engine.keyspace.is_over_limit() {
+            self.evict();
+        }
     }
 
     fn find(&mut self, stream: Stream, ticket: Ticket) -> Option<&mut Waiting> {
@@ -390,6 +397,7 @@ impl ApplyRole {
         assert_eq!(pending.ticket, ticket, "what stood before it is answered");
         self.engine.begin_own_batch();
         self.begin_pass();
+        self.evicting.is_under_way &= !pending.evicts;
         let mut execution = Execution {
             engine: &mut self.engine,
             reply: Reply::default(),
@@ -470,6 +478,7 @@ impl ApplyRole {
     /// Answers each command of a pass that is given up with the error that says what may have
     /// become of it.
     fn refuse(&mut self, stream: usize, pending: Pending, reason: GiveUpReason) {
+        self.evicting.is_under_way &= !pending.evicts;
         let mut reply = Reply::default();
         let mut segments = Vec::with_capacity(pending.steps.len());
         let mut canned = &pending.canned[..];
@@ -526,6 +535,13 @@ impl ApplyRole {
         self.shared.applied_index.store(self.applied_index.0, Ordering::Release);
         let deadline = self.engine.next_deadline().unwrap_or(u64::MAX);
         self.shared.next_deadline_ms.store(deadline, Ordering::Release);
+        let denies_growth = self.engine.keyspace.denies_growth();
+        self.shared.denies_growth.store(denies_growth, Ordering::Release);
+    }
+
+    /// What is used from here on is used at this time.
+    pub fn set_now(&mut self, now: Now) {
+        self.engine.keyspace.move_usage_clock(now.unix_ms);
     }
 
     /// Runs a command against the state as it is, which it leaves so.

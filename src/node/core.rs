@@ -51,6 +51,9 @@ impl Core {
         if let Some(net) = &mut self.net {
             net.set_now(now);
         }
+        if let Some(apply) = &mut self.apply {
+            apply.set_now(now);
+        }
         let mut events = 0;
         let Self { ring, net, raft, client_listeners, sentinel_listeners, peer_listeners, .. } =
             self;

@@ -446,6 +446,7 @@ impl RaftRole {
                 self.answers.leadership_lost();
                 member.outgoing.forget_all();
             }
+            self.shared.leads.store(role == RoleKind::Leader, Ordering::Release);
             if member.role != RoleKind::Leader
                 && role == RoleKind::Leader
                 && !self.shared.settings_founded.load(Ordering::Acquire)

@@ -10,6 +10,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use crate::engine::acl::Acl;
 use crate::engine::batch::Batch;
+use crate::engine::keyspace::Victim;
 use crate::engine::pubsub::{Change, Published, Question, Subscriber};
 use crate::engine::reply::Protocol;
 use crate::engine::timing::Notable;
@@ -253,6 +254,8 @@ pub struct Pending {
     pub canned: Vec<u8>,
     /// The sessions that end with this pass, which are told of it in [`Source::Quiet`] steps.
     pub ended: Vec<Ended>,
+    /// It has a choice of keys that are to go.
+    pub evicts: bool,
     /// Bytes that the batch counts against the bound of its net role.
     pub bytes: usize,
     /// Bytes of replies in this pass over which a client gets no more, since it would be closed
@@ -269,6 +272,7 @@ impl Pending {
         self.reads.clear();
         self.canned.clear();
         self.ended.clear();
+        self.evicts = false;
     }
 }
 
@@ -350,6 +354,11 @@ pub enum ToNet {
     RedirectBroken(Connection),
     /// All nodes are to be told that the clients of these members wait no more.
     PassOver(Vec<MemberId>),
+    /// These keys are to go, as this node chose when it had applied the entry `index`.
+    Evict {
+        index: Index,
+        victims: Vec<Victim>,
+    },
     /// This node leads, and the cluster has no settings yet that it knows of.
     OfferSettings,
     /// The reply to a command that another role carried out.

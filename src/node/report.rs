@@ -61,6 +61,8 @@ pub struct EngineReport {
     /// The databases that hold keys.
     pub databases: Vec<DatabaseReport>,
     pub keyspace: KeyspaceStats,
+    /// What keys and values count: equal on all nodes.
+    pub memory: usize,
     /// Sessions of all nodes that watch keys, and how many keys they watch in all.
     pub watching_clients: usize,
     pub watched_keys: usize,
@@ -115,6 +117,7 @@ impl EngineReport {
                 .filter(|database| database.keys > 0)
                 .collect(),
             keyspace: keyspace.stats(),
+            memory: keyspace.memory(),
             watching_clients: keyspace.watching().len(),
             watched_keys: keyspace.watching().values().map(|watching| watching.keys.len()).sum(),
             blocking_keys: engine.waiting().key_count(),

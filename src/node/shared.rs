@@ -41,6 +41,10 @@ pub struct Shared {
     /// The earliest deadline of any key, since the Unix epoch; `u64::MAX` for none. Published by
     /// apply, read by raft, which adds the entry that moves the clock past it.
     pub next_deadline_ms: AtomicU64,
+    /// This node leads. Published by raft, read by apply.
+    pub leads: AtomicBool,
+    /// Commands that may take memory are refused. Published by apply, read by the net roles.
+    pub denies_growth: AtomicBool,
     /// The cluster has settings, which no leader replaces by its own. Published by apply, read by
     /// raft.
     pub settings_founded: AtomicBool,
@@ -172,6 +176,8 @@ impl Shared {
             join_refusal: Mutex::default(),
             applied_index: AtomicU64::new(0),
             next_deadline_ms: AtomicU64::new(u64::MAX),
+            leads: AtomicBool::new(false),
+            denies_growth: AtomicBool::new(false),
             settings_founded: AtomicBool::new(false),
             next_client_id: AtomicU64::new(1),
             clients: ClientCounters::default(),

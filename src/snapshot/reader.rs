@@ -258,7 +258,7 @@ impl Loading {
             return Err(SnapshotError::Value);
         }
         self.keys += 1;
-        let entry = Entry { key, value, deadline_ms, version };
+        let entry = Entry::new(key, value, deadline_ms, version);
         if self.engine.keyspace.restore(database, entry) {
             Ok(())
         } else {

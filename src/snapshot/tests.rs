@@ -51,6 +51,8 @@ fn reloaded(engine: &mut Engine, index: u64) -> Engine {
     assert_eq!(ours.next_deadline(), theirs.next_deadline());
     assert_eq!(engine.register(), loaded.engine.register());
     assert_eq!(engine.digest_beside_keys(), loaded.engine.digest_beside_keys());
+    assert_eq!(engine.settings(), loaded.engine.settings());
+    assert_eq!((ours.memory(), ours.memory()), (theirs.memory(), theirs.recount_memory()));
     for database in 0..16 {
         assert_eq!(ours.len(database), theirs.len(database));
         assert_eq!(ours.volatile_len(database), theirs.volatile_len(database));
@@ -198,7 +200,7 @@ fn versions_and_keys_that_are_due_survive() {
     engine.begin_entry(10, START_MS + 20);
     let loaded = reloaded(&mut engine, 10);
     assert_eq!(loaded.keyspace.len(5), 2);
-    assert_eq!(loaded.keyspace.peek(5, b"other").unwrap().version, 9);
+    assert_eq!(loaded.keyspace.peek(5, b"other").unwrap().version(), 9);
     assert!(loaded.keyspace.peek(5, b"due").is_none());
 }
 

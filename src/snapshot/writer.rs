@@ -169,7 +169,7 @@ impl<'e> Pen<'_, 'e> {
         let head = Head { kind: kind_of(&entry.value), database, flags: FIRST };
         self.begin(head, &entry.key, |writer| {
             writer.number(entry.deadline_ms);
-            writer.number(entry.version);
+            writer.number(entry.version());
             if let Value::Stream(stream) = &entry.value {
                 writer.write_counters(&stream.log);
             }

@@ -17,6 +17,7 @@ mod blocking;
 mod chaos;
 mod client;
 mod cluster;
+mod eviction;
 mod history;
 mod limits;
 mod links;

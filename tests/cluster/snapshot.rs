@@ -109,7 +109,7 @@ fn digest(cluster: &Cluster, node: usize) -> (i64, Value) {
 }
 
 /// Nodes that have applied as much hold the same, down to versions and deadlines.
-fn check_same_digests(cluster: &Cluster, nodes: &[usize]) {
+pub fn check_same_digests(cluster: &Cluster, nodes: &[usize]) {
     let digests = wait::until("the same index on all nodes", LONG, || {
         let digests: Vec<_> = nodes.iter().map(|node| digest(cluster, *node)).collect();
         digests.iter().all(|(index, _)| *index == digests[0].0).then_some(digests)

@@ -28,12 +28,11 @@ fn dump(context: &mut Context<'_>, arguments: &[&[u8]]) -> Result {
 struct Options {
     replaces: bool,
     is_absolute: bool,
-    has_idletime: bool,
-    has_freq: bool,
+    idle_seconds: Option<u64>,
+    use_counter: Option<u8>,
 }
 
 impl Options {
-    /// IDLETIME and FREQ are checked and then left: nothing keeps when a key was used.
     fn parse(mut words: &[&[u8]]) -> Result<Self> {
         let mut options = Self::default();
         while let [word, rest @ ..] = words {
@@ -44,22 +43,19 @@ impl Options {
                 options.is_absolute = true;
             } else if is_word(word, "IDLETIME")
                 && let [seconds, rest @ ..] = rest
-                && !options.has_freq
+                && options.use_counter.is_none()
             {
-                if integer(seconds)? < 0 {
-                    return Err(CommandError::text("ERR Invalid IDLETIME value, must be >= 0"));
-                }
-                options.has_idletime = true;
+                let error = CommandError::text("ERR Invalid IDLETIME value, must be >= 0");
+                let seconds = u64::try_from(integer(seconds)?).map_err(|_| error)?;
+                options.idle_seconds = Some(seconds);
                 words = rest;
             } else if is_word(word, "FREQ")
                 && let [count, rest @ ..] = rest
-                && !options.has_idletime
+                && options.idle_seconds.is_none()
             {
-                if !(0..=255).contains(&integer(count)?) {
-                    let text = "ERR Invalid FREQ value, must be >= 0 and <= 255";
-                    return Err(CommandError::text(text));
-                }
-                options.has_freq = true;
+                let error = CommandError::text("ERR Invalid FREQ value, must be >= 0 and <= 255");
+                let count = u8::try_from(integer(count)?).map_err(|_| error)?;
+                options.use_counter = Some(count);
                 words = rest;
             } else {
                 return Err(CommandError::Syntax);
@@ -107,6 +103,12 @@ fn restore(context: &mut Context<'_>, arguments: &[&[u8]]) -> Result {
         context.notify(EventClasses::GENERIC, "restore", key);
     } else if is_removed {
         context.notify(EventClasses::GENERIC, "del", key);
+    }
+    if let Some(seconds) = options.idle_seconds {
+        context.keyspace.set_idle_seconds(context.database, key, seconds);
+    }
+    if let Some(counter) = options.use_counter {
+        context.keyspace.set_use_counter(context.database, key, counter);
     }
     context.reply.ok();
     Ok(())

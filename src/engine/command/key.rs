@@ -26,11 +26,26 @@ fn del(context: &mut Context<'_>, arguments: &[&[u8]]) -> Result {
     Ok(())
 }
 
+/// EXISTS does not count as a use.
 fn exists(context: &mut Context<'_>, arguments: &[&[u8]]) -> Result {
+    let hidden = context.keyspace.hide_usage(true);
+    count_present(context, arguments);
+    context.keyspace.hide_usage(hidden);
+    Ok(())
+}
+
+/// TOUCH counts as one whatever CLIENT NO-TOUCH says.
+fn touch(context: &mut Context<'_>, arguments: &[&[u8]]) -> Result {
+    let hidden = context.keyspace.hide_usage(false);
+    count_present(context, arguments);
+    context.keyspace.hide_usage(hidden);
+    Ok(())
+}
+
+fn count_present(context: &mut Context<'_>, arguments: &[&[u8]]) {
     let is_present = |key: &&&[u8]| context.keyspace.entry(context.database, key).is_some();
     let present = arguments.iter().filter(is_present).count();
     context.reply.count(present);
-    Ok(())
 }
 
 fn type_of(context: &mut Context<'_>, arguments: &[&[u8]]) -> Result {
@@ -377,7 +392,7 @@ pub(super) static COMMANDS: &[CommandSpec] = &[
         docs("1.0.0", "O(1)", "Gives a key another name, if that is free.")),
     CommandSpec::engine("scan", -2, READ_ANY, Keys::NONE, scan,
         docs("2.8.0", "O(1) per call, O(N) for all N keys.", "Walks over all keys in steps.")),
-    CommandSpec::engine("touch", -2, READ_FAST, Keys::ALL, exists,
+    CommandSpec::engine("touch", -2, READ_FAST, Keys::ALL, touch,
         docs("3.2.1", PER_KEY, "Counts which of the keys are there.")),
     CommandSpec::engine("ttl", 2, READ_FAST, Keys::FIRST, ttl,
         docs("1.0.0", "O(1)", "Tells how many seconds a key still has.")),

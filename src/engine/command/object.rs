@@ -37,26 +37,32 @@ fn refcount(context: &mut Context<'_>, arguments: &[&[u8]]) -> Result {
     Ok(())
 }
 
+/// What the node that is asked knows: reads elsewhere leave no trace here.
 fn freq(context: &mut Context<'_>, arguments: &[&[u8]]) -> Result {
-    let error = CommandError::text(
+    let Some(entry) = context.keyspace.peek(context.database, arguments[0]) else {
+        context.reply.null();
+        return Ok(());
+    };
+    let counter = context.keyspace.use_counter(entry).ok_or(CommandError::text(
         "ERR An LFU maxmemory policy is not selected, access frequency not tracked. Please note \
          that when switching between policies at runtime LRU and LFU data will take some time to \
          adjust.",
-    );
-    null_or_error(context, arguments[0], error)
+    ))?;
+    context.reply.count(counter as usize);
+    Ok(())
 }
 
-/// A read leaves no trace in the replicated state, so nothing knows how long ago one was.
+/// As [`freq`].
 fn idletime(context: &mut Context<'_>, arguments: &[&[u8]]) -> Result {
-    null_or_error(context, arguments[0], CommandError::text("ERR idle time not tracked"))
-}
-
-/// Redis looks for the key before it tells that it has no answer.
-fn null_or_error(context: &mut Context<'_>, key: &[u8], error: CommandError) -> Result {
-    if context.keyspace.peek(context.database, key).is_some() {
-        return Err(error);
-    }
-    context.reply.null();
+    let Some(entry) = context.keyspace.peek(context.database, arguments[0]) else {
+        context.reply.null();
+        return Ok(());
+    };
+    let seconds = context.keyspace.idle_seconds(entry).ok_or(CommandError::text(
+        "ERR An LFU maxmemory policy is selected, idle time not tracked. Please note that when \
+         switching between policies at runtime LRU and LFU data will take some time to adjust.",
+    ))?;
+    context.reply.count(seconds as usize);
     Ok(())
 }
 
@@ -66,9 +72,9 @@ fn help(context: &mut Context<'_>, _: &[&[u8]]) -> Result {
         "ENCODING <key>",
         "    Tell in what form the value of <key> is held.",
         "FREQ <key>",
-        "    Tell how often <key> is used: an error, as no policy counts it.",
+        "    Tell how often <key> is used, on a logarithmic scale, while the policy counts that.",
         "IDLETIME <key>",
-        "    Tell how long <key> was not used: an error, as nothing keeps it.",
+        "    Tell how many seconds <key> was not used, as far as this node knows.",
         "REFCOUNT <key>",
         "    Tell how many references the value of <key> has: one.",
         "HELP",
@@ -106,11 +112,11 @@ static SUBCOMMANDS: &[CommandSpec] = &[
     CommandSpec::engine("encoding", 3, Flags::READONLY, SECOND, encoding,
         docs("2.2.3", "O(1)", "Tells in what form a value is held.")),
     CommandSpec::engine("freq", 3, Flags::READONLY, SECOND, freq,
-        docs("4.0.0", "O(1)", "Tells how often a key is used, where that is counted.")),
+        docs("4.0.0", "O(1)", "Tells how often a key is used, on a logarithmic scale.")),
     CommandSpec::engine("help", 2, TELL, Keys::NONE, help,
         docs("6.2.0", "O(1)", "Tells the subcommands.")),
     CommandSpec::engine("idletime", 3, Flags::READONLY, SECOND, idletime,
-        docs("2.2.3", "O(1)", "Tells how long a key was not used, where that is kept.")),
+        docs("2.2.3", "O(1)", "Tells how long a key was not used.")),
     CommandSpec::engine("refcount", 3, Flags::READONLY, SECOND, refcount,
         docs("2.2.3", "O(1)", "Tells how many references a value has.")),
 ];

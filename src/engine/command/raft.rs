@@ -1,7 +1,7 @@
 //! What concerns the consensus group: the register of RAFT.WRITE and RAFT.READ, replicated like any
 //! key, and the commands that the node itself answers.
 
-use super::options::is_word;
+use super::options::{check_database, is_word};
 use super::{CommandSpec, Context, Docs, Flags, Keys, NodeCommand};
 use crate::engine::error::CommandError;
 use crate::engine::number::integer;
@@ -49,6 +49,20 @@ fn setting(context: &mut Context<'_>, arguments: &[&[u8]]) -> Result<(), Command
     Ok(())
 }
 
+/// RAFT.EVICT: the keys that the leader chose when it had applied an entry, databases and keys in
+/// turn. They go while memory is short.
+fn evict(context: &mut Context<'_>, arguments: &[&[u8]]) -> Result<(), CommandError> {
+    let index = u64::try_from(integer(arguments[0])?).map_err(|_| CommandError::NotInteger)?;
+    let (pairs, []) = arguments[1..].as_chunks::<2>() else { return Err(CommandError::Syntax) };
+    let mut count = 0;
+    for [database, key] in pairs {
+        let database = check_database(i32::try_from(integer(database)?).unwrap_or(-1))?;
+        count += usize::from(context.keyspace.evict(database, key, index));
+    }
+    context.reply.count(count);
+    Ok(())
+}
+
 fn read(context: &mut Context<'_>, _: &[&[u8]]) -> Result<(), CommandError> {
     context.reply.simple_bytes(context.register);
     Ok(())
@@ -75,6 +89,8 @@ pub(super) static COMMANDS: &[CommandSpec] = &[
         docs("Reads or changes settings of the consensus group.")),
     CommandSpec::node("raft.debug", -2, ADMIN, NodeCommand::RaftDebug,
         docs("Drops applied entries, tells the digest of the state, or runs a command of this node alone.")),
+    CommandSpec::engine("raft.evict", -2, LOGGED, Keys::NONE, evict,
+        docs("Removes keys that the leader chose, while memory is short.")),
     CommandSpec::node("raft.info", 1, TELL, NodeCommand::RaftInfo,
         docs("Tells the state of the consensus group.")),
     CommandSpec::node("raft.node", -3, ADMIN, NodeCommand::RaftNode,

@@ -40,6 +40,19 @@ impl Deadlines {
     pub fn first(&self) -> Option<(Millis, u64)> {
         self.items.first().copied()
     }
+
+    pub fn last(&self) -> Option<(Millis, u64)> {
+        self.items.last().copied()
+    }
+
+    /// The first one that is not before `item`.
+    pub fn from(&self, item: (Millis, u64)) -> Option<(Millis, u64)> {
+        self.items.range(item..).next().copied()
+    }
+
+    pub fn iter(&self) -> impl Iterator<Item = (Millis, u64)> {
+        self.items.iter().copied()
+    }
 }
 
 #[cfg(test)]

@@ -176,11 +176,12 @@ impl Keyspace {
             return 0;
         }
         self.before_change(database, hash, position);
+        self.open(database, position);
         let entry = self.databases[usize::from(database)].table.at_mut(position);
         let Value::Hash(fields) = &mut entry.value else { return 0 };
         let removed = fields.remove_due(clock_ms, limit);
         let (new, is_empty) = (fields.first_deadline(), fields.is_empty());
-        entry.version = self.version;
+        entry.set_version(self.version);
         if !self.interest.is_empty() {
             self.interest.touch(database, hash, &entry.key, |key| self.hasher.hash(key));
             self.events.note();

@@ -7,6 +7,7 @@
 //! tables.
 
 mod events;
+mod eviction;
 mod expiry;
 mod fields;
 mod interest;
@@ -15,6 +16,7 @@ mod scan;
 mod segment;
 #[cfg(test)]
 mod tests;
+mod usage;
 mod walk;
 mod watch;
 
@@ -33,11 +35,15 @@ use events::Events;
 use expiry::Deadlines;
 use interest::Interest;
 pub use interest::{Place, SessionId, WatchError, Watching};
+use memory::Account;
 pub(super) use scan::digest_of;
 pub use segment::Entry;
 use segment::{Hasher, Position, Segment, Table};
+use usage::Usage;
 pub use walk::WalkProgress;
 use walk::{Condemned, Walk};
+
+pub use eviction::{Victim, Victims};
 
 pub const DATABASE_COUNT: u8 = 16;
 
@@ -58,10 +64,13 @@ pub struct Keyspace {
     /// Whatever changes or removes an entry tells the interested, if there are any.
     interest: Interest,
     events: Events,
+    account: Account,
+    usage: Usage,
     hits: Cell<u64>,
     misses: Cell<u64>,
     expired: u64,
     expired_fields: u64,
+    evicted: u64,
     /// When the next field of all hashes is due.
     fields_due_ms: Millis,
     /// What is due stays, unseen by reads, until a write meets it.
@@ -76,6 +85,8 @@ struct Database {
     field_deadlines: Deadlines,
     /// How many keys have a deadline.
     volatile: usize,
+    /// What its entries count, but for the open one.
+    bytes: usize,
 }
 
 /// What becomes of the deadline of a key that is written.
@@ -100,6 +111,7 @@ pub struct KeyspaceStats {
     pub misses: u64,
     pub expired: u64,
     pub expired_fields: u64,
+    pub evicted: u64,
 }
 
 impl Default for Keyspace {
@@ -120,10 +132,13 @@ impl Keyspace {
             condemned: Condemned::default(),
             interest: Interest::default(),
             events: Events::default(),
+            account: Account::default(),
+            usage: Usage::default(),
             hits: Cell::new(0),
             misses: Cell::new(0),
             expired: 0,
             expired_fields: 0,
+            evicted: 0,
             fields_due_ms: fields::NEVER,
             keeps_expired: false,
         }
@@ -138,6 +153,7 @@ impl Keyspace {
     pub fn begin(&mut self, index: u64, at_ms: Millis) {
         self.version = index;
         self.clock_ms = self.clock_ms.max(at_ms);
+        self.usage.move_to(at_ms);
         self.condemned.free_some();
     }
 
@@ -157,6 +173,7 @@ impl Keyspace {
             misses: self.misses.get(),
             expired: self.expired,
             expired_fields: self.expired_fields,
+            evicted: self.evicted,
         }
     }
 
@@ -165,6 +182,7 @@ impl Keyspace {
         self.misses.set(0);
         self.expired = 0;
         self.expired_fields = 0;
+        self.evicted = 0;
     }
 
     /// How many keys a database holds, those among them that are due but not yet removed.
@@ -248,7 +266,12 @@ impl Keyspace {
     #[inline]
     pub fn entry(&self, database: u8, key: &[u8]) -> Option<&Entry> {
         let entry = self.peek_or_miss(database, key);
-        let counter = if entry.is_some() { &self.hits } else { &self.misses };
+        let counter = if let Some(entry) = entry {
+            self.usage.note(entry);
+            &self.hits
+        } else {
+            &self.misses
+        };
         counter.set(counter.get() + 1);
         entry
     }
@@ -266,15 +289,17 @@ impl Keyspace {
         let position = self.live_position(database, hash, key)?;
         self.before_change(database, hash, position);
         self.touch(database, hash, key);
+        self.open(database, position);
         let entry = self.databases[usize::from(database)].table.at_mut(position);
-        entry.version = self.version;
+        entry.set_version(self.version);
+        self.usage.note(entry);
         Some(&mut entry.value)
     }
 
     /// The index of the entry that last changed the key; 0 when there is no such key.
     #[cfg(test)]
     pub fn version(&self, database: u8, key: &[u8]) -> u64 {
-        self.peek(database, key).map_or(0, |entry| entry.version)
+        self.peek(database, key).map_or(0, Entry::version)
     }
 
     /// Puts a value in the place of whatever the key held, without a deadline.
@@ -287,6 +312,7 @@ impl Keyspace {
         let hash = self.hash(key);
         match self.live_position(database, hash, key) {
             Some(position) => {
+                self.open(database, position);
                 let entry = self.databases[usize::from(database)].table.at_mut(position);
                 let fields = (entry.value.field_deadline(), value.field_deadline());
                 match &mut self.walk {
@@ -295,7 +321,10 @@ impl Keyspace {
                     }
                     _ => entry.value = value,
                 }
-                entry.version = self.version;
+                entry.set_version(self.version);
+                self.usage.note(entry);
+                let old_ms = entry.deadline_ms;
+                let deadline = self.deadline_of_written(old_ms, deadline);
                 self.touch(database, hash, key);
                 self.move_field_deadline(database, hash, fields.0, fields.1);
                 self.move_deadline(database, hash, position, deadline);
@@ -311,6 +340,7 @@ impl Keyspace {
         let hash = self.hash(key);
         match self.live_position(database, hash, key) {
             Some(position) => {
+                self.open(database, position);
                 let entry = self.databases[usize::from(database)].table.at_mut(position);
                 let fields = entry.value.field_deadline();
                 match &mut self.walk {
@@ -322,7 +352,10 @@ impl Keyspace {
                         value => *value = Value::string(bytes),
                     },
                 }
-                entry.version = self.version;
+                entry.set_version(self.version);
+                self.usage.note(entry);
+                let old_ms = entry.deadline_ms;
+                let deadline = self.deadline_of_written(old_ms, deadline);
                 self.touch(database, hash, key);
                 self.move_field_deadline(database, hash, fields, 0);
                 self.move_deadline(database, hash, position, deadline);
@@ -345,7 +378,11 @@ impl Keyspace {
             home.volatile += 1;
         }
         let fields = entry.value.field_deadline();
-        home.table.insert(&self.hasher, hash, entry);
+        entry.set_usage(self.usage.of_new());
+        self.settle();
+        let table = &mut self.databases[usize::from(database)].table;
+        let position = table.insert(&self.hasher, hash, entry);
+        self.open_new(database, position);
         self.move_field_deadline(database, hash, 0, fields);
         true
     }
@@ -356,6 +393,8 @@ impl Keyspace {
         self.misses = former.misses.clone();
         self.expired = former.expired;
         self.expired_fields = former.expired_fields;
+        self.evicted = former.evicted;
+        self.usage.move_to(former.usage.now_ms());
         self.set_event_classes(former.event_classes());
         former.end_walk();
         former.interest = Interest::default();
@@ -379,7 +418,9 @@ impl Keyspace {
         let Some(position) = self.live_position(database, hash, key) else { return false };
         self.before_change(database, hash, position);
         self.touch(database, hash, key);
-        self.databases[usize::from(database)].table.at_mut(position).version = self.version;
+        self.open(database, position);
+        self.databases[usize::from(database)].table.at_mut(position).set_version(self.version);
+        let deadline = self.deadline_of_told(deadline);
         self.move_deadline(database, hash, position, deadline);
         true
     }
@@ -412,6 +453,7 @@ impl Keyspace {
         }
         self.change_all();
         self.touch_swapped(first, second);
+        self.settle();
         self.databases.swap(first.into(), second.into());
         if let Some(walk) = &mut self.walk {
             walk.swap(first, second);
@@ -486,7 +528,14 @@ impl Keyspace {
         let hash = self.hash(key);
         let position = match self.live_position(database, hash, key) {
             Some(position) => position,
-            None => self.insert_at(database, hash, key, K::empty()),
+            None => {
+                let position = self.insert_at(database, hash, key, K::empty());
+                if self.bounds_deadlines() {
+                    let deadline = self.deadline_of_written(0, Deadline::Clear);
+                    self.move_deadline(database, hash, position, deadline);
+                }
+                position
+            }
         };
         (hash, position)
     }
@@ -513,7 +562,9 @@ impl Keyspace {
     pub fn flush(&mut self, database: u8) {
         self.change_all();
         self.touch_present(database);
+        self.settle();
         let flushed = std::mem::take(&mut self.databases[usize::from(database)]);
+        self.account.forget(flushed.bytes);
         let segments = flushed.table.into_segments();
         self.condemned.add(match &mut self.walk {
             Some(walk) => walk.flush(database, segments),
@@ -634,8 +685,12 @@ impl Keyspace {
             K::of(&entry.value)?;
             walk.keep_copy(database, entry);
         }
+        K::of(&entry.value)?;
+        self.open(database, position);
+        let entry = self.databases[usize::from(database)].table.at_mut(position);
+        entry.set_version(self.version);
+        self.usage.note(entry);
         let value = K::of_mut(&mut entry.value)?;
-        entry.version = self.version;
         if told == Told::Yes && !self.interest.is_empty() {
             self.interest.touch(database, hash, &entry.key, |key| self.hasher.hash(key));
             self.events.note();
@@ -645,10 +700,14 @@ impl Keyspace {
 
     #[inline]
     fn insert_at(&mut self, database: u8, hash: u64, key: &[u8], value: Value) -> Position {
-        let entry =
-            Entry { key: SmallBytes::new(key), value, deadline_ms: 0, version: self.version };
+        let entry = Entry::new(SmallBytes::new(key), value, 0, self.version);
+        entry.set_usage(self.usage.of_new());
         self.notify(EventClasses::NEW, "new", database, key);
-        self.databases[usize::from(database)].table.insert(&self.hasher, hash, entry)
+        self.settle();
+        let table = &mut self.databases[usize::from(database)].table;
+        let position = table.insert(&self.hasher, hash, entry);
+        self.open_new(database, position);
+        position
     }
 
     #[inline]
@@ -662,6 +721,7 @@ impl Keyspace {
     ) {
         let fields = value.field_deadline();
         let position = self.insert_at(database, hash, key, value);
+        let deadline = self.deadline_of_written(0, deadline);
         self.touch(database, hash, key);
         self.move_field_deadline(database, hash, 0, fields);
         self.move_deadline(database, hash, position, deadline);
@@ -696,8 +756,11 @@ impl Keyspace {
     }
 
     fn take_at(&mut self, database: u8, hash: u64, position: Position) -> Entry {
+        self.settle();
         let home = &mut self.databases[usize::from(database)];
         let entry = home.table.remove(&self.hasher, position);
+        home.bytes -= entry.bytes();
+        self.account.forget(entry.bytes());
         if entry.deadline_ms != 0 {
             home.unlist(&self.hasher, entry.deadline_ms, hash);
         }

@@ -121,8 +121,8 @@ impl Keyspace {
 
     /// What an entry adds to [`Keyspace::digest`], in any order.
     pub fn digest_of(database: u8, entry: &Entry) -> u128 {
-        let Entry { key, value, deadline_ms, version } = entry;
-        digest_of(&(database, key, value, deadline_ms, version))
+        let Entry { key, value, deadline_ms, .. } = entry;
+        digest_of(&(database, key, value, deadline_ms, entry.version()))
     }
 }
 

@@ -79,7 +79,7 @@ impl Walk {
     /// Whether the walk has yet to visit `entry` as it is now.
     #[inline]
     pub fn needs(&self, database: u8, hash: u64, entry: &Entry) -> bool {
-        entry.version <= self.mark && (self.number(database), hash) >= self.next
+        entry.version() <= self.mark && (self.number(database), hash) >= self.next
     }
 
     #[inline]
@@ -102,17 +102,17 @@ impl Walk {
     /// Takes an entry as it is, since it is about to change.
     #[cold]
     pub fn keep_copy(&mut self, database: u8, entry: &Entry) {
-        let Entry { key, value, deadline_ms, version } = entry;
+        let Entry { key, value, deadline_ms, .. } = entry;
         let (key, value) = (key.clone(), value.clone());
-        self.keep(database, Entry { key, value, deadline_ms: *deadline_ms, version: *version });
+        self.keep(database, Entry::new(key, value, *deadline_ms, entry.version()));
     }
 
     /// Gives `entry` another value, and takes it as it was.
     #[cold]
     pub fn exchange(&mut self, database: u8, entry: &mut Entry, value: Value) {
-        let Entry { deadline_ms, version, .. } = *entry;
+        let (deadline_ms, version) = (entry.deadline_ms, entry.version());
         let (key, value) = (entry.key.clone(), mem::replace(&mut entry.value, value));
-        self.keep(database, Entry { key, value, deadline_ms, version });
+        self.keep(database, Entry::new(key, value, deadline_ms, version));
     }
 
     /// Takes the segments of a database that is emptied; gives back those that it does not need.
@@ -136,7 +136,7 @@ impl Walk {
             return true;
         };
         let (database, from, mark) = (flushed.database, flushed.from, self.mark);
-        let needed = |entry: &Entry| entry.version <= mark && hash_of(entry) >= from;
+        let needed = |entry: &Entry| entry.version() <= mark && hash_of(entry) >= from;
         let entries = segment.into_entries().into_iter().filter(needed);
         self.displaced.extend(entries.map(|entry| Displaced { database, bytes: 0, entry }));
         true
@@ -163,7 +163,7 @@ impl Walk {
     ) -> ControlFlow<()> {
         let (database, from) = self.next;
         let (entries, end) = table.range_of(from);
-        let old = entries.iter().filter(|entry| entry.version <= self.mark);
+        let old = entries.iter().filter(|entry| entry.version() <= self.mark);
         let mut found: Vec<(u64, &Entry)> = old.map(|entry| (hash_of(entry), entry)).collect();
         found.retain(|(hash, _)| *hash >= from);
         found.sort_unstable_by_key(|(hash, _)| *hash);

@@ -141,12 +141,13 @@ impl StringValue {
         }
     }
 
-    /// Bytes held outside of the value itself.
+    /// Bytes held outside of the value itself, without what is in reserve for growth.
+    #[inline]
     pub fn heap_bytes(&self) -> usize {
         match &self.0 {
             Repr::Integer(_) | Repr::Inline { .. } => 0,
             Repr::Heap(bytes) => bytes.len(),
-            Repr::Growing(bytes) => size_of::<Vec<u8>>() + bytes.capacity(),
+            Repr::Growing(bytes) => size_of::<Vec<u8>>() + bytes.len(),
         }
     }
 

@@ -241,6 +241,7 @@ impl NetRole {
                 ToNet::RedirectBroken(connection) => self.redirect_broken(ring, connection),
                 ToNet::PassOver(members) => self.tell_passed_over(&members),
                 ToNet::OfferSettings => self.offer_settings(),
+                ToNet::Evict { index, victims } => self.evict(index, &victims),
                 ToNet::Answer { connection, reply } => self.answer(ring, connection, &reply),
                 ToNet::Report { connection, raft, engine } => {
                     self.finish_wait(ring, connection, |use_, session, view, reply| {

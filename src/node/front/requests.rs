@@ -186,10 +186,15 @@ impl NetRole {
             self.gathering.writes.push_for(caller, id, database, &words[1..]);
             // It is still received from, so that its end is noticed.
             client.block = Block::Waiting;
-        } else if is_write {
-            self.gathering.writes.push(id, database, &words[1..]);
         } else {
-            self.gathering.pending.reads.push(id, database, &words[1..]);
+            let batch = match is_write {
+                true => &mut self.gathering.writes,
+                false => &mut self.gathering.pending.reads,
+            };
+            match client.session.no_touch {
+                true => batch.push_unnoticed(id, database, &words[1..]),
+                false => batch.push(id, database, &words[1..]),
+            }
         }
         self.count_step(client, source);
     }

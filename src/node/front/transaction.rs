@@ -5,16 +5,18 @@
 //! when the reply to the rest has come, if EXEC was not refused, and put in its place.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use crate::engine::batch::Caller;
 use crate::engine::command::{
-    CommandId, CommandSpec, Handler, NodeCommand, SessionCommand, lookup, stat_slot,
+    CommandId, CommandSpec, Flags, Handler, NodeCommand, SessionCommand, lookup, stat_slot,
 };
 use crate::engine::error::CommandError;
+use crate::engine::keyspace::{DATABASE_COUNT, Victim};
 use crate::engine::reply::{Protocol, Reply, first_reply_len};
 use crate::limits::BATCH_BYTES_MAX;
 use crate::net::ring::{Connection, Ring};
-use crate::raft::types::MemberId;
+use crate::raft::types::{Index, MemberId};
 
 use super::super::mailbox::{Ended, Source};
 use super::super::session::{self, Aside, AsideWork, Outcome, Session, Transaction};
@@ -78,7 +80,14 @@ impl NetRole {
         if session::is_never_queued(spec) {
             return false;
         }
-        match transaction.queue(id, words) {
+        // Redis refuses to queue what it would refuse to run.
+        let denies = || self.shared.denies_growth.load(Ordering::Acquire);
+        let queued = if spec.flags.contains(Flags::DENYOOM) && denies() {
+            Err(CommandError::OutOfMemory)
+        } else {
+            transaction.queue(id, words)
+        };
+        match queued {
             Ok(()) => self.reply(ring, client, |reply| reply.simple("QUEUED")),
             Err(error) => {
                 abort(client);
@@ -103,7 +112,8 @@ impl NetRole {
         match (command, queues) {
             (SessionCommand::Multi, false) => {
                 let Session { database, user, .. } = &client.session;
-                let transaction = Transaction::new(*database, Arc::clone(user));
+                let mut transaction = Transaction::new(*database, Arc::clone(user));
+                transaction.is_unnoticed = client.session.no_touch;
                 client.session.transaction = Some(Box::new(transaction));
                 self.reply(ring, client, Reply::ok);
             }
@@ -320,6 +330,20 @@ impl NetRole {
             self.gathering.writes.push(unblock, 0, &[id.as_bytes()]);
             self.count_quiet_step();
         }
+    }
+
+    /// Lets keys go on all nodes.
+    pub(super) fn evict(&mut self, index: Index, victims: &[Victim]) {
+        let id = lookup(b"raft.evict").expect("invariant: it is in the table");
+        let index = index.0.to_string();
+        let databases: Vec<String> = (0..DATABASE_COUNT).map(|it| it.to_string()).collect();
+        let pairs = victims.iter().flat_map(|Victim { database, key }| {
+            [databases[usize::from(*database)].as_bytes(), key.as_slice()]
+        });
+        let words: Vec<&[u8]> = std::iter::once(index.as_bytes()).chain(pairs).collect();
+        self.gathering.writes.push(id, 0, &words);
+        self.gathering.pending.evicts = true;
+        self.count_quiet_step();
     }
 
     /// Brings the settings of this node to a cluster that has none yet.

@@ -160,8 +160,9 @@ fn clients(sources: &Sources<'_>) -> Fields {
     ])
 }
 
-/// All figures are the kernel's, for the whole process: what the allocator holds in reserve counts
-/// as used, as it does for whoever sizes the machine.
+/// What is used is the kernel's figure, for the whole process: what the allocator holds in reserve
+/// counts, as it does for whoever sizes the machine. `mem_logical`, which maxmemory bounds, is what
+/// keys and values count, alike on all nodes.
 fn memory(sources: &Sources<'_>) -> Fields {
     let settings = sources.view.settings;
     let memory = proc::memory();
@@ -175,6 +176,8 @@ fn memory(sources: &Sources<'_>) -> Fields {
         ("used_memory_peak_human", human(memory.resident_peak)),
         ("used_memory_peak_perc", percent(memory.resident, memory.resident_peak)),
         ("mem_clients_normal", sources.counted.buffers.total.to_string()),
+        ("used_memory_dataset", sources.engine.memory.to_string()),
+        ("mem_logical", sources.engine.memory.to_string()),
         ("total_system_memory", memory.system.to_string()),
         ("total_system_memory_human", human(memory.system)),
         ("maxmemory", bytes_max.to_string()),
@@ -242,8 +245,7 @@ fn stats(sources: &Sources<'_>) -> Fields {
         ("sync_full", sources.raft.snapshots.created),
         ("expired_subkeys", engine.keyspace.expired_fields),
         ("expired_keys", engine.keyspace.expired),
-        // Nothing is evicted: memory has no limit.
-        ("evicted_keys", 0),
+        ("evicted_keys", engine.keyspace.evicted),
         ("evicted_clients", 0),
         ("keyspace_hits", engine.keyspace.hits),
         ("keyspace_misses", engine.keyspace.misses),

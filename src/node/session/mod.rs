@@ -88,9 +88,9 @@ pub struct Session {
     pub name: Vec<u8>,
     pub library_name: Vec<u8>,
     pub library_version: Vec<u8>,
-    /// What CLIENT NO-EVICT and CLIENT NO-TOUCH asked for. Nothing is evicted and no access time is
-    /// kept, so both are only shown.
+    /// What CLIENT NO-EVICT asked for. No client is evicted, so it is only shown.
     pub no_evict: bool,
+    /// CLIENT NO-TOUCH: what it looks at does not count as used.
     pub no_touch: bool,
     pub connected_at_ms: Millis,
     pub active_at_ms: Millis,

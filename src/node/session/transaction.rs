@@ -41,6 +41,8 @@ pub struct Transaction {
     bytes_max: usize,
     /// A command was refused: EXEC refuses the whole.
     pub aborted: bool,
+    /// What it looks at does not count as used.
+    pub is_unnoticed: bool,
     /// Which database is selected at this point of the queue.
     database: u8,
     /// It has commands that change users.
@@ -68,6 +70,7 @@ impl Transaction {
             aside_bytes: 0,
             bytes_max: TRANSACTION_BYTES_MAX,
             aborted: false,
+            is_unnoticed: false,
             database,
             changes_users: false,
             user,
@@ -123,7 +126,10 @@ impl Transaction {
                 self.aside_bytes += bytes;
             }
             _ => {
-                self.commands.push(id, self.database, &words[1..]);
+                match self.is_unnoticed {
+                    true => self.commands.push_unnoticed(id, self.database, &words[1..]),
+                    false => self.commands.push(id, self.database, &words[1..]),
+                }
                 self.count += 1;
                 self.writes |= spec.writes(words.get(1));
                 let is_acl = matches!(spec.handler, Handler::Node(NodeCommand::Acl));

@@ -287,7 +287,7 @@ fn a_key_is_displaced_once_and_only_while_the_walk_needs_it() {
     assert_eq!(engine.keyspace.displaced_bytes(), 0);
     let loaded = load(&writer.take_chunks()).expect("a sound snapshot");
     assert_eq!(
-        (loaded.engine.keyspace.len(0), loaded.engine.keyspace.peek(0, b"a").unwrap().version),
+        (loaded.engine.keyspace.len(0), loaded.engine.keyspace.peek(0, b"a").unwrap().version()),
         (1, 1)
     );
 }

@@ -1,4 +1,8 @@
-use crate::engine::testing::{check, check_all, check3, engine};
+use crate::engine::Engine;
+use crate::engine::batch::Batch;
+use crate::engine::command::lookup;
+use crate::engine::reply::Protocol;
+use crate::engine::testing::{advance, check, check_all, check3, engine, run_line, run_words};
 
 #[test]
 fn object_tells_the_form_of_values() {
@@ -46,21 +50,77 @@ fn encodings_are_those_of_each_type() {
 }
 
 #[test]
-fn what_is_not_kept_is_an_error_of_keys_that_are_there() {
+fn uses_are_told_as_the_policy_has_them() {
     let freq = "-ERR An LFU maxmemory policy is not selected, access frequency not tracked. Please \
                 note that when switching between policies at runtime LRU and LFU data will take \
                 some time to adjust.\r\n";
+    let idle = "-ERR An LFU maxmemory policy is selected, idle time not tracked. Please note that \
+                when switching between policies at runtime LRU and LFU data will take some time \
+                to adjust.\r\n";
     let mut engine = engine();
     check_all(
         &mut engine,
         &[
             ("SET k v", "+OK\r\n"),
             ("OBJECT FREQ k", freq),
-            ("OBJECT IDLETIME k", "-ERR idle time not tracked\r\n"),
+            ("OBJECT IDLETIME k", ":0\r\n"),
             ("OBJECT FREQ none", "$-1\r\n"),
             ("OBJECT IDLETIME none", "$-1\r\n"),
             ("OBJECT FREQ", "-ERR wrong number of arguments for 'object|freq' command\r\n"),
         ],
     );
     check3(&mut engine, "OBJECT FREQ none", "_\r\n");
+    advance(&mut engine, 7000);
+    for line in ["EXISTS k", "OBJECT ENCODING k", "TYPE k", "TTL k", "OBJECT IDLETIME k"] {
+        run_line(&mut engine, Protocol::Resp2, line);
+        check(&mut engine, "OBJECT IDLETIME k", ":7\r\n");
+    }
+    for line in ["GET k", "TOUCH k", "APPEND k x", "SET k w"] {
+        run_line(&mut engine, Protocol::Resp2, line);
+        check(&mut engine, "OBJECT IDLETIME k", ":0\r\n");
+        advance(&mut engine, 7000);
+    }
+    let mut payload = vec![];
+    payload.extend_from_slice(&run_line(&mut engine, Protocol::Resp2, "DUMP k"));
+    let start = payload.iter().position(|byte| *byte == b'\n').unwrap() + 1;
+    let payload = payload[start..payload.len() - 2].to_vec();
+    let restore = |engine: &mut Engine, option: [&[u8]; 2]| {
+        let words: [&[u8]; 4] = [b"RESTORE", b"r", b"0", &payload];
+        run_words(engine, Protocol::Resp2, &[&words[..], &option[..], &[b"REPLACE"]].concat());
+    };
+    restore(&mut engine, [b"IDLETIME", b"1000"]);
+    check(&mut engine, "OBJECT IDLETIME r", ":1000\r\n");
+    check(&mut engine, "RAFT.SETTING SET maxmemory-policy allkeys-lfu", "+OK\r\n");
+    check(&mut engine, "OBJECT IDLETIME r", idle);
+    restore(&mut engine, [b"FREQ", b"100"]);
+    check(&mut engine, "OBJECT FREQ r", ":100\r\n");
+    advance(&mut engine, 5 * 60_000);
+    check(&mut engine, "OBJECT FREQ r", ":95\r\n");
+    check(&mut engine, "SET new v", "+OK\r\n");
+    check(&mut engine, "OBJECT FREQ new", ":5\r\n");
+    check(&mut engine, "RAFT.SETTING SET lfu-log-factor 0 lfu-decay-time 0", "+OK\r\n");
+    check(&mut engine, "GET new", "$1\r\nv\r\n");
+    check(&mut engine, "OBJECT FREQ new", ":6\r\n");
+    for _ in 0..300 {
+        run_line(&mut engine, Protocol::Resp2, "GET new");
+    }
+    advance(&mut engine, 10 * 60_000);
+    check(&mut engine, "OBJECT FREQ new", ":255\r\n");
+}
+
+#[test]
+fn a_command_may_go_unnoticed() {
+    let mut engine = engine();
+    check(&mut engine, "SET k v", "+OK\r\n");
+    advance(&mut engine, 9000);
+    let (mut batch, mut reply) = (Batch::default(), Default::default());
+    batch.push_unnoticed(lookup(b"get").unwrap(), 0, &[b"k"]);
+    engine.apply_batch(batch.commands(), 1, 1, &mut reply);
+    check(&mut engine, "OBJECT IDLETIME k", ":9\r\n");
+    batch.push_unnoticed(lookup(b"touch").unwrap(), 0, &[b"k"]);
+    engine.apply_batch(batch.commands(), 1, 1, &mut reply);
+    check(&mut engine, "OBJECT IDLETIME k", ":0\r\n");
+    advance(&mut engine, 9000);
+    check(&mut engine, "GET k", "$1\r\nv\r\n");
+    check(&mut engine, "OBJECT IDLETIME k", ":0\r\n");
 }

@@ -27,6 +27,8 @@ pub struct Group {
     entries_read: Option<u64>,
     pending: BTreeMap<StreamId, Delivery>,
     consumers: BTreeMap<Name, Consumer>,
+    /// The sum of the lengths of their names.
+    name_bytes: usize,
 }
 
 /// To whom a pending entry was delivered.
@@ -67,14 +69,13 @@ impl Group {
     /// `entries_read` is how many entries of the stream come up to `last_id`, if that is known.
     pub fn new(last_id: StreamId, entries_read: Option<u64>) -> Self {
         let (pending, consumers) = Default::default();
-        Self { last_id, entries_read, pending, consumers }
+        Self { last_id, entries_read, pending, consumers, name_bytes: 0 }
     }
 
     /// Logical memory, the same on every node.
     pub fn bytes(&self) -> usize {
-        let names: usize = self.consumers.keys().map(|name| name.len()).sum();
         size_of::<Self>()
-            + names
+            + self.name_bytes
             + self.consumers.len() * size_of::<Consumer>()
             + self.pending.len() * PENDING_BYTES
     }
@@ -176,6 +177,7 @@ impl Group {
         let name = Name::from(name);
         let consumer = Consumer { seen_ms, active_ms, pending: BTreeSet::new() };
         self.consumers.insert(Arc::clone(&name), consumer);
+        self.name_bytes += name.len();
         Some(name)
     }
 
@@ -202,6 +204,7 @@ impl Group {
     /// Removes a consumer with all that is pending for it; tells how much that was.
     pub fn remove_consumer(&mut self, name: &[u8]) -> Option<usize> {
         let consumer = self.consumers.remove(name)?;
+        self.name_bytes -= name.len();
         consumer.pending.iter().for_each(|id| drop(self.pending.remove(id)));
         Some(consumer.pending.len())
     }
