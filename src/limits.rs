@@ -29,13 +29,22 @@ pub const BATCH_BYTES_MAX: usize = 1 << 20;
 /// a client that does not read cannot make the node work for it.
 pub const CLIENT_OUTPUT_SOFT_BYTES: usize = 1 << 20;
 
-/// Bytes of messages for subscribers that may be on their way to one net role. Beyond it messages
-/// are dropped, and the subscribers of that role closed: they would miss some without knowing.
+/// Bytes of messages for subscribers, and notices for clients that track, that may be on their way
+/// to one net role. Beyond it messages are dropped, and the subscribers of that role closed: they
+/// would miss some without knowing. Who tracks is told to drop all.
 pub const PUBLISHED_BYTES_MAX: usize = 64 << 20;
 
 /// Bytes of such messages that are handed over before the end of a run: the net role writes them
 /// while apply goes on.
 pub const PUBLISHED_SEND_BYTES: usize = 1 << 20;
+
+/// Bytes of keys that clients which track are yet to be told of, over which all of them are told to
+/// drop all that they have instead.
+pub const INVALIDATED_BYTES_MAX: usize = 8 << 20;
+
+/// Keys at which the clients are remembered that have read them, unless the settings say another
+/// bound; Redis's. Some 100 bytes each, and 16 for each further client.
+pub const TRACKED_KEYS_DEFAULT: usize = 1_000_000;
 
 /// Bytes queued for a peer over which further messages to it are dropped: consensus sends again
 /// what is lost. Twice the frame bound, so that the largest frame fits.

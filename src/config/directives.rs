@@ -324,6 +324,13 @@ static OWN: &[Directive] = &[
     ),
     D::at_run_time(
         Limits,
+        "tracking-table-max-keys",
+        "1000000",
+        number(0, i64::MAX),
+        "Keys at which the clients are remembered that track what they read; 0 is no limit",
+    ),
+    D::at_run_time(
+        Limits,
         "client-query-buffer-limit",
         "1gb",
         bytes(MB),

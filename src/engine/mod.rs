@@ -20,6 +20,7 @@ pub mod slot;
 #[cfg(test)]
 pub mod testing;
 pub mod timing;
+pub mod tracking;
 pub mod types;
 pub mod value;
 pub mod waiting;

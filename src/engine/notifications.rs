@@ -142,7 +142,6 @@ pub fn tells_misses(command: &str) -> bool {
 }
 
 /// Makes messages of the events that the keyspace has gathered.
-#[cold]
 pub fn publish_events(keyspace: &mut Keyspace, subscribers: &mut Subscribers) {
     publish(keyspace.take_events(), keyspace.event_classes(), subscribers);
 }

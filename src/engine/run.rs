@@ -7,17 +7,18 @@ use std::sync::Arc;
 use super::acl::Acl;
 use super::batch::{Command, Commands};
 use super::command::{
-    CommandId, Context, Handler, awaited_type, reads_for_group, resolve, spec, stat_count,
+    CommandId, Context, Handler, awaited_type, keys_of, reads_for_group, resolve, spec, stat_count,
     stat_slot,
 };
 use super::error::CommandError;
 use super::keyspace::{DATABASE_COUNT, Entry, Keyspace, Place, SessionId, WARM_RUN, digest_of};
 use super::notifications::{publish_events, tells_misses};
-use super::pubsub::Subscribers;
+use super::pubsub::{Subscriber, Subscribers};
 use super::random::Random;
 use super::reply::Reply;
 use super::settings::Settings;
 use super::timing::{Histograms, Notable, Thresholds, Timing};
+use super::tracking::{self, Tracking};
 use super::waiting::{Served, Waiter, Waiting};
 use crate::raft::types::{MemberId, Millis};
 
@@ -39,6 +40,8 @@ pub struct Engine {
     acl: Arc<Acl>,
     /// The clients of this node that subscribe. No part of the state, as the counts are not.
     pub subscribers: Subscribers,
+    /// The clients of this node that keep copies of what they read. No part of the state either.
+    pub tracking: Tracking,
     /// Whose clients sent the batch that is run.
     origin: MemberId,
     settings: Settings,
@@ -88,6 +91,7 @@ impl Engine {
             waiting: Waiting::default(),
             acl: Arc::default(),
             subscribers: Subscribers::default(),
+            tracking: Tracking::default(),
             origin: MemberId::NONE,
             settings: Settings::default(),
             settings_changed: false,
@@ -136,10 +140,14 @@ impl Engine {
         std::mem::take(&mut self.settings_changed).then_some(&self.settings)
     }
 
-    /// Goes on from the state of `loaded`; what this node counts, and who subscribes, goes on too.
+    /// Goes on from the state of `loaded`; what this node counts, and who subscribes or tracks, goes
+    /// on too.
     pub fn replace_state(&mut self, loaded: Self) {
         let former = std::mem::replace(&mut self.keyspace, loaded.keyspace);
         self.keyspace.succeed(former);
+        // What has changed on the way nobody knows.
+        self.tracking.drop_all();
+        self.keyspace.gather_changes(self.tracking.is_active());
         self.register = loaded.register;
         self.waiting = loaded.waiting;
         self.set_settings(loaded.settings);
@@ -221,13 +229,40 @@ impl Engine {
     pub fn keep_members(&mut self, is_member: impl Fn(MemberId) -> bool) {
         self.keyspace.keep_watches_of(&is_member);
         self.waiting.keep_members(&mut self.keyspace, is_member);
+        // Keys that were watched may have been due.
+        spread_news(&mut self.keyspace, &mut self.subscribers, &mut self.tracking);
+    }
+
+    /// A client of this node begins to track what it reads, or does so no more.
+    pub fn track(&mut self, change: tracking::Change) {
+        self.tracking.apply(change);
+        self.keyspace.gather_changes(self.tracking.is_active());
+    }
+
+    /// The batch that is begun was sent by clients of this node.
+    pub fn begin_own_batch(&mut self) {
+        self.tracking.set_member(self.origin);
+    }
+
+    /// What is run from here on is sent by this client of this node, in the batch that is begun or
+    /// beside it; whether it is remembered at what it reads. Only asked for while some client
+    /// tracks.
+    pub fn begin_client(&mut self, client: Subscriber, remembers: bool) {
+        self.tracking.begin(client, remembers);
+        self.keyspace.set_always_news(self.tracking.remembers());
+    }
+
+    /// What is run from here on is not.
+    pub fn end_client(&mut self) {
+        self.tracking.end();
+        self.keyspace.set_always_news(false);
     }
 
     /// Removes keys and ends waits that are due, each at most about `limit`, by deadline.
     pub fn expire_due(&mut self, limit: usize) {
         self.keyspace.expire_due(limit);
-        if self.keyspace.has_events() {
-            publish_events(&mut self.keyspace, &mut self.subscribers);
+        if self.keyspace.has_news() {
+            spread_news(&mut self.keyspace, &mut self.subscribers, &mut self.tracking);
         }
         let now_ms = self.keyspace.clock_ms();
         self.waiting.time_out(&mut self.keyspace, now_ms, limit);
@@ -335,13 +370,18 @@ impl Engine {
             return;
         }
         let waiter = waiter.clone();
+        let outer = self.tracking.begin_for_waiter(waiter.session);
+        self.keyspace.set_always_news(self.tracking.remembers());
         let ready_before = self.keyspace.ready_len();
         let mut reply = Reply::new(waiter.protocol);
         let mut context = self.context(&mut reply, now_ms, random);
         context.is_retry = true;
         let arguments = waiter.arguments.iter().map(|argument| &**argument).collect();
         context.run(&Command::new(waiter.command, waiter.database, arguments));
-        if context.waits {
+        let waits = context.waits;
+        self.tracking.go_on(outer);
+        self.keyspace.set_always_news(self.tracking.remembers());
+        if waits {
             // It would be tried again for ever.
             self.keyspace.truncate_ready(ready_before);
         } else {
@@ -381,6 +421,7 @@ impl Engine {
             waiting: &mut self.waiting,
             acl: &mut self.acl,
             subscribers: &mut self.subscribers,
+            tracking: &mut self.tracking,
             stats: &mut self.stats,
             origin: self.origin,
             settings: &mut self.settings,
@@ -416,6 +457,13 @@ impl Engine {
         reply.buffer.clear();
         reply.buffer.shrink_to(UNWANTED_REPLY_BYTES_MAX);
     }
+}
+
+/// Makes messages of the events, and notices for who tracks of the changes, of what was run last.
+#[cold]
+fn spread_news(keyspace: &mut Keyspace, subscribers: &mut Subscribers, tracking: &mut Tracking) {
+    publish_events(keyspace, subscribers);
+    tracking.invalidate(keyspace.take_changes());
 }
 
 impl Context<'_> {
@@ -467,20 +515,28 @@ impl Context<'_> {
                 self.fail(command, &error);
             }
         }
-        if self.keyspace.has_events() {
-            self.publish_events(command);
+        if self.keyspace.has_news() {
+            self.spread_news(command);
         }
     }
 
-    /// Messages of the events of a command that was run, behind those of what it ran itself.
+    /// Tells of what a command has done, behind what it ran itself, and remembers what it has read.
     #[cold]
-    fn publish_events(&mut self, command: &Command<'_>) {
+    fn spread_news(&mut self, command: &Command<'_>) {
         let spec = spec(command.id);
+        let arguments = &command.arguments;
         // What is looked for so that it can be changed is not missed.
-        if spec.writes(command.arguments.first()) && !tells_misses(spec.name) {
+        if spec.writes(arguments.first()) && !tells_misses(spec.name) {
             self.keyspace.drop_misses();
         }
-        publish_events(self.keyspace, self.subscribers);
+        spread_news(self.keyspace, self.subscribers, self.tracking);
+        if self.tracking.remembers() && spec.only_reads(arguments.first()) {
+            let words: Vec<&[u8]> =
+                std::iter::once(spec.name.as_bytes()).chain(arguments.iter().copied()).collect();
+            for position in keys_of(spec, &words) {
+                self.tracking.remember(words[position]);
+            }
+        }
     }
 
     /// Runs EXEC with the commands of its transaction, unless one of the keys has changed that its
@@ -496,8 +552,8 @@ impl Context<'_> {
         let session = self.session_of(exec);
         let has_changed = session.is_some_and(|session| !self.keyspace.unwatch(session));
         // Keys that it watches may be due.
-        if self.keyspace.has_events() {
-            publish_events(self.keyspace, self.subscribers);
+        if self.keyspace.has_news() {
+            spread_news(self.keyspace, self.subscribers, self.tracking);
         }
         if has_changed {
             self.reply.null_array();

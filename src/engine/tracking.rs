@@ -186,7 +186,8 @@ impl Tracking {
 
     /// What is run from here on is sent by this client.
     pub fn begin(&mut self, client: Subscriber, remembers: bool) {
-        self.remembers = remembers && self.clients.contains_key(&client);
+        let reads = |terms: &Terms| terms.prefixes.is_none();
+        self.remembers = remembers && self.clients.get(&client).is_some_and(reads);
         self.current = Some(client);
     }
 

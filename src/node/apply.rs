@@ -11,6 +11,7 @@ mod background;
 mod making;
 mod observing;
 mod publishing;
+mod tracking;
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
@@ -21,6 +22,7 @@ use crate::engine::acl::Acl;
 use crate::engine::batch::{ArchivedBatch, Command, Commands};
 use crate::engine::command::lookup;
 use crate::engine::keyspace::SessionId;
+use crate::engine::pubsub::Subscriber;
 use crate::engine::random::Random;
 use crate::engine::reply::{Protocol, Reply};
 use crate::engine::timing::Notable;
@@ -153,6 +155,8 @@ impl ApplyRole {
                     self.execute(client, protocol, database, &words);
                 }
                 ToApply::Subscriptions(changes) => self.subscribe(changes),
+                ToApply::Tracking(change) => self.engine.track(change),
+                ToApply::TrackedKeysMax(max) => self.engine.tracking.set_keys_max(max),
                 ToApply::Pubsub { client, protocol, question } => {
                     self.answer_pubsub(client, protocol, &question);
                 }
@@ -224,6 +228,7 @@ impl ApplyRole {
         // Messages stood in the entries that the snapshot replaces.
         self.engine.subscribers.lose_all();
         self.send_published();
+        self.send_invalidations();
         for stream in 0..self.waiting.len() {
             self.answer_ready(stream);
         }
@@ -233,6 +238,9 @@ impl ApplyRole {
         let stream = usize::from(pending.stream);
         self.waiting[stream].push_back(Waiting { pending, verdict: Verdict::None });
         self.answer_ready(stream);
+        // Reads that find no key may be told of.
+        self.send_published();
+        self.send_invalidations();
     }
 
     fn carry_out(&mut self, run: Run) {
@@ -247,9 +255,12 @@ impl ApplyRole {
         }
         self.send_served();
         self.send_published();
+        self.send_invalidations();
         for stream in 0..self.waiting.len() {
             self.answer_ready(stream);
         }
+        self.send_published();
+        self.send_invalidations();
     }
 
     fn find(&mut self, stream: Stream, ticket: Ticket) -> Option<&mut Waiting> {
@@ -377,6 +388,8 @@ impl ApplyRole {
         let waiting = self.waiting[stream].pop_front();
         let pending = waiting.expect("invariant: a pass arrives before its entry").pending;
         assert_eq!(pending.ticket, ticket, "what stood before it is answered");
+        self.engine.begin_own_batch();
+        self.begin_pass();
         let mut execution = Execution {
             engine: &mut self.engine,
             reply: Reply::default(),
@@ -435,6 +448,7 @@ impl ApplyRole {
     }
 
     fn execute_reads(&mut self, stream: usize, pending: Pending, at_ms: Millis) {
+        self.begin_pass();
         let now_ms = at_ms.max(self.engine.keyspace.clock_ms());
         let random = Random::new(self.read_random.next());
         let mut execution = Execution {
@@ -567,6 +581,9 @@ impl Execution<'_> {
             let start = self.reply.buffer.len();
             self.reply.protocol = step.protocol;
             let mut waits = false;
+            if self.engine.tracking.is_active() {
+                self.begin_client(pending.stream, step);
+            }
             match step.source {
                 Source::Canned => take_canned(&mut canned, step, &mut self.reply.buffer),
                 Source::Reads => {
@@ -607,6 +624,16 @@ impl Execution<'_> {
             push_segment(&mut self.segments, step, self.reply.buffer.len() - start, cut, waits);
         }
         self.engine.end_timing();
+        if self.engine.tracking.is_active() {
+            self.engine.end_client();
+        }
+    }
+
+    #[cold]
+    fn begin_client(&mut self, stream: Stream, step: &Step) {
+        let client = Subscriber { stream, connection: step.connection.to_bits() };
+        let sends = matches!(step.source, Source::Entry | Source::Reads);
+        self.engine.begin_client(client, sends && step.tracks);
     }
 }
 

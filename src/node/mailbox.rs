@@ -10,9 +10,10 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use crate::engine::acl::Acl;
 use crate::engine::batch::Batch;
-use crate::engine::pubsub::{Change, Published, Question};
+use crate::engine::pubsub::{Change, Published, Question, Subscriber};
 use crate::engine::reply::Protocol;
 use crate::engine::timing::Notable;
+use crate::engine::tracking::{self, Invalidation};
 use crate::engine::waiting::WaitEnd;
 use crate::net::ring::{Connection, Doorbell};
 use crate::raft::types::{Applicant, ClusterId, Index, MemberId, Millis, Payload, Stream, Ticket};
@@ -219,6 +220,10 @@ pub enum ToApply {
     Execute { client: ClientHandle, protocol: Protocol, database: u8, words: Vec<Vec<u8>> },
     /// What clients of a net role subscribe to has changed.
     Subscriptions(Vec<Change>),
+    /// A client begins to track what it reads, or does so no more.
+    Tracking(tracking::Change),
+    /// How many keys are remembered for those who track: 0 for no bound.
+    TrackedKeysMax(usize),
     /// A client asks who subscribes.
     Pubsub { client: ClientHandle, protocol: Protocol, question: Question },
     /// A client wants to know about the node; with what the raft role knows.
@@ -285,6 +290,8 @@ pub struct Step {
     pub source: Source,
     /// Commands; of canned replies, bytes.
     pub count: u32,
+    /// The client is to be told when what these commands read changes.
+    pub tracks: bool,
 }
 
 /// Where the next commands of a pass are.
@@ -334,7 +341,11 @@ pub enum ToNet {
     /// The users of the cluster, when they have changed.
     Users(Arc<Acl>),
     /// Messages for clients that subscribe.
-    Published(Box<Publications>),
+    Published(Box<Queued<Published>>),
+    /// What clients that track are to be told.
+    Invalidations(Box<Queued<Invalidations>>),
+    /// A client that tracks has named another one to be told in its place, which is gone.
+    RedirectBroken(Connection),
     /// All nodes are to be told that the clients of these members wait no more.
     PassOver(Vec<MemberId>),
     /// This node leads, and the cluster has no settings yet that it knows of.
@@ -363,6 +374,8 @@ pub enum ToNet {
         id: u64,
         lines: Vec<u8>,
         matched: usize,
+        /// The client that was looked for.
+        found: Option<Subscriber>,
     },
     Stop,
 }
@@ -372,6 +385,8 @@ pub enum ToNet {
 pub enum Survey {
     /// CLIENT LIST, of all or of these ids or of one class.
     List { ids: Vec<u64>, class: Option<ClientClass> },
+    /// Where the client with this id is.
+    Find { id: u64 },
     /// CLIENT KILL of whoever matches.
     Kill(KillFilter),
 }
@@ -430,23 +445,25 @@ pub struct Segment {
     pub waits: bool,
 }
 
-/// Messages on their way from apply to a net role.
-pub struct Publications {
-    pub published: Published,
+/// What clients that track are to be told, with who tracks.
+pub type Invalidations = Vec<(Subscriber, Invalidation)>;
+
+/// Messages or notices on their way from apply to a net role.
+pub struct Queued<T> {
+    pub content: T,
     bytes: usize,
     /// Bytes of all that are on the way to the same role.
     queued: Arc<AtomicUsize>,
 }
 
-impl Publications {
-    pub fn new(published: Published, queued: &Arc<AtomicUsize>) -> Self {
-        let bytes = published.bytes();
+impl<T> Queued<T> {
+    pub fn new(content: T, bytes: usize, queued: &Arc<AtomicUsize>) -> Self {
         queued.fetch_add(bytes, Ordering::Relaxed);
-        Self { published, bytes, queued: Arc::clone(queued) }
+        Self { content, bytes, queued: Arc::clone(queued) }
     }
 }
 
-impl Drop for Publications {
+impl<T> Drop for Queued<T> {
     fn drop(&mut self) {
         self.queued.fetch_sub(self.bytes, Ordering::Relaxed);
     }

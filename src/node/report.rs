@@ -70,6 +70,10 @@ pub struct EngineReport {
     pub pubsub_channels: usize,
     pub pubsub_patterns: usize,
     pub pubsub_shard_channels: usize,
+    /// Keys at which clients of this node are remembered, how often in all, and their prefixes.
+    pub tracked_keys: usize,
+    pub tracked_items: usize,
+    pub tracked_prefixes: usize,
     pub total_commands: u64,
     pub total_errors: u64,
     /// By slot of the command table.
@@ -117,6 +121,9 @@ impl EngineReport {
             pubsub_channels: engine.subscribers.channel_count(),
             pubsub_patterns: engine.subscribers.pattern_count(),
             pubsub_shard_channels: engine.subscribers.shard_count(),
+            tracked_keys: engine.tracking.key_count(),
+            tracked_items: engine.tracking.item_count(),
+            tracked_prefixes: engine.tracking.prefix_count(),
             total_commands: stats.total_commands,
             total_errors: stats.total_errors,
             commands: stats.commands.clone(),

@@ -58,6 +58,8 @@ pub struct ClientCounters {
     pub subscribed: AtomicUsize,
     /// Clients that wait in a blocking command.
     pub blocked: AtomicUsize,
+    /// Clients that track what they read.
+    pub tracking: AtomicUsize,
     pub accepted: AtomicU64,
     pub rejected: AtomicU64,
     pub commands: AtomicU64,
@@ -74,6 +76,7 @@ impl ClientCounters {
             connected: _,
             subscribed: _,
             blocked: _,
+            tracking: _,
             accepted,
             rejected,
             commands,

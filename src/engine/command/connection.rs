@@ -9,6 +9,7 @@ const CLIENT_ADMIN: Flags = Flags::of(&[CLIENT, Flags::ADMIN]);
 const FAST: Flags = Flags::of(&[TELL, Flags::FAST]);
 const GREETING: Flags = Flags::of(&[FAST, Flags::NOSCRIPT, Flags::NO_AUTH, Flags::ALLOW_BUSY]);
 
+const TRACKING: &str = "O(1). Some options may cost more.";
 const ALL_CLIENTS: &str = "O(N) where N is the number of clients.";
 
 const fn docs(since: &'static str, complexity: &'static str, summary: &'static str) -> Docs {
@@ -61,6 +62,7 @@ pub(super) static COMMANDS: &[CommandSpec] = &[
 
 #[rustfmt::skip]
 static SUBCOMMANDS: &[CommandSpec] = &[
+    client("caching", 3, CLIENT, "6.0.0", "O(1)", "Lets the next command track keys, or not."),
     client("capa", -3, Flags::of(&[CLIENT, Flags::ALLOW_BUSY]), "8.0.0", "O(1)", "Tells what the client can do."),
     client("getname", 2, CLIENT, "2.6.9", "O(1)", "Tells the name of the connection."),
     client("getredir", 2, CLIENT, "6.0.0", "O(1)", "Tells who gets the invalidations."),
@@ -75,6 +77,7 @@ static SUBCOMMANDS: &[CommandSpec] = &[
     client("reply", 3, CLIENT, "3.2.0", "O(1)", "Turns replies on or off."),
     client("setinfo", 4, CLIENT, "7.2.0", "O(1)", "Takes the name of the client's library."),
     client("setname", 3, CLIENT, "2.6.9", "O(1)", "Gives the connection a name."),
+    client("tracking", -3, CLIENT, "6.0.0", TRACKING, "Lets the client be told of changes."),
     client("trackinginfo", 2, CLIENT, "6.2.0", "O(1)", "Tells what the client tracks."),
     client("unpause", 2, CLIENT_ADMIN, "6.2.0", "O(1)", "Lets commands go on."),
     CommandSpec::engine("unblock", -3, Flags::of(&[CLIENT_ADMIN, Flags::LOGGED]), Keys::NONE, unblock,

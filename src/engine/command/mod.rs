@@ -50,6 +50,7 @@ use super::random::Random;
 use super::reply::Reply;
 use super::run::EngineStats;
 use super::settings::Settings;
+use super::tracking::Tracking;
 use super::waiting::Waiting;
 use crate::raft::types::{MemberId, Millis};
 
@@ -277,6 +278,12 @@ impl CommandSpec {
         is_logged(self) || subcommand().is_some_and(is_logged)
     }
 
+    /// Whether such a command line reads keys and changes none.
+    pub fn only_reads(&self, next: Option<&&[u8]>) -> bool {
+        let spec = next.and_then(|name| self.subcommand(name)).unwrap_or(self);
+        spec.flags.contains(Flags::READONLY)
+    }
+
     /// Whether the engine runs such a command line. Some containers of the node have subcommands
     /// that are the engine's.
     pub fn is_of_engine(&self, next: Option<&&[u8]>) -> bool {
@@ -329,6 +336,8 @@ pub struct Context<'a> {
     pub(in crate::engine) acl: &'a mut Arc<Acl>,
     /// The clients of this node that subscribe: not replicated.
     pub(in crate::engine) subscribers: &'a mut Subscribers,
+    /// The clients of this node that track what they read: not replicated.
+    pub(in crate::engine) tracking: &'a mut Tracking,
     pub(in crate::engine) stats: &'a mut EngineStats,
     /// The member whose clients the commands of the batch are of.
     pub(in crate::engine) origin: MemberId,

@@ -13,7 +13,17 @@ pub(super) struct Events {
     told: EventClasses,
     /// Reads gather events, too.
     gathered: RefCell<Vec<Event>>,
+    /// Whether the engine is to look after each command, since something may have been gathered.
     is_any: Cell<bool>,
+    is_always: bool,
+}
+
+/// Keys that have changed, whatever their databases.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Changed {
+    /// Any key may have.
+    pub is_all: bool,
+    pub keys: Vec<SmallBytes>,
 }
 
 impl Events {
@@ -22,6 +32,11 @@ impl Events {
         if self.told.intersects(class) {
             self.gather(class, name, database, key);
         }
+    }
+
+    /// Something was gathered.
+    pub fn note(&self) {
+        self.is_any.set(true);
     }
 
     #[cold]
@@ -50,16 +65,55 @@ impl Keyspace {
         self.events.told = classes.told();
     }
 
-    /// Whether there are events that no messages were made of.
+    /// Whether there may be events or changes that nobody has taken.
     #[inline]
-    pub fn has_events(&self) -> bool {
+    pub fn has_news(&self) -> bool {
         self.events.is_any.get()
+    }
+
+    /// Lets [`Keyspace::has_news`] hold in any case, or not.
+    pub fn set_always_news(&mut self, is_always: bool) {
+        self.events.is_always = is_always;
+        self.events.note();
     }
 
     /// The events since the last call, in order.
     pub fn take_events(&mut self) -> Vec<Event> {
-        self.events.is_any.set(false);
+        self.events.is_any.set(self.events.is_always);
         std::mem::take(self.events.gathered.get_mut())
+    }
+
+    /// Gathers the keys that change from here on, or does so no more.
+    pub fn gather_changes(&mut self, gathers: bool) {
+        self.interest.gather_changes(gathers);
+    }
+
+    /// The keys that have changed since the last call.
+    pub fn take_changes(&mut self) -> Changed {
+        self.interest.take_changes()
+    }
+
+    /// Something has become of a key that those who keep copies have to know, and nobody else.
+    pub fn tell_trackers(&mut self, key: &[u8]) {
+        if self.interest.gathers_changes() {
+            self.interest.gather_change(key);
+            self.events.note();
+        }
+    }
+
+    /// Any key may have changed.
+    pub(super) fn change_all(&mut self) {
+        if self.interest.gathers_changes() {
+            self.interest.gather_all();
+            self.events.note();
+        }
+    }
+
+    /// Something has become of a key that matters to somebody.
+    #[cold]
+    pub(super) fn tell_interested(&mut self, database: u8, hash: u64, key: &[u8]) {
+        self.interest.touch(database, hash, key, |key| self.hasher.hash(key));
+        self.events.note();
     }
 
     /// Leaves out the misses among the events.

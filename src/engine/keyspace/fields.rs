@@ -183,6 +183,7 @@ impl Keyspace {
         entry.version = self.version;
         if !self.interest.is_empty() {
             self.interest.touch(database, hash, &entry.key, |key| self.hasher.hash(key));
+            self.events.note();
         }
         self.events.add(EventClasses::HASH, "hexpired", database, &entry.key);
         if is_empty {

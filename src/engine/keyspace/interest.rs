@@ -10,6 +10,7 @@ use std::collections::BTreeMap;
 
 use hashbrown::HashTable;
 
+use super::events::Changed;
 use crate::engine::bytes::SmallBytes;
 use crate::limits::{WATCHED_BYTES_MAX, WATCHED_KEYS_MAX};
 use crate::raft::types::MemberId;
@@ -60,6 +61,10 @@ pub(super) struct Interest {
     watched_bytes: usize,
     /// Keys with waiters that have changed since the waiters were last looked at, in order.
     ready: Vec<Place>,
+    /// The keys that have changed, gathered for clients of this node that keep copies. No part of
+    /// the replicated state.
+    changed: Changed,
+    gathers: bool,
 }
 
 /// Bytes that a watched key counts against the bound of the cluster.
@@ -70,7 +75,34 @@ fn bytes_of(key: &[u8]) -> usize {
 impl Interest {
     #[inline]
     pub fn is_empty(&self) -> bool {
-        self.keys.is_empty()
+        self.keys.is_empty() && !self.gathers
+    }
+
+    pub fn gathers_changes(&self) -> bool {
+        self.gathers
+    }
+
+    pub fn gather_changes(&mut self, gathers: bool) {
+        self.gathers = gathers;
+        if !gathers {
+            self.changed = Changed::default();
+        }
+    }
+
+    /// A key has changed. One that does so several times in a row counts once.
+    pub fn gather_change(&mut self, key: &[u8]) {
+        if !self.changed.keys.last().is_some_and(|last| **last == *key) {
+            self.changed.keys.push(SmallBytes::new(key));
+        }
+    }
+
+    /// Any key may have changed.
+    pub fn gather_all(&mut self) {
+        self.changed = Changed { is_all: true, keys: Vec::new() };
+    }
+
+    pub fn take_changes(&mut self) -> Changed {
+        std::mem::take(&mut self.changed)
     }
 
     fn find(&mut self, database: u8, hash: u64, key: &[u8]) -> Option<&mut Interested> {
@@ -106,8 +138,10 @@ impl Interest {
     }
 
     /// Something has become of a key.
-    #[cold]
     pub fn touch(&mut self, database: u8, hash: u64, key: &[u8], hash_of: impl Fn(&[u8]) -> u64) {
+        if self.gathers {
+            self.gather_change(key);
+        }
         self.touch_waiters(database, hash, key);
         self.mark_watchers(database, hash, key, hash_of);
     }

@@ -28,6 +28,7 @@ use super::error::CommandError;
 use super::notifications::EventClasses;
 use super::value::{Kind, Value};
 use crate::raft::types::Millis;
+pub use events::Changed;
 use events::Events;
 use expiry::Deadlines;
 use interest::Interest;
@@ -406,6 +407,7 @@ impl Keyspace {
         if first == second {
             return;
         }
+        self.change_all();
         self.touch_swapped(first, second);
         self.databases.swap(first.into(), second.into());
         if let Some(walk) = &mut self.walk {
@@ -506,6 +508,7 @@ impl Keyspace {
     }
 
     pub fn flush(&mut self, database: u8) {
+        self.change_all();
         self.touch_present(database);
         let flushed = std::mem::take(&mut self.databases[usize::from(database)]);
         let segments = flushed.table.into_segments();
@@ -616,6 +619,7 @@ impl Keyspace {
         entry.version = self.version;
         if told == Told::Yes && !self.interest.is_empty() {
             self.interest.touch(database, hash, &entry.key, |key| self.hasher.hash(key));
+            self.events.note();
         }
         Ok(value)
     }
@@ -648,7 +652,7 @@ impl Keyspace {
     #[inline]
     fn touch(&mut self, database: u8, hash: u64, key: &[u8]) {
         if !self.interest.is_empty() {
-            self.interest.touch(database, hash, key, |key| self.hasher.hash(key));
+            self.tell_interested(database, hash, key);
         }
     }
 

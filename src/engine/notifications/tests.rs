@@ -180,7 +180,7 @@ fn events_that_nobody_subscribes_to_are_not_kept() {
     let mut engine = engine();
     engine.keyspace.set_event_classes(everything());
     run_line(&mut engine, Protocol::Resp2, "SET k v");
-    assert!(!engine.keyspace.has_events() && !engine.subscribers.has_published());
+    assert!(!engine.keyspace.has_news() && !engine.subscribers.has_published());
 }
 
 #[test]

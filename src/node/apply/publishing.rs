@@ -10,7 +10,7 @@ use crate::limits::{PUBLISHED_BYTES_MAX, PUBLISHED_SEND_BYTES};
 use crate::raft::types::Stream;
 
 use super::ApplyRole;
-use crate::node::mailbox::{ClientHandle, Publications, ToNet};
+use crate::node::mailbox::{ClientHandle, Queued, ToNet};
 
 impl ApplyRole {
     pub(super) fn subscribe(&mut self, changes: Vec<Change>) {
@@ -54,7 +54,8 @@ impl ApplyRole {
         if queued.load(Ordering::Relaxed) + published.bytes() > PUBLISHED_BYTES_MAX {
             published = Published::lost();
         }
-        let publications = Box::new(Publications::new(published, queued));
-        self.nets[stream].send(ToNet::Published(publications));
+        let bytes = published.bytes();
+        let published = Box::new(Queued::new(published, bytes, queued));
+        self.nets[stream].send(ToNet::Published(published));
     }
 }

@@ -43,8 +43,13 @@ impl Bench {
 
     /// A pass of one command.
     fn wait(&mut self, ticket: u64, wants: Wants, source: Source, reads: Batch) {
-        let step =
-            Step { connection: self.connection, protocol: Protocol::Resp2, source, count: 1 };
+        let step = Step {
+            connection: self.connection,
+            protocol: Protocol::Resp2,
+            source,
+            count: 1,
+            tracks: false,
+        };
         let ticket = Ticket(ticket);
         let steps = vec![step];
         let pending = Pending { ticket, wants, steps, reads, ..Pending::default() };
@@ -403,7 +408,7 @@ fn messages_stand_before_the_reply_of_who_published_them() {
     let shown = bench.to_net.try_iter().map(|message| match message {
         ToNet::Published(it) => {
             let texts =
-                it.published.messages().map(|it| (it.payload.to_vec(), it.receivers.to_vec()));
+                it.content.messages().map(|it| (it.payload.to_vec(), it.receivers.to_vec()));
             format!("{:?}", texts.collect::<Vec<_>>())
         }
         ToNet::Replies(replies) => String::from_utf8(replies.bytes).unwrap(),
@@ -421,7 +426,7 @@ fn a_net_role_that_does_not_keep_up_loses_its_subscribers_and_then_goes_on() {
     let lost = |bench: &Bench| {
         let messages: Vec<_> = bench.to_net.try_iter().collect();
         let is_lost = |message: &ToNet| match message {
-            ToNet::Published(it) => it.published.is_lost,
+            ToNet::Published(it) => it.content.is_lost,
             _ => panic!("not a message"),
         };
         messages.iter().map(is_lost).collect::<Vec<_>>()

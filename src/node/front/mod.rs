@@ -16,6 +16,7 @@ mod pubsub;
 mod replies;
 mod requests;
 mod survey;
+mod tracking;
 mod transaction;
 mod users;
 
@@ -107,6 +108,10 @@ struct Client {
     executing: Option<Box<Executing>>,
     /// Since when more is queued for it than the soft limit of its output, on the monotonic clock.
     over_soft_since_ms: Option<Millis>,
+    /// Apply knows that it tracks what it reads.
+    tracks: bool,
+    /// It has to be told to drop all that it has read, in place of notices that were too many.
+    owes_drop: bool,
     ending: Ending,
 }
 
@@ -203,6 +208,9 @@ impl NetRole {
             held: Vec::new(),
         };
         role.set_observed();
+        if stream == 0 {
+            role.tell_tracked_keys_max();
+        }
         role
     }
 
@@ -227,7 +235,9 @@ impl NetRole {
                 ToNet::Notable(notable) => self.log_notable(notable),
                 ToNet::Monitored(lines) => self.monitor(ring, &lines),
                 ToNet::Users(acl) => self.take_users(ring, acl),
-                ToNet::Published(publications) => self.publish(ring, &publications.published),
+                ToNet::Published(published) => self.publish(ring, &published.content),
+                ToNet::Invalidations(them) => self.invalidate(ring, &them.content),
+                ToNet::RedirectBroken(connection) => self.redirect_broken(ring, connection),
                 ToNet::PassOver(members) => self.tell_passed_over(&members),
                 ToNet::OfferSettings => self.offer_settings(),
                 ToNet::Answer { connection, reply } => self.answer(ring, connection, &reply),
@@ -238,7 +248,9 @@ impl NetRole {
                 }
                 ToNet::Accepted(socket) => self.adopt(ring, socket),
                 ToNet::Survey { from, id, survey } => self.survey(ring, from, id, &survey),
-                ToNet::Surveyed { id, lines, matched } => self.surveyed(ring, id, &lines, matched),
+                ToNet::Surveyed { id, lines, matched, found } => {
+                    self.surveyed(ring, id, &lines, matched, found);
+                }
                 ToNet::Stop => self.stop(ring),
             }
         }
@@ -253,6 +265,9 @@ impl NetRole {
         if self.settings.refresh() {
             self.set_observed();
             self.note_settings();
+            if self.stream == 0 {
+                self.tell_tracked_keys_max();
+            }
         }
         self.refresh_watch();
     }
@@ -347,6 +362,7 @@ impl NetRole {
     }
 
     pub fn on_drained(&mut self, ring: &mut Ring, connection: Connection) {
+        self.tell_owed(ring, connection);
         self.unblock(ring, connection, &Block::Choked);
     }
 
@@ -354,7 +370,9 @@ impl NetRole {
         if let Some(mut client) = self.take(connection) {
             client.session.subscriptions.clear();
             self.end_watch(&mut client);
+            client.session.stop_tracking();
             self.note_subscriptions(&mut client);
+            self.note_tracking(&mut client);
             if client.session.is_known {
                 self.end_session(&client);
             }
@@ -423,6 +441,8 @@ impl Client {
             counts_as_subscriber: false,
             executing: None,
             over_soft_since_ms: None,
+            tracks: false,
+            owes_drop: false,
             ending: Ending::No,
         }
     }

@@ -14,7 +14,9 @@ use crate::net::ring::{Connection, Ring};
 use crate::raft::types::Payload;
 
 use super::super::clock::nanoseconds;
-use super::super::mailbox::{ClientHandle, ReportRequest, Source, Step, ToApply, ToRaft, Wants};
+use super::super::mailbox::{
+    ClientHandle, ReportRequest, Source, Step, Survey, ToApply, ToRaft, Wants,
+};
 use super::super::observe::commandlog::LogKind;
 use super::super::session::{self, NodeView, Outcome, ReplyMode, Wait};
 use super::replies::end_if_done;
@@ -64,6 +66,9 @@ impl NetRole {
                     let words = found.slices(rest);
                     if self.dispatch(ring, client, &words, taken) == Dispatched::NotYet {
                         break;
+                    }
+                    if client.session.tracking.is_some() {
+                        client.session.end_caching(words[0]);
                     }
                     consumed += taken;
                 }
@@ -247,6 +252,7 @@ impl NetRole {
             self.refresh_watch();
         }
         self.note_subscriptions(client);
+        self.note_tracking(client);
         match outcome {
             Outcome::Replied => self.write(ring, client, &reply.buffer),
             Outcome::ReplyAndClose => {
@@ -291,6 +297,10 @@ impl NetRole {
                 self.mailboxes.raft.send(ToRaft::Report(ReportRequest { client: handle }))
             }
             Wait::Survey(survey) => self.start_survey(client.connection, survey),
+            Wait::Redirect(redirecting) => {
+                let id = redirecting.id.unsigned_abs();
+                self.start_survey(client.connection, &Survey::Find { id });
+            }
             Wait::Pubsub(question) => self.ask_subscriptions(client, question),
             Wait::Stop => unreachable!("invariant: only SHUTDOWN waits for the end of the node"),
         }
@@ -330,7 +340,8 @@ impl NetRole {
             self.gathering.pending.canned.extend_from_slice(reply);
             let (connection, protocol) = (client.connection, client.session.protocol);
             let count = reply.len() as u32;
-            client.outstanding += self.gathering.step(connection, protocol, Source::Canned, count);
+            client.outstanding +=
+                self.gathering.step(connection, protocol, Source::Canned, count, false);
         }
     }
 
@@ -387,14 +398,16 @@ impl Gathering {
         protocol: Protocol,
         source: Source,
         count: u32,
+        tracks: bool,
     ) -> u32 {
         if let Some(last) = self.pending.steps.last_mut()
             && (last.connection, last.protocol, last.source) == (connection, protocol, source)
+            && last.tracks == tracks
         {
             last.count += count;
             return 0;
         }
-        self.pending.steps.push(Step { connection, protocol, source, count });
+        self.pending.steps.push(Step { connection, protocol, source, count, tracks });
         1
     }
 

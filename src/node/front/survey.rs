@@ -1,7 +1,9 @@
-//! Questions to all clients of the node, whichever core they are on: CLIENT LIST and CLIENT KILL.
+//! Questions to all clients of the node, whichever core they are on: CLIENT LIST, CLIENT KILL, and
+//! where CLIENT TRACKING redirects to.
 
 use std::sync::Arc;
 
+use crate::engine::pubsub::Subscriber;
 use crate::net::ring::{Connection, Ring};
 use crate::raft::types::Stream;
 
@@ -17,6 +19,7 @@ pub(super) struct Surveying {
     missing: usize,
     lines: Vec<u8>,
     matched: usize,
+    found: Option<Subscriber>,
 }
 
 impl NetRole {
@@ -32,6 +35,7 @@ impl NetRole {
             missing: self.mailboxes.nets.len(),
             lines: Vec::new(),
             matched: 0,
+            found: None,
         });
         for net in &self.mailboxes.nets {
             net.send(ToNet::Survey { from: self.stream, id, survey: Arc::clone(&survey) });
@@ -42,6 +46,7 @@ impl NetRole {
     pub(super) fn survey(&mut self, ring: &mut Ring, from: Stream, id: u64, survey: &Survey) {
         let (mut lines, mut matched) = (Vec::new(), 0);
         let mut leaving = Vec::new();
+        let mut found = None;
         for client in self.clients.iter().flatten() {
             let session = &client.session;
             match survey {
@@ -61,6 +66,10 @@ impl NetRole {
                     leaving.push(client.connection);
                     matched += 1;
                 }
+                Survey::Find { id } if *id == session.id => {
+                    let connection = client.connection.to_bits();
+                    found = Some(Subscriber { stream: self.stream, connection });
+                }
                 _ => {}
             }
         }
@@ -74,18 +83,29 @@ impl NetRole {
                 ring.close(connection);
             }
         }
-        self.mailboxes.nets[usize::from(from)].send(ToNet::Surveyed { id, lines, matched });
+        self.mailboxes.nets[usize::from(from)].send(ToNet::Surveyed { id, lines, matched, found });
     }
 
-    pub(super) fn surveyed(&mut self, ring: &mut Ring, id: u64, lines: &[u8], matched: usize) {
-        let found = self.surveys.iter().position(|surveying| surveying.id == id);
-        let Some(position) = found else { return };
+    pub(super) fn surveyed(
+        &mut self,
+        ring: &mut Ring,
+        id: u64,
+        lines: &[u8],
+        matched: usize,
+        found: Option<Subscriber>,
+    ) {
+        let position = self.surveys.iter().position(|surveying| surveying.id == id);
+        let Some(position) = position else { return };
         let surveying = &mut self.surveys[position];
         surveying.lines.extend_from_slice(lines);
         surveying.matched += matched;
+        surveying.found = surveying.found.or(found);
         surveying.missing -= 1;
         if surveying.missing == 0 {
             let done = self.surveys.swap_remove(position);
+            if let Survey::Find { .. } = *done.survey {
+                return self.finish_redirect(ring, done.connection, done.found);
+            }
             self.finish_wait(ring, done.connection, |_, _, _, reply| {
                 session::finish_survey(&done.survey, &done.lines, done.matched, reply);
             });

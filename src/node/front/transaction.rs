@@ -135,6 +135,7 @@ impl NetRole {
                 let mut reply = Reply::default();
                 session::reset(&mut client.session, &view, &mut reply);
                 self.note_subscriptions(client);
+                self.note_tracking(client);
                 self.write(ring, client, &reply.buffer);
                 self.forget_watches(client);
             }
@@ -155,7 +156,8 @@ impl NetRole {
     /// The last command that was gathered is the client's.
     pub(super) fn count_step(&mut self, client: &mut Client, source: Source) {
         let (connection, protocol) = (client.connection, client.session.protocol);
-        client.outstanding += self.gathering.step(connection, protocol, source, 1);
+        let tracks = client.session.tracks_next();
+        client.outstanding += self.gathering.step(connection, protocol, source, 1, tracks);
         if self.gathering.bytes() >= BATCH_BYTES_MAX {
             self.close_pass();
         }
@@ -182,6 +184,9 @@ impl NetRole {
         let watches = std::mem::take(&mut client.session.watches);
         let caller = watches.then(|| self.caller(client));
         let is_mixed = !transaction.asides.is_empty();
+        if is_mixed {
+            client.session.note_queued_caching(&transaction.asides);
+        }
         let is_decided = caller.is_none() && transaction.count == 0;
         if is_mixed {
             client.executing = Some(Box::new(Executing::new(&transaction)));
@@ -269,6 +274,7 @@ impl NetRole {
             let reply = reply.buffer;
             executing.reply.extend_from_slice(&reply);
             self.note_subscriptions(client);
+            self.note_tracking(client);
             match outcome {
                 Outcome::Wait(wait) => return self.suspend(ring, client, wait),
                 Outcome::ThroughLog(words) => {
@@ -299,7 +305,7 @@ impl NetRole {
 
     /// The last command that was gathered is nobody's: its reply is dropped.
     pub(super) fn count_quiet_step(&mut self) {
-        self.gathering.step(Connection::NONE, Protocol::Resp2, Source::Quiet, 1);
+        self.gathering.step(Connection::NONE, Protocol::Resp2, Source::Quiet, 1, false);
         if self.gathering.bytes() >= BATCH_BYTES_MAX {
             self.close_pass();
         }

@@ -4,7 +4,7 @@ use std::io::Write;
 
 use super::{
     Arguments, NodeView, Outcome, ReplyMode, Session, Wait, excerpt, failure, help, is_word,
-    subcommand, unknown_subcommand,
+    subcommand, tracking, unknown_subcommand,
 };
 use crate::engine::command::{Handler, NodeCommand, spec};
 use crate::engine::error::CommandError;
@@ -54,9 +54,10 @@ pub fn run(
             session.no_touch = parse_switch(switch)?;
             reply.ok();
         }
-        // Nothing tracks what clients read.
-        ("getredir", _) => reply.integer(-1),
-        ("trackinginfo", _) => tracking_info(reply),
+        ("caching", [word]) => tracking::caching(word, session, reply)?,
+        ("getredir", _) => reply.integer(session.redirects_to()),
+        ("tracking", _) => return tracking::run(arguments, session, reply),
+        ("trackinginfo", _) => tracking::info(session, reply),
         ("pause", [timeout, mode @ ..]) => {
             pause(timeout, mode, view)?;
             reply.ok();
@@ -162,17 +163,6 @@ fn change_replies(
         _ => return Err(CommandError::Syntax),
     }
     Ok(())
-}
-
-fn tracking_info(reply: &mut Reply) {
-    reply.map(3);
-    reply.bulk(b"flags");
-    reply.set(1);
-    reply.bulk(b"off");
-    reply.bulk(b"redirect");
-    reply.integer(-1);
-    reply.bulk(b"prefixes");
-    reply.array(0);
 }
 
 /// What CLIENT LIST and KILL can ask for by TYPE. Replicas are no clients here.
@@ -313,6 +303,7 @@ impl KillFilter {
 /// Makes the reply of a command that waited for a survey.
 pub fn finish_survey(survey: &Survey, lines: &[u8], matched: usize, reply: &mut Reply) {
     match survey {
+        Survey::Find { .. } => unreachable!("invariant: only CLIENT TRACKING looks for a client"),
         Survey::List { .. } => reply.verbatim(&String::from_utf8_lossy(lines)),
         Survey::Kill(filter) => match filter.reply {
             KillReply::Count => reply.count(matched),
@@ -348,7 +339,9 @@ pub fn describe_at(
         ("e", session.no_evict),
         ("T", session.no_touch),
     ];
-    let set: String = marks.iter().filter(|(_, is_set)| *is_set).map(|(mark, _)| *mark).collect();
+    let tracking = session.tracking.iter().flat_map(|tracking| tracking.marks());
+    let marks = marks.into_iter().chain(tracking);
+    let set: String = marks.filter(|(_, is_set)| *is_set).map(|(mark, _)| mark).collect();
     let flags = if set.is_empty() { "N" } else { &set };
     let queued = session.transaction.as_ref();
     let multi_bytes = queued.map_or(0, |transaction| transaction.bytes());
@@ -357,7 +350,7 @@ pub fn describe_at(
         out,
         "id={} addr={} laddr={} name={} age={} idle={} flags={flags} db={} sub={} psub={} ssub={} \
          multi={queued} qbuf={} qbuf-free={} argv-mem=0 multi-mem={multi_bytes} rbs=0 rbp=0 obl={} \
-         oll=0 omem={} tot-mem={} events=r cmd={command} user={} redir=-1 \
+         oll=0 omem={} tot-mem={} events=r cmd={command} user={} redir={} \
          resp={} lib-name={} lib-ver={}",
         session.id,
         session.peer,
@@ -375,6 +368,7 @@ pub fn describe_at(
         buffers.output,
         buffers.input + buffers.input_free + buffers.output + multi_bytes,
         text(&session.user.name),
+        session.redirects_to(),
         if session.protocol == Protocol::Resp3 { 3 } else { 2 },
         text(&session.library_name),
         text(&session.library_version),
@@ -396,12 +390,14 @@ fn last_command(session: &Session) -> String {
 }
 
 const HELP: &[&str] = &[
+    "CACHING (YES|NO)",
+    "    Whether the keys of the next command are tracked, after TRACKING with OPTIN or OPTOUT.",
     "CAPA <capability> [<capability> ...]",
     "    Tells what the client can do: redirect. No node redirects.",
     "GETNAME",
     "    Tells the name of this connection.",
     "GETREDIR",
-    "    Tells where notices of tracked keys go: nowhere (-1).",
+    "    Tells to which client notices of tracked keys go: 0 to this one, -1 to none.",
     "ID",
     "    Tells the id of this connection.",
     "INFO",
@@ -431,8 +427,11 @@ const HELP: &[&str] = &[
     "    Tells the node about the client library.",
     "SETNAME <name>",
     "    Gives this connection a name; an empty one takes it away.",
+    "TRACKING (ON|OFF) [REDIRECT <id>] [BCAST] [PREFIX <prefix> [PREFIX ...]] [OPTIN] [OPTOUT]",
+    "         [NOLOOP]",
+    "    Lets this connection be told when keys change that it has read.",
     "TRACKINGINFO",
-    "    Tells that this connection tracks no keys.",
+    "    Tells what this connection tracks.",
     "UNBLOCK <client-id> [TIMEOUT|ERROR]",
     "    Ends the wait of a client of this node, as if its time were over, or with an error.",
     "UNPAUSE",

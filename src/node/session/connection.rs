@@ -183,6 +183,7 @@ pub fn reset(session: &mut Session, view: &NodeView<'_>, reply: &mut Reply) {
     session.subscriptions.clear();
     end_monitor(session, view.shared);
     session.replies = ReplyMode::On;
+    session.stop_tracking();
     reply.protocol = Protocol::Resp2;
     reply.simple("RESET");
 }

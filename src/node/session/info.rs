@@ -151,8 +151,7 @@ fn clients(sources: &Sources<'_>) -> Fields {
         ("client_recent_max_input_buffer", sources.counted.buffers.input_max.to_string()),
         ("client_recent_max_output_buffer", sources.counted.buffers.output_max.to_string()),
         ("blocked_clients", shared.clients.blocked.load(Relaxed).to_string()),
-        // No command of the table tracks.
-        ("tracking_clients", "0".to_owned()),
+        ("tracking_clients", shared.clients.tracking.load(Relaxed).to_string()),
         ("pubsub_clients", shared.clients.subscribed.load(Relaxed).to_string()),
         // These of the whole cluster.
         ("watching_clients", engine.watching_clients.to_string()),
@@ -252,6 +251,9 @@ fn stats(sources: &Sources<'_>) -> Fields {
         ("pubsub_channels", engine.pubsub_channels as u64),
         ("pubsub_patterns", engine.pubsub_patterns as u64),
         ("pubsubshard_channels", engine.pubsub_shard_channels as u64),
+        ("tracking_total_keys", engine.tracked_keys as u64),
+        ("tracking_total_items", engine.tracked_items as u64),
+        ("tracking_total_prefixes", engine.tracked_prefixes as u64),
         ("acl_access_denied_auth", denied.auth.load(Relaxed)),
         ("acl_access_denied_cmd", denied.command.load(Relaxed)),
         ("acl_access_denied_key", denied.key.load(Relaxed)),

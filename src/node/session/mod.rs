@@ -23,6 +23,7 @@ mod slowlog;
 mod statistics;
 #[cfg(test)]
 mod tests;
+mod tracking;
 mod transaction;
 mod unsupported;
 
@@ -47,6 +48,7 @@ pub use client::{Buffers, class_of, describe, finish_survey};
 pub use cluster::host_and_port;
 pub use connection::{end_monitor, reset};
 pub use pubsub::{Subscriptions, is_subscription, refusal as refusal_of_listener};
+pub use tracking::{Redirecting, Tracking, finish_redirect};
 pub use transaction::{Aside, AsideWork, Transaction, is_never_queued};
 
 /// The Redis whose replies and errors are given, for clients that look at the version.
@@ -98,6 +100,10 @@ pub struct Session {
     /// It understands that it is told to go elsewhere (CLIENT CAPA redirect). No node tells so:
     /// each serves everything.
     pub redirects: bool,
+    /// What it has asked for by CLIENT TRACKING.
+    pub tracking: Option<Box<Tracking>>,
+    /// The apply role is to be told of a change of that.
+    tracking_changed: bool,
 }
 
 /// What CLIENT REPLY has asked for.
@@ -142,6 +148,8 @@ pub enum Wait {
     Report(ReportUse),
     /// All net roles look at their clients; [`finish_survey`] makes the reply.
     Survey(Survey),
+    /// All net roles look for a client; [`finish_redirect`] makes the reply.
+    Redirect(Redirecting),
     /// The apply role, which knows all subscribers of the node, makes the reply.
     Pubsub(Question),
     /// The end of the node: the end of the connection is the reply.
@@ -225,6 +233,8 @@ impl Session {
             monitors: false,
             replies: ReplyMode::On,
             redirects: false,
+            tracking: None,
+            tracking_changed: false,
         }
     }
 }
@@ -341,7 +351,7 @@ pub fn needs_order(command: NodeCommand, words: Arguments<'_, '_>) -> bool {
         // And no message may come before the confirmation.
         NodeCommand::Pubsub => true,
         _ if is_subscription(command) => true,
-        NodeCommand::Client => is_one_of(&["info", "kill", "list", "reply"]),
+        NodeCommand::Client => is_one_of(&["info", "kill", "list", "reply", "tracking"]),
         // A change may be on its way through the log.
         NodeCommand::Config => is_one_of(&["get", "resetstat", "rewrite", "set"]),
         NodeCommand::Cluster => is_one_of(&[

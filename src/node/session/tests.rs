@@ -6,6 +6,7 @@ mod basics;
 mod commands;
 mod observe;
 mod pubsub;
+mod tracking;
 mod views;
 
 use std::sync::Arc;

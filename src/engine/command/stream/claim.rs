@@ -135,6 +135,7 @@ pub(super) fn xclaim(context: &mut Context<'_>, arguments: &[&[u8]]) -> Result {
         group.set_active(&consumer, now_ms);
     }
     context.reply.fill_array(header, written);
+    context.keyspace.tell_trackers(key);
     if is_new {
         context.notify(EventClasses::STREAM, "xgroup-createconsumer", key);
     }
@@ -230,6 +231,7 @@ pub(super) fn xautoclaim(context: &mut Context<'_>, arguments: &[&[u8]]) -> Resu
         group.acknowledge(id);
         write_id(context.reply, id);
     }
+    context.keyspace.tell_trackers(key);
     if is_new {
         context.notify(EventClasses::STREAM, "xgroup-createconsumer", key);
     }

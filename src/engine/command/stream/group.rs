@@ -1,13 +1,12 @@
 //! XGROUP, XACK and XPENDING: groups of consumers, and what is pending in them.
 
 use super::{
-    Result, millis_since, no_group, no_such_group, parse_end, parse_id, parse_start,
+    Result, millis_since, no_group, no_such_group, notify_group, parse_end, parse_id, parse_start,
     unknown_options, write_help, write_id,
 };
 use crate::engine::command::Context;
 use crate::engine::command::options::is_word;
 use crate::engine::error::CommandError;
-use crate::engine::notifications::EventClasses;
 use crate::engine::number::integer;
 use crate::engine::reply::Reply;
 use crate::engine::types::stream::{Group, Stream, StreamId};
@@ -86,7 +85,7 @@ pub(super) fn create(context: &mut Context<'_>, arguments: &[&[u8]]) -> Result {
     if is_new {
         context.keyspace.tell(context.database, key);
     }
-    context.notify(EventClasses::STREAM, "xgroup-create", key);
+    notify_group(context, "xgroup-create", key);
     context.reply.ok();
     Ok(())
 }
@@ -107,7 +106,7 @@ pub(super) fn setid(context: &mut Context<'_>, arguments: &[&[u8]]) -> Result {
         id => parse_id(id, 0)?,
     };
     group.set_position(id, options.entries_read);
-    context.notify(EventClasses::STREAM, "xgroup-setid", arguments[0]);
+    notify_group(context, "xgroup-setid", arguments[0]);
     context.reply.ok();
     Ok(())
 }
@@ -116,7 +115,7 @@ pub(super) fn destroy(context: &mut Context<'_>, arguments: &[&[u8]]) -> Result 
     let removed = stream_of(context, arguments[0])?.groups.remove(arguments[1]);
     if removed.is_some() {
         context.keyspace.tell_waiters(context.database, arguments[0]);
-        context.notify(EventClasses::STREAM, "xgroup-destroy", arguments[0]);
+        notify_group(context, "xgroup-destroy", arguments[0]);
     }
     context.reply.count(usize::from(removed.is_some()));
     Ok(())
@@ -127,7 +126,7 @@ pub(super) fn createconsumer(context: &mut Context<'_>, arguments: &[&[u8]]) -> 
     let added = group_of(context, arguments)?.add_consumer(arguments[2], now_ms, None);
     let is_added = added.is_some();
     if is_added {
-        context.notify(EventClasses::STREAM, "xgroup-createconsumer", arguments[0]);
+        notify_group(context, "xgroup-createconsumer", arguments[0]);
     }
     context.reply.count(usize::from(is_added));
     Ok(())
@@ -136,7 +135,7 @@ pub(super) fn createconsumer(context: &mut Context<'_>, arguments: &[&[u8]]) -> 
 pub(super) fn delconsumer(context: &mut Context<'_>, arguments: &[&[u8]]) -> Result {
     let pending = group_of(context, arguments)?.remove_consumer(arguments[2]);
     if pending.is_some() {
-        context.notify(EventClasses::STREAM, "xgroup-delconsumer", arguments[0]);
+        notify_group(context, "xgroup-delconsumer", arguments[0]);
     }
     context.reply.count(pending.unwrap_or(0));
     Ok(())
@@ -178,7 +177,11 @@ pub(super) fn xack(context: &mut Context<'_>, arguments: &[&[u8]]) -> Result {
         return Ok(());
     };
     let ids = arguments[2..].iter().map(|id| parse_id(id, 0)).collect::<Result<Vec<_>>>()?;
-    context.reply.count(ids.into_iter().filter(|id| group.acknowledge(*id)).count());
+    let acknowledged = ids.into_iter().filter(|id| group.acknowledge(*id)).count();
+    if acknowledged > 0 {
+        context.keyspace.tell_trackers(arguments[0]);
+    }
+    context.reply.count(acknowledged);
     Ok(())
 }
 

@@ -221,6 +221,13 @@ fn write_id(reply: &mut Reply, id: StreamId) {
     reply.bulk(&text[..len]);
 }
 
+/// Tells of what has become of a group. For who watches the stream that is no part of it, but what
+/// XINFO told of it is no longer true.
+fn notify_group(context: &mut Context<'_>, event: &'static str, key: &[u8]) {
+    context.keyspace.tell_trackers(key);
+    context.notify(EventClasses::STREAM, event, key);
+}
+
 /// The error of a key or group that is not there. What follows the names tells who says so.
 fn no_group(key: &[u8], group: &[u8], rest: &str) -> CommandError {
     let (key, group) = (String::from_utf8_lossy(key), String::from_utf8_lossy(group));

@@ -1,6 +1,6 @@
 //! XREAD and XREADGROUP: what follows an id, or what nobody of a group was given yet.
 
-use super::{Result, no_group, parse_id, write_entries, write_entry, write_id};
+use super::{Result, no_group, notify_group, parse_id, write_entries, write_entry, write_id};
 use crate::engine::command::Context;
 use crate::engine::command::options::is_word;
 use crate::engine::command::waiting::deadline_of_millis;
@@ -223,7 +223,7 @@ pub(super) fn xreadgroup(context: &mut Context<'_>, arguments: &[&[u8]]) -> Resu
         let (consumer, is_new) = group.see_consumer(consumer, context.now_ms);
         if !is_served {
             if is_new {
-                context.notify(EventClasses::STREAM, "xgroup-createconsumer", key);
+                notify_group(context, "xgroup-createconsumer", key);
             }
             continue;
         }
@@ -233,6 +233,7 @@ pub(super) fn xreadgroup(context: &mut Context<'_>, arguments: &[&[u8]]) -> Resu
             Start::After(id) => reader.read_history(context.reply, id, request.count),
             Start::Undelivered => reader.read_new(context.reply, request.count, request.noack),
         }
+        context.keyspace.tell_trackers(key);
         if is_new {
             context.notify(EventClasses::STREAM, "xgroup-createconsumer", key);
         }

@@ -262,7 +262,6 @@ fn clients_tell_of_themselves() {
         ("CLIENT TRACKINGINFO", "*6|$5|flags|*1|$3|off|$8|redirect|:-1|$8|prefixes|*0|"),
         ("CLIENT", "-ERR wrong number of arguments for 'client' command|"),
         ("CLIENT foo", "-ERR unknown subcommand 'foo'. Try CLIENT HELP.|"),
-        ("CLIENT TRACKING ON", "-ERR unknown subcommand 'TRACKING'. Try CLIENT HELP.|"),
     ]);
     bench.session.protocol = Protocol::Resp3;
     bench.check(&[
