@@ -107,6 +107,23 @@
 //!   transactions of MONITOR show them in lower case. What a script calls is part of the script.
 //! - Commands that only a net role runs are timed there, up to the moment that they wait for another
 //!   role.
+//! # Life of an event, and of a copy
+//!
+//! 1. What changes a key says so by Redis's name of the event ([`engine::notifications`]). While
+//!    `notify-keyspace-events`, which all nodes have alike, names its class, each node makes
+//!    messages of it as it applies the command: subscribers of all nodes see all events, in one
+//!    order with what is published. A key that a read does not find (class `m`) is told by the node
+//!    that reads; by all, in a transaction that writes.
+//! 2. CLIENT TRACKING is the node's alone, like SUBSCRIBE ([`engine::tracking`]). Apply remembers
+//!    who has read which key, and looks at each key that it changes, whoever asked for that. What
+//!    it finds goes to the net role of the client behind the replies that were made before, and
+//!    before those that are made after: a client that reads anything, at a read index, has been
+//!    told of every change acknowledged before. While nobody tracks or is notified, all this is one
+//!    branch per command.
+//! 3. A client may always be told to drop all that it has: when databases are emptied or exchanged,
+//!    when its node goes on from a snapshot, and where there would be too much to tell
+//!    ([`limits::INVALIDATED_BYTES_MAX`], [`limits::CLIENT_OUTPUT_SOFT_BYTES`]). With NOLOOP it is
+//!    not told of its own change, but still of the next one; Redis forgets it.
 //!
 //! # Code map
 //!

@@ -140,8 +140,8 @@ impl Engine {
         std::mem::take(&mut self.settings_changed).then_some(&self.settings)
     }
 
-    /// Goes on from the state of `loaded`; what this node counts, and who subscribes or tracks, goes
-    /// on too.
+    /// Goes on from the state of `loaded`; what this node counts, and who subscribes or tracks,
+    /// goes on too.
     pub fn replace_state(&mut self, loaded: Self) {
         let former = std::mem::replace(&mut self.keyspace, loaded.keyspace);
         self.keyspace.succeed(former);

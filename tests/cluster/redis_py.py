@@ -5,6 +5,7 @@ import threading
 import time
 
 import redis
+from redis.cache import CacheConfig
 
 PORTS = [int(port) for port in sys.argv[1:]]
 
@@ -153,6 +154,26 @@ def messages(client, other):
     assert not thread.is_alive()
 
 
+def caching(client, position):
+    """redis-py keeps copies of what it reads, and drops what it is told to."""
+    options = {"decode_responses": True, "protocol": 3, "cache_config": CacheConfig()}
+    cached = connect(position, **options)
+    for number in range(20):
+        for key in ("copied", "other"):
+            client.set(key, str(number))
+            wait_until(lambda: cached.get(key) == str(number))
+            expect(cached.mget("copied", "other")[key == "other"], str(number))
+    expect(cached.get_cache().size > 0, True)
+    for _ in range(50):
+        expect(cached.strlen("copied"), 2)
+    # Only the first has come to the node.
+    expect(connect(position).info("commandstats")["cmdstat_strlen"]["calls"], 1)
+    client.flushall()
+    wait_until(lambda: cached.get("copied") is None)
+    expect(cached.strlen("copied"), 0)
+    cached.close()
+
+
 def threads():
     pool = redis.ConnectionPool(host="127.0.0.1", port=PORTS[0], decode_responses=True)
     client = redis.Redis(connection_pool=pool)
@@ -181,6 +202,7 @@ def main():
             pipelines(client, other)
             messages(client, other)
             server_facts(client)
+        caching(client, position)
         binary(position)
     threads()
     database = connect(0, db=3, decode_responses=True)

@@ -91,7 +91,7 @@ impl Interest {
 
     /// A key has changed. One that does so several times in a row counts once.
     pub fn gather_change(&mut self, key: &[u8]) {
-        if !self.changed.keys.last().is_some_and(|last| **last == *key) {
+        if self.changed.keys.last().is_none_or(|last| **last != *key) {
             self.changed.keys.push(SmallBytes::new(key));
         }
     }

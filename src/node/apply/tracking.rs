@@ -1,5 +1,5 @@
-//! Notices for the clients of this node that track what they read: gathered by the engine as it runs
-//! commands, handed to the net roles behind the replies that were made before.
+//! Notices for the clients of this node that track what they read: gathered by the engine as it
+//! runs commands, handed to the net roles behind the replies that were made before.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;

@@ -1,5 +1,5 @@
-//! CLIENT TRACKING, CACHING, GETREDIR and TRACKINGINFO: of which keys a client wants to be told when
-//! they change. What it reads is remembered by the apply role ([`crate::engine::tracking`]).
+//! CLIENT TRACKING, CACHING, GETREDIR and TRACKINGINFO: of which keys a client wants to be told
+//! when they change. What it reads is remembered by the apply role ([`crate::engine::tracking`]).
 
 use std::collections::BTreeSet;
 
