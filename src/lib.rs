@@ -107,6 +107,7 @@
 //!   transactions of MONITOR show them in lower case. What a script calls is part of the script.
 //! - Commands that only a net role runs are timed there, up to the moment that they wait for another
 //!   role.
+//!
 //! # Life of an event, and of a copy
 //!
 //! 1. What changes a key says so by Redis's name of the event ([`engine::notifications`]). While

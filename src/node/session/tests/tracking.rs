@@ -118,7 +118,8 @@ fn caching_is_for_the_next_command() {
     assert!(!bench.session.tracks_next());
     // All of a transaction.
     bench.check(&[("CLIENT CACHING YES", "+OK|")]);
-    bench.session.transaction = Some(Box::new(Transaction::new(0)));
+    let user = Arc::clone(&bench.session.user);
+    bench.session.transaction = Some(Box::new(Transaction::new(0, user)));
     bench.session.end_caching(b"multi");
     bench.session.end_caching(b"get");
     assert!(bench.session.tracks_next());
@@ -173,7 +174,7 @@ fn client_list_marks_who_tracks() {
     let mut bench = Bench::new();
     let line = |bench: &Bench| {
         let mut out = Vec::new();
-        let buffers = Buffers { input: 0, output: 0 };
+        let buffers = Buffers { input: 0, input_free: 0, output: 0 };
         describe(&bench.session, &buffers, 1000, &mut out);
         String::from_utf8(out).unwrap()
     };
