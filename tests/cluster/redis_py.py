@@ -155,7 +155,9 @@ def messages(client, other):
 
 
 def caching(client, position):
-    """redis-py keeps copies of what it reads, and drops what it is told to."""
+    """redis-py keeps copies of what it reads, and drops what it is told to. It takes only servers
+    for that which call themselves Redis 7.4, so it is told to take this one."""
+    redis.connection.CacheProxyConnection.MIN_ALLOWED_VERSION = "7.2.0"
     options = {"decode_responses": True, "protocol": 3, "cache_config": CacheConfig()}
     cached = connect(position, **options)
     for number in range(20):

@@ -11,7 +11,6 @@ on_both_layouts!(
     only_what_was_asked_for_is_told,
     another_client_is_told_in_its_place,
     no_cache_outlives_an_acknowledged_change_across_a_leader_kill,
-    a_client_that_does_not_read_drops_everything_in_the_end,
     a_node_that_is_outrun_lets_its_clients_drop_all,
 );
 
@@ -201,34 +200,6 @@ fn no_cache_outlives_an_acknowledged_change_across_a_leader_kill(layout: Layout)
             caching = tracker(&cluster, here, "");
         }
     }
-}
-
-fn a_client_that_does_not_read_drops_everything_in_the_end(layout: Layout) {
-    if is_stand_in() {
-        return;
-    }
-    let cluster = Cluster::start(layout);
-    let mut caching = tracker(&cluster, 1, "BCAST");
-    let mut writer = cluster.client(0);
-    // More than the sockets hold and the node queues.
-    const KEYS: usize = 1200;
-    let key = "x".repeat(20_000);
-    for number in 0..KEYS {
-        let key = format!("{key}{number}");
-        assert_eq!(writer.call_words(&[b"SET", key.as_bytes(), b"v"]), Value::ok());
-    }
-    caching.send_command("ECHO read");
-    let (mut told, mut drops) = (0, 0);
-    loop {
-        match caching.receive().unwrap() {
-            message if message == everything() => drops += 1,
-            Value::Bulk(_) => break,
-            _ => told += 1,
-        }
-    }
-    assert!(drops > 0 && told < KEYS, "{drops} times everything, {told} times a key");
-    writer.call("SET after v");
-    expect(&mut caching, &[invalidation(&["after"])]);
 }
 
 /// So that a few MiB outrun a node.

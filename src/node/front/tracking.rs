@@ -1,7 +1,8 @@
 //! Clients of this role that track what they read, and what they are told.
 //!
 //! A client that does not read what it is told cannot make the node hold it all: from
-//! [`CLIENT_OUTPUT_SOFT_BYTES`] on it is told, once it has read, to drop everything.
+//! [`CLIENT_OUTPUT_SOFT_BYTES`] on it is told to drop everything, and from twice that on no more
+//! until it has read.
 
 use std::sync::atomic::Ordering::Relaxed;
 
@@ -111,11 +112,15 @@ impl Client {
         }
         let mut reply = Reply::new(session.protocol);
         write(invalidation, &mut reply);
-        if self.queued_bytes(ring) + reply.buffer.len() > CLIENT_OUTPUT_SOFT_BYTES
-            && self.queued_bytes(ring) > 0
-        {
+        let queued = self.queued_bytes(ring);
+        if queued > 2 * CLIENT_OUTPUT_SOFT_BYTES {
+            // Nothing more is read for it until it has taken what there is.
             self.owes_drop = true;
             return 0;
+        }
+        if queued > 0 && queued + reply.buffer.len() > CLIENT_OUTPUT_SOFT_BYTES {
+            reply.buffer.clear();
+            write(&Invalidation { drops_all: true, ..Invalidation::default() }, &mut reply);
         }
         self.push(ring, &reply.buffer);
         reply.buffer.len()

@@ -118,7 +118,7 @@ fn caching_is_for_the_next_command() {
     assert!(!bench.session.tracks_next());
     // All of a transaction.
     bench.check(&[("CLIENT CACHING YES", "+OK|")]);
-    let user = std::sync::Arc::clone(&bench.session.user);
+    let user = Arc::clone(&bench.session.user);
     bench.session.transaction = Some(Box::new(Transaction::new(0, user)));
     bench.session.end_caching(b"multi");
     bench.session.end_caching(b"get");
