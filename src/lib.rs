@@ -92,6 +92,22 @@
 //! before SUBSCRIBE. In a transaction, messages for its own client come around the reply to EXEC,
 //! not within it, and SUBSCRIBE takes effect behind the commands of the engine.
 //!
+//! # What a node tells of its work
+//!
+//! SLOWLOG, COMMANDLOG, LATENCY, MONITOR and the counts of INFO are each node's own, and CLIENT PAUSE
+//! holds back the commands of its own clients (`node::observe`). No part of it is replicated.
+//!
+//! - What is timed of a command is its execution when it is applied, on the node whose client sent
+//!   it; INFO commandstats counts what the node applies for clients of all nodes.
+//! - Brief commands are timed in runs of up to 32, each of which gets an equal share
+//!   ([`engine::timing`]): sums are exact, the percentiles of brief commands are those of shares. A
+//!   single slow one among them is found after a run that was slow as a whole, or with a threshold
+//!   below a millisecond: then each command is timed alone.
+//! - The engine knows the names of commands and not how they were written, so that SLOWLOG and the
+//!   transactions of MONITOR show them in lower case. What a script calls is part of the script.
+//! - Commands that only a net role runs are timed there, up to the moment that they wait for another
+//!   role.
+//!
 //! # Code map
 //!
 //! - [`raft`]: consensus. PURE. It knows nothing of commands: a batch is bytes.

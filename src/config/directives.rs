@@ -531,4 +531,11 @@ static OWN: &[Directive] = &[
     D::constant("zset-max-listpack-value", "64").alias("zset-max-ziplist-value"),
     D::constant("cluster-enabled", "no"),
     D::constant("daemonize", "no"),
+    // Looks at what is due, per second.
+    D::constant("hz", "100"),
+    D::constant("protected-mode", "no"),
+    D::constant("tls-port", "0"),
+    D::constant("unixsocket", ""),
+    D::constant("replicaof", "").alias("slaveof"),
+    D::constant("activedefrag", "no"),
 ];

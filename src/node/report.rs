@@ -1,10 +1,11 @@
 //! What INFO and its like tell, gathered role by role and formatted by the net role of the client.
 
+use super::session::proc::{self, CpuSeconds};
 use crate::engine::keyspace::{DATABASE_COUNT, KeyspaceStats};
 use crate::engine::timing::Histograms;
 use crate::engine::{CommandStats, Engine};
 use crate::net::peer::{LinkCounters, PeerReport};
-use crate::raft::types::{Boot, ClusterId, Index, MemberId, Term};
+use crate::raft::types::{Boot, ClusterId, Index, MemberId, Millis, Term};
 use crate::raft::{LogId, Status};
 
 /// What the raft role knows. Default: no cluster.
@@ -76,6 +77,8 @@ pub struct EngineReport {
     pub histograms: Histograms,
     /// How often each error code was replied.
     pub errors: Vec<(String, u64)>,
+    /// CPU time of the thread that runs the engine.
+    pub thread_cpu: CpuSeconds,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -84,6 +87,10 @@ pub struct DatabaseReport {
     pub keys: usize,
     /// Those among them that have a deadline.
     pub volatile: usize,
+    /// What is left to those, on average, in milliseconds.
+    pub mean_ttl_ms: Millis,
+    /// Hashes with fields that have a deadline.
+    pub expiring_hashes: usize,
 }
 
 impl EngineReport {
@@ -93,6 +100,8 @@ impl EngineReport {
             number,
             keys: keyspace.len(number),
             volatile: keyspace.volatile_len(number),
+            mean_ttl_ms: keyspace.mean_ttl_ms(number),
+            expiring_hashes: keyspace.expiring_hash_len(number),
         };
         let stats = engine.stats();
         Self {
@@ -113,6 +122,8 @@ impl EngineReport {
             commands: stats.commands.clone(),
             histograms: stats.histograms.clone(),
             errors: stats.errors.iter().map(|(code, count)| (code.clone(), *count)).collect(),
+            // Its own thread: that of the role that asks.
+            thread_cpu: proc::thread_cpu_seconds(),
         }
     }
 }

@@ -72,6 +72,11 @@ impl SharedSettings {
         self.lock().brought()
     }
 
+    /// The path of the configuration file; empty without one.
+    pub fn file(&self) -> String {
+        self.file.as_ref().map_or(String::new(), |path| path.display().to_string())
+    }
+
     /// Writes the present values into the configuration file.
     pub fn rewrite(&self) -> Result<(), RewriteError> {
         let settings = self.lock().clone();

@@ -54,6 +54,8 @@ pub struct Shared {
 #[derive(Default)]
 pub struct ClientCounters {
     pub connected: AtomicUsize,
+    /// Clients that subscribe to something.
+    pub subscribed: AtomicUsize,
     /// Clients that wait in a blocking command.
     pub blocked: AtomicUsize,
     pub accepted: AtomicU64,
@@ -70,6 +72,7 @@ impl ClientCounters {
     pub fn reset(&self) {
         let Self {
             connected: _,
+            subscribed: _,
             blocked: _,
             accepted,
             rejected,

@@ -243,6 +243,13 @@ fn every_line_of_info_is_a_field(layout: Layout) {
     assert_eq!(client.info("errorstat_ERR").unwrap(), "count=2");
     let percentiles = client.info("latency_percentiles_usec_set").unwrap();
     assert!(of(&percentiles, "p50") > 0.0 && of(&percentiles, "p99.9") > 0.0, "{percentiles}");
+    let keyspace = client.info("db0").unwrap();
+    assert_eq!((of(&keyspace, "keys"), of(&keyspace, "expires")), (2.0, 1.0), "{keyspace}");
+    assert!((1.0..=100_000.0).contains(&of(&keyspace, "avg_ttl")) || is_stand_in(), "{keyspace}");
+    wait::until_true("commands per second", LONG, || {
+        client.call("PING");
+        client.info("instantaneous_ops_per_sec").unwrap() != "0"
+    });
     assert_eq!(client.call("CONFIG RESETSTAT"), Value::ok());
     assert_eq!(client.info("errorstat_ERR"), None);
     cluster.check_alive();

@@ -12,18 +12,49 @@ use crate::raft::types::Millis;
 #[derive(Debug, Default)]
 pub(super) struct Deadlines {
     items: BTreeSet<(Millis, u64)>,
+    /// Of all deadlines.
+    sum_ms: u128,
 }
 
 impl Deadlines {
     pub fn insert(&mut self, deadline_ms: Millis, hash: u64) {
-        self.items.insert((deadline_ms, hash));
+        if self.items.insert((deadline_ms, hash)) {
+            self.sum_ms += u128::from(deadline_ms);
+        }
     }
 
     pub fn remove(&mut self, deadline_ms: Millis, hash: u64) {
-        self.items.remove(&(deadline_ms, hash));
+        if self.items.remove(&(deadline_ms, hash)) {
+            self.sum_ms -= u128::from(deadline_ms);
+        }
+    }
+
+    pub fn len(&self) -> usize {
+        self.items.len()
+    }
+
+    pub fn mean(&self) -> Option<Millis> {
+        self.sum_ms.checked_div(self.items.len() as u128).map(|mean| mean as Millis)
     }
 
     pub fn first(&self) -> Option<(Millis, u64)> {
         self.items.first().copied()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_mean_is_that_of_what_is_there() {
+        let mut deadlines = Deadlines::default();
+        assert_eq!((deadlines.mean(), deadlines.len()), (None, 0));
+        for deadline_ms in [Millis::MAX, 100, 200, 200] {
+            deadlines.insert(deadline_ms, deadline_ms);
+        }
+        deadlines.remove(Millis::MAX, Millis::MAX);
+        deadlines.remove(100, 7);
+        assert_eq!((deadlines.mean(), deadlines.len()), (Some(150), 2));
     }
 }

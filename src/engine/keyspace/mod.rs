@@ -177,6 +177,17 @@ impl Keyspace {
         self.databases[usize::from(database)].volatile
     }
 
+    /// The mean time that is left to the keys of a database that have a deadline; 0 without any.
+    pub fn mean_ttl_ms(&self, database: u8) -> Millis {
+        let mean = self.databases[usize::from(database)].deadlines.mean();
+        mean.map_or(0, |deadline_ms| deadline_ms.saturating_sub(self.clock_ms()))
+    }
+
+    /// How many hashes of a database have fields with a deadline.
+    pub fn expiring_hash_len(&self, database: u8) -> usize {
+        self.databases[usize::from(database)].field_deadlines.len()
+    }
+
     #[inline]
     pub fn hash(&self, key: &[u8]) -> u64 {
         self.hasher.hash(key)

@@ -101,6 +101,8 @@ struct Client {
     /// Steps that are not answered yet.
     outstanding: u32,
     block: Block,
+    /// It is among the subscribers that INFO counts.
+    counts_as_subscriber: bool,
     /// EXEC that is not answered yet, when the node runs a part of it.
     executing: Option<Box<Executing>>,
     /// Since when more is queued for it than the soft limit of its output, on the monotonic clock.
@@ -418,6 +420,7 @@ impl Client {
             input: Vec::new(),
             outstanding: 0,
             block: Block::None,
+            counts_as_subscriber: false,
             executing: None,
             over_soft_since_ms: None,
             ending: Ending::No,

@@ -22,6 +22,13 @@ impl NetRole {
         if changes.is_empty() {
             return;
         }
+        let subscribes = !client.session.subscriptions.is_empty();
+        let subscribed = &self.shared.clients.subscribed;
+        match (std::mem::replace(&mut client.counts_as_subscriber, subscribes), subscribes) {
+            (false, true) => subscribed.fetch_add(1, Relaxed),
+            (true, false) => subscribed.fetch_sub(1, Relaxed),
+            _ => 0,
+        };
         let connection = client.connection.to_bits();
         let subscriber = Subscriber { stream: self.stream, connection };
         self.subscription_changes.extend(changes.into_iter().map(|change| Change {

@@ -9,6 +9,7 @@ use crate::limits::{CLIENT_OUTPUT_SOFT_BYTES, SPARE_PASSES_MAX, SWEEP_MS};
 use crate::net::ring::{Connection, Ring};
 
 use super::super::mailbox::{Ended, Replies, Segment, Source};
+use super::super::observe::counts::BufferSizes;
 use super::super::session::{NodeView, Session, Wait};
 use super::{Block, Client, Ending, NetRole};
 
@@ -159,7 +160,9 @@ impl NetRole {
         if self.shared.state().refusal().is_some() {
             self.close_subscribers(ring, "the node is in no cluster");
         }
+        let mut buffers = BufferSizes::default();
         for client in self.clients.iter_mut().flatten() {
+            buffers.add(client.input.len(), ring.queued_bytes(client.connection));
             let OutputLimit { soft, soft_seconds, .. } = client.output_limit(&limits);
             let is_over = soft > 0 && ring.queued_bytes(client.connection) as u64 > soft;
             client.over_soft_since_ms =
@@ -179,6 +182,7 @@ impl NetRole {
                 ring.close(client.connection);
             }
         }
+        self.counts().set_buffers(buffers);
     }
 
     /// The reply to a command that a client was suspended for.

@@ -51,6 +51,7 @@ impl NetRole {
                 {
                     let buffers = session::Buffers {
                         input: client.input.len(),
+                        input_free: client.input.capacity() - client.input.len(),
                         output: ring.queued_bytes(client.connection),
                     };
                     session::describe(session, &buffers, self.now.monotonic_ms, &mut lines);

@@ -25,6 +25,24 @@ pub struct NetCounts {
     histograms: Mutex<Histograms>,
     errors: Mutex<BTreeMap<String, u64>>,
     total_errors: AtomicU64,
+    buffers: Mutex<BufferSizes>,
+}
+
+/// Bytes in the buffers of clients, as they are when a net role looks at all of its own.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct BufferSizes {
+    pub total: usize,
+    pub input_max: usize,
+    pub output_max: usize,
+}
+
+impl BufferSizes {
+    /// One client more.
+    pub fn add(&mut self, input: usize, output: usize) {
+        self.total += input + output;
+        self.input_max = self.input_max.max(input);
+        self.output_max = self.output_max.max(output);
+    }
 }
 
 #[derive(Default)]
@@ -41,6 +59,7 @@ pub struct Counted {
     pub histograms: Histograms,
     pub errors: BTreeMap<String, u64>,
     pub total_errors: u64,
+    pub buffers: BufferSizes,
 }
 
 impl Default for Counted {
@@ -50,6 +69,7 @@ impl Default for Counted {
             histograms: vec![None; stat_count()],
             errors: BTreeMap::new(),
             total_errors: 0,
+            buffers: BufferSizes::default(),
         }
     }
 }
@@ -62,6 +82,7 @@ impl Default for NetCounts {
             histograms: Mutex::new(vec![None; stat_count()]),
             errors: Mutex::default(),
             total_errors: AtomicU64::new(0),
+            buffers: Mutex::default(),
         }
     }
 }
@@ -118,6 +139,10 @@ impl NetCounts {
         count_error(&mut lock(&self.errors), text);
     }
 
+    pub fn set_buffers(&self, buffers: BufferSizes) {
+        *lock(&self.buffers) = buffers;
+    }
+
     pub fn add_to(&self, counted: &mut Counted) {
         for (count, sum) in self.commands.iter().zip(&mut counted.commands) {
             sum.add(&CommandStats {
@@ -132,6 +157,11 @@ impl NetCounts {
             *counted.errors.entry(code.clone()).or_default() += count;
         }
         counted.total_errors += self.total_errors.load(Relaxed);
+        let BufferSizes { total, input_max, output_max } = *lock(&self.buffers);
+        let buffers = &mut counted.buffers;
+        buffers.total += total;
+        buffers.input_max = buffers.input_max.max(input_max);
+        buffers.output_max = buffers.output_max.max(output_max);
     }
 
     pub fn reset(&self) {

@@ -83,7 +83,7 @@ fn deny(denied: Denied, command: &str, session: &Session, view: &NodeView<'_>) {
     };
     counter.fetch_add(1, Relaxed);
     let mut client = Vec::new();
-    let buffers = Buffers { input: 0, output: 0 };
+    let buffers = Buffers { input: 0, input_free: 0, output: 0 };
     describe_at(session, command, &buffers, view.now_ms, &mut client);
     let len_max = view.settings.get("acllog-max-len").parse().unwrap_or(0);
     users.log.note(denied, client, view.unix_ms, len_max);

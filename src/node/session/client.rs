@@ -19,6 +19,8 @@ use crate::raft::types::Millis;
 #[derive(Clone, Copy, Debug)]
 pub struct Buffers {
     pub input: usize,
+    /// Room that its input has beyond that.
+    pub input_free: usize,
     pub output: usize,
 }
 
@@ -320,8 +322,9 @@ pub fn finish_survey(survey: &Survey, lines: &[u8], matched: usize, reply: &mut 
     }
 }
 
-/// Writes a client's line of CLIENT LIST. Fields of Redis that have no counterpart here are left
-/// out, but for those that every reader of such lines takes for granted.
+/// Writes a client's line of CLIENT LIST, with Redis's fields but for the file descriptor. Words are
+/// found in the input, and replies stand in one buffer that grows: what Redis tells of other memory
+/// for them is 0.
 pub fn describe(session: &Session, buffers: &Buffers, now_ms: Millis, out: &mut Vec<u8>) {
     describe_at(session, &last_command(session), buffers, now_ms, out);
 }
@@ -348,11 +351,13 @@ pub fn describe_at(
     let set: String = marks.iter().filter(|(_, is_set)| *is_set).map(|(mark, _)| *mark).collect();
     let flags = if set.is_empty() { "N" } else { &set };
     let queued = session.transaction.as_ref();
+    let multi_bytes = queued.map_or(0, |transaction| transaction.bytes());
     let queued = queued.map_or(-1, |transaction| transaction.queued_count() as i64);
     let line = writeln!(
         out,
         "id={} addr={} laddr={} name={} age={} idle={} flags={flags} db={} sub={} psub={} ssub={} \
-         multi={queued} qbuf={} obl={} omem={} tot-mem={} events=r cmd={command} user={} redir=-1 \
+         multi={queued} qbuf={} qbuf-free={} argv-mem=0 multi-mem={multi_bytes} rbs=0 rbp=0 obl={} \
+         oll=0 omem={} tot-mem={} events=r cmd={command} user={} redir=-1 \
          resp={} lib-name={} lib-ver={}",
         session.id,
         session.peer,
@@ -365,9 +370,10 @@ pub fn describe_at(
         subscriptions.len(Topic::Pattern),
         subscriptions.len(Topic::Shard),
         buffers.input,
+        buffers.input_free,
         buffers.output,
         buffers.output,
-        buffers.input + buffers.output,
+        buffers.input + buffers.input_free + buffers.output + multi_bytes,
         text(&session.user.name),
         if session.protocol == Protocol::Resp3 { 3 } else { 2 },
         text(&session.library_name),

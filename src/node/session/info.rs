@@ -5,6 +5,7 @@ use std::sync::atomic::Ordering::Relaxed;
 
 use super::cluster::{host_and_port, replicas};
 use super::{Arguments, NodeView, REDIS_VERSION, ReportUse, proc, recovery, run_id, statistics};
+use crate::limits::TICK_MS;
 use crate::node::observe::counts::Counted;
 use crate::node::ready;
 use crate::node::report::{DatabaseReport, EngineReport, RaftReport};
@@ -110,15 +111,17 @@ fn fields<const N: usize, V: ToString>(fields: [(&str, V); N]) -> Fields {
 }
 
 fn server(sources: &Sources<'_>) -> Fields {
-    let NodeView { shared, unix_ms, .. } = sources.view;
+    let NodeView { shared, settings, unix_ms, .. } = sources.view;
     let uptime = shared.started.elapsed().as_secs();
     let executable = std::env::current_exe().map(|path| path.display().to_string());
     fields([
         ("redis_version", REDIS_VERSION.to_owned()),
+        ("server_name", "mayfly".to_owned()),
         ("mayfly_version", VERSION.to_owned()),
         ("redis_mode", "standalone".to_owned()),
         ("os", proc::operating_system()),
         ("arch_bits", usize::BITS.to_string()),
+        ("monotonic_clock", "POSIX clock_gettime".to_owned()),
         ("multiplexing_api", "io_uring".to_owned()),
         ("process_id", std::process::id().to_string()),
         ("run_id", run_id(shared.boot)),
@@ -126,7 +129,12 @@ fn server(sources: &Sources<'_>) -> Fields {
         ("server_time_usec", (unix_ms * 1000).to_string()),
         ("uptime_in_seconds", uptime.to_string()),
         ("uptime_in_days", (uptime / 86_400).to_string()),
+        // Looks at what is due, per second.
+        ("hz", (1000 / TICK_MS).to_string()),
         ("executable", executable.unwrap_or_default()),
+        ("config_file", settings.file()),
+        // The threads of the layout do the work of Redis's threads for sockets.
+        ("io_threads_active", "0".to_owned()),
         ("slot_name", shared.slot.clone()),
         ("layout", shared.layout.clone()),
         ("system_check_failed", shared.findings.len().to_string()),
@@ -140,9 +148,12 @@ fn clients(sources: &Sources<'_>) -> Fields {
     fields([
         ("connected_clients", shared.clients.connected.load(Relaxed).to_string()),
         ("maxclients", settings.get("maxclients")),
+        ("client_recent_max_input_buffer", sources.counted.buffers.input_max.to_string()),
+        ("client_recent_max_output_buffer", sources.counted.buffers.output_max.to_string()),
         ("blocked_clients", shared.clients.blocked.load(Relaxed).to_string()),
         // No command of the table tracks.
         ("tracking_clients", "0".to_owned()),
+        ("pubsub_clients", shared.clients.subscribed.load(Relaxed).to_string()),
         // These of the whole cluster.
         ("watching_clients", engine.watching_clients.to_string()),
         ("total_watched_keys", engine.watched_keys.to_string()),
@@ -163,13 +174,21 @@ fn memory(sources: &Sources<'_>) -> Fields {
         ("used_memory_rss_human", human(memory.resident)),
         ("used_memory_peak", memory.resident_peak.to_string()),
         ("used_memory_peak_human", human(memory.resident_peak)),
+        ("used_memory_peak_perc", percent(memory.resident, memory.resident_peak)),
+        ("mem_clients_normal", sources.counted.buffers.total.to_string()),
         ("total_system_memory", memory.system.to_string()),
         ("total_system_memory_human", human(memory.system)),
         ("maxmemory", bytes_max.to_string()),
         ("maxmemory_human", human(bytes_max)),
         ("maxmemory_policy", settings.get("maxmemory-policy")),
+        // What is resident is what counts as used.
+        ("mem_fragmentation_ratio", "1.00".to_owned()),
         ("mem_allocator", "mimalloc".to_owned()),
     ])
+}
+
+fn percent(part: u64, whole: u64) -> String {
+    format!("{:.2}%", part as f64 * 100.0 / whole.max(1) as f64)
 }
 
 fn human(bytes: u64) -> String {
@@ -182,31 +201,52 @@ fn human(bytes: u64) -> String {
 }
 
 /// There is no disk, so nothing is ever loaded or saved; clients wait for `loading:0`.
-fn persistence(_: &Sources<'_>) -> Fields {
+fn persistence(sources: &Sources<'_>) -> Fields {
+    let last_save = (sources.view.shared.started_unix_ms / 1000).to_string();
     fields([
         ("loading", "0"),
         ("async_loading", "0"),
         ("rdb_changes_since_last_save", "0"),
         ("rdb_bgsave_in_progress", "0"),
+        ("rdb_last_save_time", &last_save),
         ("rdb_last_bgsave_status", "ok"),
+        ("rdb_last_bgsave_time_sec", "-1"),
+        ("rdb_current_bgsave_time_sec", "-1"),
+        ("rdb_saves", "0"),
         ("aof_enabled", "0"),
         ("aof_rewrite_in_progress", "0"),
+        ("aof_rewrite_scheduled", "0"),
+        ("aof_last_rewrite_time_sec", "-1"),
+        ("aof_current_rewrite_time_sec", "-1"),
+        ("aof_last_bgrewrite_status", "ok"),
+        ("aof_last_write_status", "ok"),
     ])
 }
 
 fn stats(sources: &Sources<'_>) -> Fields {
-    let (clients, denied) = (&sources.view.shared.clients, &sources.view.shared.users.denied);
+    let shared = sources.view.shared;
+    let clients = &shared.clients;
+    let denied = &shared.users.denied;
     let engine = sources.engine;
-    fields([
-        ("total_connections_received", clients.accepted.load(Relaxed)),
-        ("total_commands_processed", clients.commands.load(Relaxed)),
-        ("total_net_input_bytes", clients.input_bytes.load(Relaxed)),
-        ("total_net_output_bytes", clients.output_bytes.load(Relaxed)),
+    let rates = shared.observed.rates().per_second();
+    let mut all = fields([
+        ("total_connections_received", clients.accepted.load(Relaxed).to_string()),
+        ("total_commands_processed", clients.commands.load(Relaxed).to_string()),
+        ("instantaneous_ops_per_sec", rates.commands.to_string()),
+        ("total_net_input_bytes", clients.input_bytes.load(Relaxed).to_string()),
+        ("total_net_output_bytes", clients.output_bytes.load(Relaxed).to_string()),
+        ("instantaneous_input_kbps", format!("{:.2}", rates.input_kib)),
+        ("instantaneous_output_kbps", format!("{:.2}", rates.output_kib)),
+    ]);
+    all.extend(fields([
         ("rejected_connections", clients.rejected.load(Relaxed)),
+        // Snapshots made for others: there is no other way to begin to follow.
+        ("sync_full", sources.raft.snapshots.created),
         ("expired_subkeys", engine.keyspace.expired_fields),
         ("expired_keys", engine.keyspace.expired),
         // Nothing is evicted: memory has no limit.
         ("evicted_keys", 0),
+        ("evicted_clients", 0),
         ("keyspace_hits", engine.keyspace.hits),
         ("keyspace_misses", engine.keyspace.misses),
         // Of the clients of this node.
@@ -217,12 +257,17 @@ fn stats(sources: &Sources<'_>) -> Fields {
         ("acl_access_denied_cmd", denied.command.load(Relaxed)),
         ("acl_access_denied_key", denied.key.load(Relaxed)),
         ("acl_access_denied_channel", denied.channel.load(Relaxed)),
+        // No process is ever forked.
+        ("latest_fork_usec", 0),
+        ("total_forks", 0),
+        ("unexpected_error_replies", 0),
         ("total_error_replies", sources.counted.total_errors),
         ("client_query_buffer_limit_disconnections", clients.query_limit_closed.load(Relaxed)),
         ("client_output_buffer_limit_disconnections", clients.output_limit_closed.load(Relaxed)),
         // Those of other nodes' clients among them, since every node applies every entry.
         ("total_commands_applied", engine.total_commands),
-    ])
+    ]));
+    all
 }
 
 /// Every node is a master: it takes writes, whoever leads, and tools look here for a node that
@@ -230,7 +275,12 @@ fn stats(sources: &Sources<'_>) -> Fields {
 fn replication(sources: &Sources<'_>) -> Fields {
     let raft = sources.raft;
     let replicas = replicas(raft);
-    let commit_index = raft.status.as_ref().map_or(0, |status| status.commit_index.0);
+    let status = raft.status.as_ref();
+    let commit_index = status.map_or(0, |status| status.commit_index.0);
+    let failover = match status.and_then(|status| status.transfer_target) {
+        Some(_) => "waiting-for-sync",
+        None => "no-failover",
+    };
     let mut all =
         fields([("role", "master".to_owned()), ("connected_slaves", replicas.len().to_string())]);
     for (number, replica) in replicas.iter().enumerate() {
@@ -244,8 +294,14 @@ fn replication(sources: &Sources<'_>) -> Fields {
         all.push((format!("slave{number}"), value));
     }
     all.extend(fields([
+        ("master_failover_state", failover.to_owned()),
         ("master_replid", run_id(raft.cluster)),
         ("master_repl_offset", commit_index.to_string()),
+        ("second_repl_offset", "-1".to_owned()),
+        // The log of consensus, in bytes.
+        ("repl_backlog_active", "1".to_owned()),
+        ("repl_backlog_size", sources.view.settings.get("raft.log-max-cache-size")),
+        ("repl_backlog_histlen", status.map_or(0, |status| status.log_bytes).to_string()),
     ]));
     all
 }
@@ -258,12 +314,18 @@ fn seconds_since(then_ms: Millis, now_ms: Millis) -> i64 {
     (now_ms.saturating_sub(then_ms) / 1000) as i64
 }
 
-fn cpu(_: &Sources<'_>) -> Fields {
-    let cpu = proc::cpu_seconds();
-    fields([
-        ("used_cpu_sys", format!("{:.6}", cpu.system)),
-        ("used_cpu_user", format!("{:.6}", cpu.user)),
-    ])
+fn cpu(sources: &Sources<'_>) -> Fields {
+    let (cpu, thread) = (proc::cpu_seconds(), sources.engine.thread_cpu);
+    let seconds = [
+        ("used_cpu_sys", cpu.system),
+        ("used_cpu_user", cpu.user),
+        ("used_cpu_sys_children", cpu.children_system),
+        ("used_cpu_user_children", cpu.children_user),
+        // The thread that runs the commands, as Redis's main thread does.
+        ("used_cpu_sys_main_thread", thread.system),
+        ("used_cpu_user_main_thread", thread.user),
+    ];
+    fields(seconds.map(|(name, seconds)| (name, format!("{seconds:.6}"))))
 }
 
 fn command_stats(sources: &Sources<'_>) -> Fields {
@@ -280,9 +342,11 @@ fn latency_stats(sources: &Sources<'_>) -> Fields {
 
 fn keyspace(sources: &Sources<'_>) -> Fields {
     let line = |database: &DatabaseReport| {
-        let (keys, expires) = (database.keys, database.volatile);
-        // Redis's own value for a mean that it has not sampled.
-        (format!("db{}", database.number), format!("keys={keys},expires={expires},avg_ttl=0"))
+        let DatabaseReport { number, keys, volatile, mean_ttl_ms, expiring_hashes } = database;
+        let value = format!(
+            "keys={keys},expires={volatile},avg_ttl={mean_ttl_ms},subexpiry={expiring_hashes}"
+        );
+        (format!("db{number}"), value)
     };
     sources.engine.databases.iter().map(line).collect()
 }

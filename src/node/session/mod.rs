@@ -15,7 +15,7 @@ mod failover;
 mod info;
 mod latency;
 mod memory;
-mod proc;
+pub mod proc;
 mod pubsub;
 mod raft;
 mod recovery;

@@ -13,11 +13,14 @@ pub struct Memory {
     pub system: u64,
 }
 
-/// Seconds of CPU time of all threads.
-#[derive(Clone, Copy, Debug, Default)]
+/// Seconds of CPU time of all threads, or of one.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct CpuSeconds {
     pub user: f64,
     pub system: f64,
+    /// Of processes that this one started and waited for.
+    pub children_user: f64,
+    pub children_system: f64,
 }
 
 /// What cannot be read is 0: INFO must not fail for it.
@@ -41,6 +44,11 @@ pub fn cpu_seconds() -> CpuSeconds {
     parse_cpu_seconds(&fs::read_to_string("/proc/self/stat").unwrap_or_default())
 }
 
+/// Of the calling thread alone.
+pub fn thread_cpu_seconds() -> CpuSeconds {
+    parse_cpu_seconds(&fs::read_to_string("/proc/thread-self/stat").unwrap_or_default())
+}
+
 /// The second field may hold anything, so counting starts behind its closing parenthesis.
 fn parse_cpu_seconds(stat: &str) -> CpuSeconds {
     let fields = stat.rsplit_once(')').map_or("", |(_, fields)| fields);
@@ -48,8 +56,13 @@ fn parse_cpu_seconds(stat: &str) -> CpuSeconds {
         let ticks = fields.split_whitespace().nth(position).and_then(|field| field.parse().ok());
         ticks.unwrap_or(0.0) / TICKS_PER_SECOND
     };
-    // utime and stime are fields 14 and 15 of the line, 12 and 13 from here.
-    CpuSeconds { user: seconds(11), system: seconds(12) }
+    // utime, stime, cutime and cstime are fields 14 to 17 of the line, 12 to 15 from here.
+    CpuSeconds {
+        user: seconds(11),
+        system: seconds(12),
+        children_user: seconds(13),
+        children_system: seconds(14),
+    }
 }
 
 /// Name and release of the kernel, and the architecture.
@@ -64,9 +77,10 @@ mod tests {
 
     #[test]
     fn cpu_time_is_found_behind_any_process_name() {
-        let stat = "7 (a) b (c) R 1 2 3 4 5 6 7 8 9 10 250 50 0 0 20";
+        let stat = "7 (a) b (c) R 1 2 3 4 5 6 7 8 9 10 250 50 30 10 20";
         let cpu = parse_cpu_seconds(stat);
         assert_eq!((cpu.user, cpu.system), (2.5, 0.5));
+        assert_eq!((cpu.children_user, cpu.children_system), (0.3, 0.1));
         let cpu = parse_cpu_seconds("");
         assert_eq!((cpu.user, cpu.system), (0.0, 0.0));
     }

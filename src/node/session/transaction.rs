@@ -74,6 +74,11 @@ impl Transaction {
         }
     }
 
+    /// Bytes of what is queued.
+    pub fn bytes(&self) -> usize {
+        self.commands.bytes() + self.aside_bytes
+    }
+
     /// How many commands are queued.
     pub fn queued_count(&self) -> usize {
         self.count as usize + self.asides.len()
@@ -92,7 +97,7 @@ impl Transaction {
     pub fn queue(&mut self, id: CommandId, words: &[&[u8]]) -> Result<(), CommandError> {
         // Each word counts its length, too.
         let bytes = words.iter().map(|word| word.len() + size_of::<u64>()).sum::<usize>();
-        if self.commands.bytes() + self.aside_bytes + bytes > self.bytes_max {
+        if self.bytes() + bytes > self.bytes_max {
             return Err(CommandError::text("ERR transaction is too large"));
         }
         let spec = spec(id);

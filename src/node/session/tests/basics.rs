@@ -278,7 +278,7 @@ fn a_line_of_client_list_has_the_fields_that_tools_read() {
     let address = "addr=10.0.0.9:4242 laddr=10.0.0.1:5001";
     let line = |bench: &Bench| {
         let mut out = Vec::new();
-        describe(&bench.session, &Buffers { input: 5, output: 12 }, 4500, &mut out);
+        describe(&bench.session, &Buffers { input: 5, input_free: 3, output: 12 }, 4500, &mut out);
         String::from_utf8(out).unwrap()
     };
     assert!(line(&bench).contains(" cmd=NULL "));
@@ -289,8 +289,9 @@ fn a_line_of_client_list_has_the_fields_that_tools_read() {
     assert_eq!(
         line(&bench),
         format!(
-            "id=7 {address} name=me age=3 idle=2 flags=N db=2 {quiet} qbuf=5 obl=12 omem=12 \
-             tot-mem=17 events=r cmd=select user=default redir=-1 resp=2 lib-name=lib lib-ver=\n"
+            "id=7 {address} name=me age=3 idle=2 flags=N db=2 {quiet} qbuf=5 qbuf-free=3 argv-mem=0 \
+             multi-mem=0 rbs=0 rbp=0 obl=12 oll=0 omem=12 tot-mem=20 events=r \
+             cmd=select user=default redir=-1 resp=2 lib-name=lib lib-ver=\n"
         )
     );
     bench.say("CLIENT NO-EVICT ON");

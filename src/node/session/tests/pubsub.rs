@@ -130,7 +130,7 @@ fn client_list_shows_subscriptions_and_tells_classes_apart() {
     let mut bench = Bench::new();
     let line = |bench: &Bench| {
         let mut out = Vec::new();
-        describe(&bench.session, &Buffers { input: 0, output: 0 }, 4500, &mut out);
+        describe(&bench.session, &Buffers { input: 0, input_free: 0, output: 0 }, 4500, &mut out);
         String::from_utf8(out).unwrap()
     };
     assert_eq!(class_of(&bench.session), ClientClass::Normal);

@@ -14,7 +14,13 @@ fn engine() -> EngineReport {
     commands[slot] = CommandStats { calls: 9, failed: 1, rejected: 0, nanos: 18_500 };
     EngineReport {
         applied_index: Index(89),
-        databases: vec![DatabaseReport { number: 3, keys: 12, volatile: 4 }],
+        databases: vec![DatabaseReport {
+            number: 3,
+            keys: 12,
+            volatile: 4,
+            mean_ttl_ms: 77,
+            expiring_hashes: 2,
+        }],
         total_commands: 1000,
         total_errors: 2,
         commands,
@@ -40,43 +46,54 @@ fn every_section_has_its_fields_in_order() {
     let cases = [
         (
             "server",
-            "redis_version mayfly_version redis_mode os arch_bits multiplexing_api process_id \
-             run_id tcp_port server_time_usec uptime_in_seconds uptime_in_days executable \
-             slot_name layout system_check_failed \
-             system_check_findings",
+            "redis_version server_name mayfly_version redis_mode os arch_bits monotonic_clock \
+             multiplexing_api process_id run_id tcp_port server_time_usec uptime_in_seconds \
+             uptime_in_days hz executable config_file io_threads_active slot_name layout \
+             system_check_failed system_check_findings",
         ),
         (
             "clients",
-            "connected_clients maxclients blocked_clients tracking_clients watching_clients \
-             total_watched_keys total_blocking_keys",
+            "connected_clients maxclients client_recent_max_input_buffer \
+             client_recent_max_output_buffer blocked_clients tracking_clients pubsub_clients \
+             watching_clients total_watched_keys total_blocking_keys",
         ),
         (
             "memory",
             "used_memory used_memory_human used_memory_rss used_memory_rss_human \
-             used_memory_peak used_memory_peak_human total_system_memory \
-             total_system_memory_human maxmemory maxmemory_human maxmemory_policy mem_allocator",
+             used_memory_peak used_memory_peak_human used_memory_peak_perc mem_clients_normal \
+             total_system_memory total_system_memory_human maxmemory maxmemory_human \
+             maxmemory_policy mem_fragmentation_ratio mem_allocator",
         ),
         (
             "persistence",
             "loading async_loading rdb_changes_since_last_save rdb_bgsave_in_progress \
-             rdb_last_bgsave_status aof_enabled aof_rewrite_in_progress",
+             rdb_last_save_time rdb_last_bgsave_status rdb_last_bgsave_time_sec \
+             rdb_current_bgsave_time_sec rdb_saves aof_enabled aof_rewrite_in_progress \
+             aof_rewrite_scheduled aof_last_rewrite_time_sec aof_current_rewrite_time_sec \
+             aof_last_bgrewrite_status aof_last_write_status",
         ),
         (
             "stats",
-            "total_connections_received total_commands_processed total_net_input_bytes \
-             total_net_output_bytes rejected_connections expired_subkeys expired_keys \
-             evicted_keys keyspace_hits keyspace_misses pubsub_channels pubsub_patterns \
-             pubsubshard_channels \
-             acl_access_denied_auth acl_access_denied_cmd acl_access_denied_key \
-             acl_access_denied_channel total_error_replies \
-             client_query_buffer_limit_disconnections \
+            "total_connections_received total_commands_processed instantaneous_ops_per_sec \
+             total_net_input_bytes total_net_output_bytes instantaneous_input_kbps \
+             instantaneous_output_kbps rejected_connections sync_full expired_subkeys \
+             expired_keys evicted_keys evicted_clients keyspace_hits keyspace_misses \
+             pubsub_channels pubsub_patterns pubsubshard_channels acl_access_denied_auth acl_access_denied_cmd \
+             acl_access_denied_key acl_access_denied_channel latest_fork_usec total_forks \
+             unexpected_error_replies total_error_replies client_query_buffer_limit_disconnections \
              client_output_buffer_limit_disconnections total_commands_applied",
         ),
         (
             "replication",
-            "role connected_slaves slave0 slave1 slave2 master_replid master_repl_offset",
+            "role connected_slaves slave0 slave1 slave2 master_failover_state master_replid \
+             master_repl_offset second_repl_offset repl_backlog_active repl_backlog_size \
+             repl_backlog_histlen",
         ),
-        ("cpu", "used_cpu_sys used_cpu_user"),
+        (
+            "cpu",
+            "used_cpu_sys used_cpu_user used_cpu_sys_children used_cpu_user_children \
+             used_cpu_sys_main_thread used_cpu_user_main_thread",
+        ),
         ("modules", ""),
         ("commandstats", "cmdstat_get"),
         ("errorstats", "errorstat_WRONGTYPE"),
@@ -162,7 +179,7 @@ fn what_info_tells_is_what_the_roles_reported() {
         ("master_repl_offset", "90"),
         ("cmdstat_get", "calls=9,usec=18,usec_per_call=2.06,rejected_calls=0,failed_calls=1"),
         ("errorstat_WRONGTYPE", "count=2"),
-        ("db3", "keys=12,expires=4,avg_ttl=0"),
+        ("db3", "keys=12,expires=4,avg_ttl=77,subexpiry=2"),
         ("total_commands_applied", "1000"),
         ("raft_dbid", "c1000000000000000000000000000000"),
         ("raft_node_id", "1"),
