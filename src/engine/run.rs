@@ -190,6 +190,11 @@ impl Engine {
         self.stats.end_timing();
     }
 
+    /// An error that was replied in place of running a command.
+    pub fn count_error(&mut self, text: &str) {
+        self.stats.count_error(text);
+    }
+
     #[inline]
     pub fn has_notable(&self) -> bool {
         self.stats.timing.has_notable()

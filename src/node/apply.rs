@@ -464,14 +464,12 @@ impl ApplyRole {
             match step.source {
                 Source::Canned => take_canned(&mut canned, step, &mut reply.buffer),
                 Source::Quiet => {}
-                Source::Entry if reason == GiveUpReason::OutcomeUnknown => {
-                    (0..step.count).for_each(|_| reply.error_text("TIMEOUT not committed yet"));
-                }
-                Source::Reads if reason == GiveUpReason::OutcomeUnknown => {
-                    (0..step.count).for_each(|_| reply.error_text("TIMEOUT no quorum for read"));
-                }
                 Source::Entry | Source::Reads => {
-                    (0..step.count).for_each(|_| reply.error_text("CLUSTERDOWN No raft leader"));
+                    let text = refusal_text(reason, step.source);
+                    for _ in 0..step.count {
+                        reply.error_text(text);
+                        self.engine.count_error(text);
+                    }
                 }
             }
             push_segment(&mut segments, step, reply.buffer.len() - start, false, false);
@@ -618,6 +616,15 @@ impl Execution<'_> {
     fn is_over(&self, pending: &Pending, start: usize) -> bool {
         let max = pending.reply_bytes_max;
         max > 0 && self.reply.buffer.len() - start > max
+    }
+}
+
+/// What is told of a command that is given up.
+fn refusal_text(reason: GiveUpReason, source: Source) -> &'static str {
+    match (reason, source) {
+        (GiveUpReason::OutcomeUnknown, Source::Entry) => "TIMEOUT not committed yet",
+        (GiveUpReason::OutcomeUnknown, _) => "TIMEOUT no quorum for read",
+        _ => "CLUSTERDOWN No raft leader",
     }
 }
 

@@ -100,7 +100,27 @@ fn passes_that_wait_are_answered_when_a_snapshot_takes_the_place_of_the_state() 
     let given_up = GivenUp { stream: 0, ticket: Ticket(1), reason };
     bench.send(ToApply::Run(Box::new(Run { given_up: vec![given_up], ..Run::default() })));
     assert_eq!(bench.replies(), ["-TIMEOUT not committed yet\r\n", "$6\r\ntheirs\r\n"]);
+    assert_eq!(bench.role.engine.stats().errors["TIMEOUT"], 1);
     assert_eq!(bench.role.shared.applied_index.load(Ordering::Acquire), 9);
+}
+
+#[test]
+fn slow_commands_are_handed_over_before_their_replies() {
+    let mut bench = Bench::new();
+    let mut settings = crate::config::Settings::default();
+    settings.set("slowlog-log-slower-than", "0").unwrap();
+    bench.role.shared.observed.set(&settings.tunables());
+    bench.wait(1, Wants::Turn, Source::Reads, get_key());
+    let messages: Vec<ToNet> = bench.to_net.try_iter().collect();
+    let [ToNet::Notable(notable), ToNet::Replies(_)] = &messages[..] else {
+        panic!("not a command and its reply")
+    };
+    assert_eq!(notable.len(), 1);
+    assert_eq!(notable[0].0, bench.connection);
+    assert_eq!(notable[0].1.words, [b"get".to_vec(), b"key".to_vec()]);
+    // Of other members' clients nothing is noted.
+    bench.send(writes(1, 1, b"theirs"));
+    assert!(bench.to_net.try_iter().next().is_none());
 }
 
 #[test]

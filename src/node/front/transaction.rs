@@ -261,8 +261,11 @@ impl NetRole {
                 }
             };
             let words: Vec<&[u8]> = words.iter().map(Vec::as_slice).collect();
+            let id = lookup(words[0]).expect("invariant: what is queued was looked up");
+            let call = self.begin_call(id, &words);
             let view = self.view();
             let outcome = session::run(command, &words, &mut client.session, &view, &mut reply);
+            self.end_call(&call, id, &client.session, &words, &reply.buffer);
             let reply = reply.buffer;
             executing.reply.extend_from_slice(&reply);
             self.note_subscriptions(client);
