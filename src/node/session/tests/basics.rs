@@ -288,8 +288,9 @@ fn a_line_of_client_list_has_the_fields_that_tools_read() {
     assert_eq!(
         line(&bench),
         format!(
-            "id=7 {address} name=me age=3 idle=2 flags=N db=2 {quiet} qbuf=5 qbuf-free=3 argv-mem=0 \
-             multi-mem=0 rbs=0 rbp=0 obl=12 oll=0 omem=12 tot-mem=20 events=r cmd=select user=default redir=-1 resp=2 lib-name=lib lib-ver=\n"
+            "id=7 {address} name=me age=3 idle=2 flags=N db=2 {quiet} qbuf=5 qbuf-free=3 \
+             argv-mem=0 multi-mem=0 rbs=0 rbp=0 obl=12 oll=0 omem=12 tot-mem=20 events=r \
+             cmd=select user=default redir=-1 resp=2 lib-name=lib lib-ver=\n"
         )
     );
     bench.say("CLIENT NO-EVICT ON");

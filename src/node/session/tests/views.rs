@@ -78,8 +78,7 @@ fn every_section_has_its_fields_in_order() {
               total_net_input_bytes total_net_output_bytes instantaneous_input_kbps \
               instantaneous_output_kbps rejected_connections sync_full expired_subkeys \
               expired_keys evicted_keys evicted_clients keyspace_hits keyspace_misses \
-              pubsub_channels pubsub_patterns pubsubshard_channels tracking_total_keys \
-             tracking_total_items tracking_total_prefixes acl_access_denied_auth \
+              pubsub_channels pubsub_patterns pubsubshard_channels acl_access_denied_auth \
               acl_access_denied_cmd acl_access_denied_key acl_access_denied_channel \
               latest_fork_usec total_forks unexpected_error_replies tracking_total_keys \
               tracking_total_items tracking_total_prefixes \
