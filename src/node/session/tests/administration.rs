@@ -185,7 +185,13 @@ fn debug_is_for_those_who_are_allowed() {
         let mut bench = Bench::new();
         bench.session.peer = peer;
         let settings = SharedSettings::new(settings.clone(), None);
-        let view = NodeView { shared: &bench.shared, settings: &settings, now_ms: 0, unix_ms: 0 };
+        let view = NodeView {
+            shared: &bench.shared,
+            settings: &settings,
+            users: &bench.users,
+            now_ms: 0,
+            unix_ms: 0,
+        };
         let refusal = refusal_of_debug(&bench.session, &view);
         assert_eq!(refusal.is_none(), is_allowed, "{value} {peer}");
     }

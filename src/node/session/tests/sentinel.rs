@@ -10,6 +10,7 @@ impl Bench {
         let view = NodeView {
             shared: &self.shared,
             settings: &self.settings,
+            users: &self.users,
             now_ms: self.now_ms,
             unix_ms: 1_700_000_000_123,
         };
