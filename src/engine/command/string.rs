@@ -202,8 +202,8 @@ fn delifeq(context: &mut Context<'_>, arguments: &[&[u8]]) -> Result {
     Ok(())
 }
 
-/// The last time that the options of GETEX give, and whether they say PERSIST. One may be said again,
-/// not another.
+/// The last time that the options of GETEX give, and whether they say PERSIST. One may be said
+/// again, not another.
 fn getex_options<'a>(mut words: &[&'a [u8]]) -> Result<(Option<(TimeForm, &'a [u8])>, bool)> {
     let (mut time, mut persists) = (None, false);
     loop {
