@@ -202,9 +202,12 @@ fn delifeq(context: &mut Context<'_>, arguments: &[&[u8]]) -> Result {
     Ok(())
 }
 
-/// The last time that the options of GETEX give, and whether they say PERSIST. One may be said again,
-/// not another.
-fn getex_options<'a>(mut words: &[&'a [u8]]) -> Result<(Option<(TimeForm, &'a [u8])>, bool)> {
+/// A time as an option gives it.
+type Time<'a> = (TimeForm, &'a [u8]);
+
+/// The last time that the options of GETEX give, and whether they say PERSIST. One may be said
+/// again, not another.
+fn getex_options<'a>(mut words: &[&'a [u8]]) -> Result<(Option<Time<'a>>, bool)> {
     let (mut time, mut persists) = (None, false);
     loop {
         words = match words {

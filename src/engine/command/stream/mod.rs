@@ -379,7 +379,7 @@ fn xsetid(context: &mut Context<'_>, arguments: &[&[u8]]) -> Result {
             _ => return Err(CommandError::Syntax),
         }
     }
-    let stream = context.keyspace.change::<Stream>(context.database, arguments[0])?;
+    let stream = context.keyspace.change_quietly::<Stream>(context.database, arguments[0])?;
     let log = &mut stream.ok_or(CommandError::NoSuchKey)?.log;
     if id < log.max_deleted_id() {
         return Err(CommandError::text(

@@ -143,6 +143,8 @@ fn a_watch_is_broken_by_what_changes_the_key_and_by_nothing_else() {
         ("XGROUP CREATE k g 0 MKSTREAM", "XGROUP DESTROY k g", false),
         ("XGROUP CREATE k g 0 MKSTREAM", "XACK k g 1-1", false),
         ("XADD k 1-1 a b", "XADD k 2-1 a b", true),
+        ("XADD k 1-1 a b", "XSETID k 0-1", false),
+        ("XADD k 1-1 a b", "XSETID k 2-1", false),
         ("RPUSH k a", "SET k string", true),
         ("RPUSH k a", "INCR k", false),
         ("SET k a", "INCR k", false),
