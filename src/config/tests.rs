@@ -221,7 +221,7 @@ fn patterns_find_names_and_aliases_once() {
     assert_eq!(names(&[b"MaxClients"]), ["MaxClients"]);
     assert_eq!(names(&[b"RAFT.REC*"]), ["raft.reconnect-interval"]);
     assert!(names(&[b"nothing"]).is_empty());
-    let all = DIRECTIVES.iter().map(|directive| directive.names().count()).sum();
+    let all: usize = DIRECTIVES.iter().map(|directive| directive.names().count()).sum();
     assert_eq!(names(&[b"*"]).len(), all);
 }
 
