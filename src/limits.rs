@@ -234,3 +234,41 @@ pub const EVICT_PER_ENTRY_MAX: usize = 4096;
 /// Bytes of keys and values that a choice names beyond twice what is above `maxmemory`: some
 /// hundred small keys, so that a trickle of writes makes few entries.
 pub const EVICT_AHEAD_BYTES: usize = 32 << 10;
+
+/// Instructions of the VM that a script may take, as they are counted: with what commands and
+/// libraries do for it. About half a second: meanwhile the node does nothing else, and neither do
+/// the others when they come to it.
+pub const SCRIPT_INSTRUCTIONS_MAX: u64 = 50_000_000;
+
+/// What a script may take of that in the state that is kept, before it begins anew in a fresh one.
+pub const SCRIPT_INSTRUCTIONS_ALLOTTED: u64 = SCRIPT_INSTRUCTIONS_MAX / 4;
+
+/// Bytes that a script may hold, with the garbage that it has made since the last look.
+pub const SCRIPT_MEMORY_MAX: usize = 256 << 20;
+
+/// Bytes that a script may allocate in the state that is kept, garbage included, before it begins
+/// anew in a fresh one; and bytes of replies to its commands that are kept for that.
+pub const SCRIPT_MEMORY_ALLOTTED: usize = 16 << 20;
+
+// Who fits what is allotted fits the limits: with the price of the memory that it takes, and with
+// what a fresh state itself holds.
+const _: () = assert!(SCRIPT_MEMORY_MAX >= 8 * SCRIPT_MEMORY_ALLOTTED);
+const _: () = assert!(SCRIPT_MEMORY_ALLOTTED as u64 / 4 < SCRIPT_INSTRUCTIONS_MAX / 4);
+
+/// Scripts that EVAL has brought and that are kept for EVALSHA; the least recently used goes.
+pub const SCRIPTS_OF_EVAL_MAX: usize = 500;
+
+/// What all scripts in the cache may count: it is part of the head of a snapshot. Scripts of EVAL
+/// make room; over that SCRIPT LOAD is an error, and EVAL keeps its script for itself.
+pub const SCRIPT_CACHE_BYTES_MAX: usize = 32 << 20;
+
+/// Compiled scripts that a node keeps.
+pub const SCRIPTS_COMPILED_MAX: usize = 1024;
+
+/// Bytes of a text that a library of scripts makes in one call: a table whose parts are shared can
+/// stand for one without end.
+pub const SCRIPT_TEXT_BYTES_MAX: usize = 64 << 20;
+
+/// Depth to which the libraries of scripts read and write nested values. The VM has room for less
+/// than 8000 handles, and each level needs two.
+pub const SCRIPT_NESTING_MAX: usize = 3000;

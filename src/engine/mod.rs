@@ -15,6 +15,7 @@ pub mod random;
 mod rdb;
 pub mod reply;
 mod run;
+pub mod script;
 pub mod settings;
 pub mod slot;
 #[cfg(test)]

@@ -60,6 +60,31 @@ impl Reply {
         self.line(b'-', text.as_bytes());
     }
 
+    /// An error line of any bytes; line breaks become spaces.
+    pub fn error_bytes(&mut self, bytes: &[u8]) {
+        self.line(b'-', bytes);
+    }
+
+    /// A number of any length; line breaks in it become spaces. A bulk string for RESP2.
+    pub fn big_number(&mut self, digits: &[u8]) {
+        if self.is_resp3() { self.line(b'(', digits) } else { self.bulk(digits) }
+    }
+
+    /// [`Reply::verbatim`] of any bytes, in a format of which the first 3 bytes are told.
+    pub fn verbatim_bytes(&mut self, format: &[u8], text: &[u8]) {
+        if !self.is_resp3() {
+            return self.bulk(text);
+        }
+        let mut head = [b' ', b' ', b' ', b':'];
+        for (to, from) in head[..3].iter_mut().zip(format) {
+            *to = *from;
+        }
+        self.header(b'=', text.len() + head.len());
+        self.buffer.extend_from_slice(&head);
+        self.buffer.extend_from_slice(text);
+        self.buffer.extend_from_slice(b"\r\n");
+    }
+
     fn line(&mut self, kind: u8, bytes: &[u8]) {
         self.buffer.push(kind);
         let clean = |byte: &u8| if matches!(byte, b'\r' | b'\n') { b' ' } else { *byte };

@@ -16,6 +16,7 @@ use super::notifications::{publish_events, tells_misses};
 use super::pubsub::{Subscriber, Subscribers};
 use super::random::Random;
 use super::reply::Reply;
+use super::script::{Runtime, Scripts};
 use super::settings::Settings;
 use super::timing::{Histograms, Notable, Thresholds, Timing};
 use super::tracking::{self, Tracking};
@@ -36,6 +37,9 @@ pub struct Engine {
     register: Vec<u8>,
     stats: EngineStats,
     waiting: Waiting,
+    pub scripts: Scripts,
+    /// No part of the state: what is compiled of it.
+    pub runtime: Runtime,
     /// Shared with those who check commands: they see that it has changed by its being another.
     acl: Arc<Acl>,
     /// The clients of this node that subscribe. No part of the state, as the counts are not.
@@ -89,6 +93,8 @@ impl Engine {
             register: Vec::new(),
             stats: EngineStats::default(),
             waiting: Waiting::default(),
+            scripts: Scripts::default(),
+            runtime: Runtime::default(),
             acl: Arc::default(),
             subscribers: Subscribers::default(),
             tracking: Tracking::default(),
@@ -150,6 +156,7 @@ impl Engine {
         self.keyspace.gather_changes(self.tracking.is_active());
         self.register = loaded.register;
         self.waiting = loaded.waiting;
+        self.scripts = loaded.scripts;
         self.set_settings(loaded.settings);
         self.acl = loaded.acl;
     }
@@ -160,8 +167,8 @@ impl Engine {
         self.keyspace.digest().wrapping_add(self.digest_beside_keys())
     }
 
-    /// What clock, hash seed, register, settings, watched keys, those who wait and users add to
-    /// [`Engine::digest`].
+    /// What clock, hash seed, register, settings, scripts, watched keys, those who wait and users add
+    /// to [`Engine::digest`].
     pub fn digest_beside_keys(&self) -> u128 {
         let keyspace = &self.keyspace;
         let of_keyspace = (
@@ -173,7 +180,14 @@ impl Engine {
         let of_waiting = (self.waiting.waiters(), self.waiting.next_number());
         let acl = &*self.acl;
         let of_users = (acl.to_seed(), acl.numbers(), acl.next_number(), acl.is_seeded());
-        digest_of(&(of_keyspace, &self.register, of_waiting, &self.settings, of_users))
+        digest_of(&(
+            of_keyspace,
+            &self.register,
+            of_waiting,
+            &self.settings,
+            of_users,
+            &self.scripts,
+        ))
     }
 
     pub fn stats(&self) -> &EngineStats {
@@ -434,6 +448,8 @@ impl Engine {
             subscribers: &mut self.subscribers,
             tracking: &mut self.tracking,
             stats: &mut self.stats,
+            scripts: &mut self.scripts,
+            runtime: &mut self.runtime,
             origin: self.origin,
             settings: &mut self.settings,
             settings_changed: &mut self.settings_changed,

@@ -76,6 +76,7 @@ pub struct EngineReport {
     pub tracked_keys: usize,
     pub tracked_items: usize,
     pub tracked_prefixes: usize,
+    pub scripts: ScriptReport,
     pub total_commands: u64,
     pub total_errors: u64,
     /// By slot of the command table.
@@ -85,6 +86,16 @@ pub struct EngineReport {
     pub errors: Vec<(String, u64)>,
     /// CPU time of the thread that runs the engine.
     pub thread_cpu: CpuSeconds,
+}
+
+/// What there is to tell of scripts.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ScriptReport {
+    /// What the state of Lua holds that is kept.
+    pub vm_bytes: usize,
+    /// What the cache of scripts counts.
+    pub bytes: usize,
+    pub cached: usize,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -127,6 +138,11 @@ impl EngineReport {
             tracked_keys: engine.tracking.key_count(),
             tracked_items: engine.tracking.item_count(),
             tracked_prefixes: engine.tracking.prefix_count(),
+            scripts: ScriptReport {
+                vm_bytes: engine.runtime.bytes(),
+                bytes: engine.scripts.bytes(),
+                cached: engine.scripts.len(),
+            },
             total_commands: stats.total_commands,
             total_errors: stats.total_errors,
             commands: stats.commands.clone(),

@@ -33,6 +33,7 @@ use crate::raft::types::{Index, MemberId, Payload, Seq, Term};
 use crate::raft::{SnapshotState, Watermark};
 use crate::wire::WireConfiguration;
 
+use super::scripts::ScriptsSection;
 use super::settings::SettingsRecord;
 
 /// A chunk takes no further item once it holds so many bytes: some hundred thousand of them make up
@@ -86,8 +87,12 @@ pub(super) struct Chunk {
 pub(super) enum Content {
     Consensus(Consensus),
     Engine(EngineHead),
+    /// Behind the head, before all records.
+    Scripts(ScriptsSection),
     Records(Records),
-    End { keys: u64 },
+    End {
+        keys: u64,
+    },
 }
 
 #[derive(Archive, Serialize)]

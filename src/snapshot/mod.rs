@@ -39,6 +39,7 @@
 
 mod format;
 mod reader;
+mod scripts;
 mod settings;
 #[cfg(test)]
 mod tests;

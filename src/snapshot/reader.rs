@@ -23,6 +23,7 @@ use super::format::{
     ArchivedContent, ArchivedRecords, ArchivedWaitRecord, ArchivedWatchRecord, ENGINE_SEQUENCE,
     FIRST, GOES_ON, Head, Kind, SnapshotError, StreamItem, UNKNOWN, access,
 };
+use super::scripts;
 use super::settings;
 
 /// What a whole snapshot amounts to.
@@ -120,6 +121,13 @@ impl Reader {
                     keys: 0,
                     open: None,
                 })
+            }
+            (State::Loading(mut loading), ArchivedContent::Scripts(section)) => {
+                if loading.keys > 0 || loading.open.is_some() {
+                    return Err(SnapshotError::Kind);
+                }
+                scripts::restore(&mut loading.engine.scripts, section)?;
+                State::Loading(loading)
             }
             (State::Loading(mut loading), ArchivedContent::Records(records)) => {
                 loading.read_records(records)?;

@@ -1,3 +1,4 @@
+mod scripts;
 mod walk;
 
 use std::sync::Arc;

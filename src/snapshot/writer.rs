@@ -17,6 +17,7 @@ use super::format::{
     CHUNK_BYTES, Content, ENGINE_SEQUENCE, EngineHead, FIRST, GOES_ON, Head, Kind, Records,
     StreamItem, UNKNOWN, WaitRecord, WatchRecord, archive,
 };
+use super::scripts;
 use super::settings;
 use super::users::UsersRecord;
 
@@ -65,6 +66,9 @@ impl Writer {
         };
         let mut output = Output::default();
         output.push(Content::Engine(head));
+        for section in scripts::sections(&engine.scripts) {
+            output.push(Content::Scripts(section));
+        }
         Self { output, keys: 0, keys_total }
     }
 

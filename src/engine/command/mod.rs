@@ -29,6 +29,7 @@ mod object;
 mod options;
 mod pubsub;
 mod raft;
+mod script;
 mod server;
 mod set;
 mod sort;
@@ -52,6 +53,7 @@ use super::pubsub::Subscribers;
 use super::random::Random;
 use super::reply::Reply;
 use super::run::EngineStats;
+use super::script::{Runtime, Scripts};
 use super::settings::Settings;
 use super::tracking::Tracking;
 use super::waiting::Waiting;
@@ -346,6 +348,10 @@ pub struct Context<'a> {
     /// The clients of this node that track what they read: not replicated.
     pub(in crate::engine) tracking: &'a mut Tracking,
     pub(in crate::engine) stats: &'a mut EngineStats,
+    /// The scripts that are known.
+    pub(in crate::engine) scripts: &'a mut Scripts,
+    /// The states of Lua of this node: not replicated.
+    pub(in crate::engine) runtime: &'a mut Runtime,
     /// The member whose clients the commands of the batch are of.
     pub(in crate::engine) origin: MemberId,
     /// What all nodes have alike. Who changes it sets `settings_changed`.

@@ -71,20 +71,3 @@ mod tests {
         assert_eq!((deadlines.mean(), deadlines.len()), (Some(150), 2));
     }
 }
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_mean_is_that_of_what_is_there() {
-        let mut deadlines = Deadlines::default();
-        assert_eq!((deadlines.mean(), deadlines.len()), (None, 0));
-        for deadline_ms in [Millis::MAX, 100, 200, 200] {
-            deadlines.insert(deadline_ms, deadline_ms);
-        }
-        deadlines.remove(Millis::MAX, Millis::MAX);
-        deadlines.remove(100, 7);
-        assert_eq!((deadlines.mean(), deadlines.len()), (Some(150), 2));
-    }
-}

@@ -167,6 +167,7 @@ fn memory(sources: &Sources<'_>) -> Fields {
     let settings = sources.view.settings;
     let memory = proc::memory();
     let bytes_max: u64 = settings.get("maxmemory").parse().unwrap_or(0);
+    let scripts = &sources.engine.scripts;
     fields([
         ("used_memory", memory.resident.to_string()),
         ("used_memory_human", human(memory.resident)),
@@ -180,6 +181,9 @@ fn memory(sources: &Sources<'_>) -> Fields {
         ("mem_logical", sources.engine.memory.to_string()),
         ("total_system_memory", memory.system.to_string()),
         ("total_system_memory_human", human(memory.system)),
+        ("used_memory_vm_eval", scripts.vm_bytes.to_string()),
+        ("used_memory_scripts_eval", scripts.bytes.to_string()),
+        ("number_of_cached_scripts", scripts.cached.to_string()),
         ("maxmemory", bytes_max.to_string()),
         ("maxmemory_human", human(bytes_max)),
         ("maxmemory_policy", settings.get("maxmemory-policy")),

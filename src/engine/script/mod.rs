@@ -1,0 +1,271 @@
+//! Scripts: Lua 5.1 that runs commands as a part of one log entry, with the same outcome on every
+//! node.
+//!
+//! [`Scripts`] is the replicated state: the sources that are known by their SHA1. [`Runtime`] is
+//! the node's own: states of Lua with compiled functions, which may be thrown away at any time.
+//!
+//! # Why the outcome is the same everywhere
+//! - **Time and chance** come with the entry: TIME and `os.clock` stand still while a script runs,
+//!   `math.random` is seeded by the entry.
+//! - **Addresses** are not shown: `tostring` numbers tables and functions by the order in which
+//!   they are shown; `pairs` and `next` have an order of their own (see `prelude.lua`), and refuse
+//!   a table with several tables or functions as keys.
+//! - **Nothing is left** for the next script: globals and libraries are sealed, `reset` makes new
+//!   what a script may set.
+//! - **Garbage** is not seen. While a script runs none is collected, or (see below) what weak
+//!   tables hold is kept; there are no finalizers.
+//! - **Limits.** How much memory a state holds depends on what ran in it before, which differs from
+//!   node to node. So a script runs first with small allotments of memory and instructions, in a
+//!   state that is kept. Within them its outcome is the one that it has without any limit. If it
+//!   exceeds them that run counts for nothing: the script begins anew in a fresh state with the
+//!   true limits, and is handed the replies of the commands that it has run already instead of
+//!   running them twice. A fresh state has no history, so all nodes that come that far see the same
+//!   end; and a script that fits the allotments fits the limits, which are several times as large.
+//! - **Mathematics** is done by a library of our own instead of the machine's, but for `^`, for
+//!   which nodes rely on the machine's `pow`.
+//!
+//! # What differs from Redis
+//! PUBLISH within a script replies 0: the number of receivers differs from node to node. Commands
+//! that tell of a node or a connection are refused. The read-only forms put no script into the
+//! cache, since they run on one node. A script that fails half-way keeps what it has done so far.
+
+mod cache;
+mod call;
+mod convert;
+mod host;
+mod lib;
+mod shebang;
+mod vm;
+
+use mlua::Lua;
+
+pub use cache::{Script, ScriptOrigin, Scripts, Sha};
+pub use shebang::ScriptFlags;
+
+use super::command::Context;
+use super::error::CommandError;
+use super::number::parse_integer;
+use crate::limits::{
+    SCRIPT_INSTRUCTIONS_ALLOTTED, SCRIPT_INSTRUCTIONS_MAX, SCRIPT_MEMORY_ALLOTTED,
+    SCRIPT_MEMORY_MAX,
+};
+use call::Caller;
+use host::Host;
+use vm::{Attempt, Outcome, Vm};
+
+/// What a script says of itself; `None` if its first line cannot be that of a script.
+pub fn flags_of(source: &[u8]) -> Option<ScriptFlags> {
+    shebang::of_script(source).ok().map(|shebang| shebang.flags)
+}
+
+/// The states of Lua of a node.
+#[derive(Default)]
+pub struct Runtime {
+    /// Kept from script to script.
+    warm: Option<Vm>,
+    pub(crate) limits: Limits,
+}
+
+/// What scripts may take, the same on all nodes: see [`crate::limits`]. Tests have smaller ones.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Limits {
+    pub instructions: u64,
+    pub memory: usize,
+    /// In the state that is kept.
+    pub allotted_instructions: u64,
+    pub allotted_memory: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            instructions: SCRIPT_INSTRUCTIONS_MAX,
+            memory: SCRIPT_MEMORY_MAX,
+            allotted_instructions: SCRIPT_INSTRUCTIONS_ALLOTTED,
+            allotted_memory: SCRIPT_MEMORY_ALLOTTED,
+        }
+    }
+}
+
+impl Runtime {
+    /// Bytes that the kept state holds.
+    pub fn bytes(&self) -> usize {
+        self.warm.as_ref().map_or(0, Vm::bytes)
+    }
+
+    /// Drops what is compiled.
+    pub fn clear(&mut self) {
+        self.warm = None;
+    }
+
+    fn warm(&mut self) -> &mut Vm {
+        let limits = self.limits;
+        self.warm.get_or_insert_with(|| Vm::new(false, limits))
+    }
+}
+
+/// Counts work of a library that the VM does not see, one for each element or some bytes: whatever
+/// a script can make grow beyond what it holds, such as the text of a table whose parts are shared.
+/// The error ends the script and must be handed on.
+pub(in crate::engine::script) fn charge(lua: &Lua, instructions: u64) -> mlua::Result<()> {
+    let Some(host) = lua.app_data_ref::<Host>() else { return Ok(()) };
+    host.charge(instructions)
+}
+
+/// The version of Redis whose commands scripts find.
+const VERSION: &str = "7.2.4";
+const VERSION_NUMBER: u32 = 0x0007_0204;
+
+/// What is to be run.
+pub(in crate::engine::script) enum Job<'a> {
+    Script {
+        sha: Sha,
+        source: &'a [u8],
+        keys: &'a [&'a [u8]],
+        arguments: &'a [&'a [u8]],
+    },
+    /// A script is looked at, and not run.
+    Compile {
+        sha: Sha,
+        source: &'a [u8],
+    },
+}
+
+impl Job<'_> {
+    /// The line of the one call that can have taken the place of its caller, as `return f()` does,
+    /// so that the VM does not know it any more.
+    fn line_of_tail_call(&self) -> Option<usize> {
+        let (Self::Script { source, .. } | Self::Compile { source, .. }) = self;
+        let lines = || (1..).zip(source.split(|byte| *byte == b'\n'));
+        let calls = |line: &[u8]| memchr::memmem::find(line, b"return redis.call(").is_some();
+        let mut found = lines().filter(|(_, line)| calls(line)).map(|(number, _)| number);
+        match (found.next(), found.next()) {
+            (Some(number), None) => Some(number),
+            // There is but one line.
+            _ => (lines().count() == 1).then_some(1),
+        }
+    }
+
+    /// What errors call it.
+    fn name(&self) -> String {
+        match self {
+            Self::Script { sha, .. } | Self::Compile { sha, .. } => sha.to_string(),
+        }
+    }
+}
+
+const NO_SCRIPT: CommandError = CommandError::text("NOSCRIPT No matching script. Please use EVAL.");
+const WRITES: CommandError =
+    CommandError::text("ERR Can not execute a script with write flag using *_ro command.");
+
+/// EVAL and EVAL_RO.
+pub fn eval(
+    context: &mut Context<'_>,
+    arguments: &[&[u8]],
+    read_only: bool,
+) -> Result<(), CommandError> {
+    let source = arguments[0];
+    let (keys, rest) = keys_and_arguments(&arguments[1..])?;
+    let sha = Sha::of(source);
+    let flags = match context.scripts.touch(&sha, !read_only) {
+        Some(script) => script.flags,
+        None => {
+            let flags = check(context, sha, source)?;
+            if !read_only {
+                context.scripts.insert(sha, source, flags, ScriptOrigin::Eval);
+            }
+            flags
+        }
+    };
+    run_script(context, sha, source, flags, (keys, rest), read_only)
+}
+
+/// EVALSHA and EVALSHA_RO.
+pub fn evalsha(
+    context: &mut Context<'_>,
+    arguments: &[&[u8]],
+    read_only: bool,
+) -> Result<(), CommandError> {
+    let (keys, rest) = keys_and_arguments(&arguments[1..])?;
+    let sha = Sha::parse(arguments[0]).ok_or(NO_SCRIPT)?;
+    let script = context.scripts.touch(&sha, !read_only).ok_or(NO_SCRIPT)?;
+    let (source, flags) = (script.source.clone(), script.flags);
+    run_script(context, sha, &source, flags, (keys, rest), read_only)
+}
+
+/// SCRIPT LOAD.
+pub fn load(context: &mut Context<'_>, source: &[u8]) -> Result<(), CommandError> {
+    let sha = Sha::of(source);
+    if !context.scripts.keep(&sha) {
+        let flags = check(context, sha, source)?;
+        if !context.scripts.insert(sha, source, flags, ScriptOrigin::Load) {
+            return Err(CommandError::text("ERR The script cache is full"));
+        }
+    }
+    context.reply.bulk(sha.to_string().as_bytes());
+    Ok(())
+}
+
+type Words<'a, 'b> = &'a [&'b [u8]];
+
+fn keys_and_arguments<'a, 'b>(
+    words: Words<'a, 'b>,
+) -> Result<(Words<'a, 'b>, Words<'a, 'b>), CommandError> {
+    let count = parse_integer(words[0]).ok_or(CommandError::NotInteger)?;
+    if count < 0 {
+        return Err(CommandError::text("ERR Number of keys can't be negative"));
+    }
+    let count = usize::try_from(count).unwrap_or(usize::MAX);
+    words[1..]
+        .split_at_checked(count)
+        .ok_or(CommandError::text("ERR Number of keys can't be greater than number of args"))
+}
+
+/// The flags of a script that is not known yet, if it is one.
+fn check(context: &mut Context<'_>, sha: Sha, source: &[u8]) -> Result<ScriptFlags, CommandError> {
+    let flags = shebang::of_script(source)?.flags;
+    run(context, &Job::Compile { sha, source }, true)?;
+    Ok(flags)
+}
+
+fn run_script(
+    context: &mut Context<'_>,
+    sha: Sha,
+    source: &[u8],
+    flags: ScriptFlags,
+    (keys, arguments): (Words<'_, '_>, Words<'_, '_>),
+    is_ro: bool,
+) -> Result<(), CommandError> {
+    let only_reads = flags.contains(ScriptFlags::NO_WRITES);
+    // Who says nothing of itself may be run either way.
+    if is_ro && !only_reads && !flags.contains(ScriptFlags::NO_SHEBANG) {
+        return Err(WRITES);
+    }
+    run(context, &Job::Script { sha, source, keys, arguments }, is_ro || only_reads)
+}
+
+/// Runs it in the state that is kept, or in a fresh one if that was not enough.
+fn run(context: &mut Context<'_>, job: &Job<'_>, read_only: bool) -> Result<(), CommandError> {
+    let mut runtime = std::mem::take(context.runtime);
+    let seed = context.random.next();
+    let start = context.reply.buffer.len();
+    let mut caller = Caller::new(context, read_only, runtime.limits.allotted_memory);
+    let mut attempt = runtime.warm().attempt(job, &mut caller, seed);
+    if matches!(attempt, Attempt::Exceeded(_)) {
+        caller.begin_anew(start);
+        attempt = Vm::new(true, runtime.limits).attempt(job, &mut caller, seed);
+    }
+    *context.runtime = runtime;
+    match attempt {
+        Attempt::Done(Outcome::Replied) => Ok(()),
+        Attempt::Done(Outcome::Failed(text)) => {
+            context.reply.buffer.truncate(start);
+            Err(CommandError::Text(text.into()))
+        }
+        Attempt::Exceeded(stop) => {
+            context.reply.buffer.truncate(start);
+            let text = format!("{stop} script: {}", job.name());
+            Err(CommandError::Text(text.into()))
+        }
+    }
+}
