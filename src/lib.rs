@@ -94,8 +94,8 @@
 //!
 //! # What a node tells of its work
 //!
-//! SLOWLOG, COMMANDLOG, LATENCY, MONITOR and the counts of INFO are each node's own, and CLIENT PAUSE
-//! holds back the commands of its own clients (`node::observe`). No part of it is replicated.
+//! SLOWLOG, COMMANDLOG, LATENCY, MONITOR and the counts of INFO are each node's own, and CLIENT
+//! PAUSE holds back the commands of its own clients (`node::observe`). No part of it is replicated.
 //!
 //! - What is timed of a command is its execution when it is applied, on the node whose client sent
 //!   it; INFO commandstats counts what the node applies for clients of all nodes.
@@ -105,8 +105,8 @@
 //!   below a millisecond: then each command is timed alone.
 //! - The engine knows the names of commands and not how they were written, so that SLOWLOG and the
 //!   transactions of MONITOR show them in lower case. What a script calls is part of the script.
-//! - Commands that only a net role runs are timed there, up to the moment that they wait for another
-//!   role.
+//! - Commands that only a net role runs are timed there, up to the moment that they wait for
+//!   another role.
 //!
 //! # Life of an event, and of a copy
 //!

@@ -3,8 +3,9 @@
 //! beside that of the `raft` crate (`core`), what data takes in memory (`memory`), and its load
 //! generator beside redis-benchmark (`generator`).
 //!
-//! `compare`, `join`, `failover` and `memory` measure from outside, over the client port, as any user of the
-//! server would. All processes that they start are stopped when they end, however they end.
+//! `compare`, `join`, `failover` and `memory` measure from outside, over the client port, as any
+//! user of the server would. All processes that they start are stopped when they end, however they
+//! end.
 
 mod client;
 mod cluster;

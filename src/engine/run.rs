@@ -167,8 +167,8 @@ impl Engine {
         self.keyspace.digest().wrapping_add(self.digest_beside_keys())
     }
 
-    /// What clock, hash seed, register, settings, scripts, watched keys, those who wait and users add
-    /// to [`Engine::digest`].
+    /// What clock, hash seed, register, settings, scripts, watched keys, those who wait and users
+    /// add to [`Engine::digest`].
     pub fn digest_beside_keys(&self) -> u128 {
         let keyspace = &self.keyspace;
         let of_keyspace = (

@@ -48,7 +48,7 @@ static SUBCOMMANDS: &[CommandSpec] = &[
     node("doctor", Flags::empty(), "Tells what is wrong with the memory of the node."),
     node("help", TELL, "Tells the subcommands."),
     node("malloc-stats", Flags::empty(), "Tells what the allocator counts: nothing."),
-    node("purge", Flags::empty(), "Changes nothing: the allocator gives back what is free."),
+    node("purge", Flags::empty(), "Gives back to the system what is free."),
     node("stats", Flags::empty(), "Tells what takes the memory of the node."),
     CommandSpec::engine("usage", -3, Flags::READONLY, SECOND, usage,
         docs("O(1)", "Tells about how many bytes a key and its value take.")),

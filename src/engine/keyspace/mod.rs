@@ -14,6 +14,7 @@ mod interest;
 mod memory;
 mod scan;
 mod segment;
+mod stats;
 #[cfg(test)]
 mod tests;
 mod usage;
@@ -39,6 +40,7 @@ use memory::Account;
 pub(super) use scan::digest_of;
 pub use segment::Entry;
 use segment::{Hasher, Position, Segment, Table};
+pub use stats::KeyspaceStats;
 use usage::Usage;
 pub use walk::WalkProgress;
 use walk::{Condemned, Walk};
@@ -104,16 +106,6 @@ enum Told {
     No,
 }
 
-/// Counts since the start of the node, for INFO.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct KeyspaceStats {
-    pub hits: u64,
-    pub misses: u64,
-    pub expired: u64,
-    pub expired_fields: u64,
-    pub evicted: u64,
-}
-
 impl Default for Keyspace {
     fn default() -> Self {
         Self::new(0)
@@ -165,24 +157,6 @@ impl Keyspace {
     /// The clock that decides expiry, moved by each entry that is applied.
     pub fn clock_ms(&self) -> Millis {
         self.clock_ms
-    }
-
-    pub fn stats(&self) -> KeyspaceStats {
-        KeyspaceStats {
-            hits: self.hits.get(),
-            misses: self.misses.get(),
-            expired: self.expired,
-            expired_fields: self.expired_fields,
-            evicted: self.evicted,
-        }
-    }
-
-    pub fn reset_stats(&mut self) {
-        self.hits.set(0);
-        self.misses.set(0);
-        self.expired = 0;
-        self.expired_fields = 0;
-        self.evicted = 0;
     }
 
     /// How many keys a database holds, those among them that are due but not yet removed.

@@ -313,9 +313,9 @@ pub fn finish_survey(survey: &Survey, lines: &[u8], matched: usize, reply: &mut 
     }
 }
 
-/// Writes a client's line of CLIENT LIST, with Redis's fields but for the file descriptor. Words are
-/// found in the input, and replies stand in one buffer that grows: what Redis tells of other memory
-/// for them is 0.
+/// Writes a client's line of CLIENT LIST, with Redis's fields but for the file descriptor. Words
+/// are found in the input, and replies stand in one buffer that grows: what Redis tells of other
+/// memory for them is 0.
 pub fn describe(session: &Session, buffers: &Buffers, now_ms: Millis, out: &mut Vec<u8>) {
     describe_at(session, &last_command(session), buffers, now_ms, out);
 }

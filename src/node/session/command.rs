@@ -132,87 +132,53 @@ fn flag_names(flags: Flags) -> Vec<&'static str> {
     NAMES.iter().filter(|(flag, _)| flags.contains(*flag)).map(|(_, name)| *name).collect()
 }
 
-/// What proxies and cluster clients are told beyond the flags.
+/// What proxies and cluster clients are told beyond the flags: commands, and their tips.
+#[rustfmt::skip]
+const TIPS: &[(&[&str], &[&str])] = &[
+    (&["dbsize"], &["request_policy:all_shards", "response_policy:agg_sum"]),
+    (&["del", "exists", "touch", "unlink"], &["request_policy:multi_shard", "response_policy:agg_sum"]),
+    (&["flushall", "flushdb"], &["request_policy:all_shards", "response_policy:all_succeeded"]),
+    (&["keys"], &["request_policy:all_shards", "nondeterministic_output_order"]),
+    (&["mget"], &["request_policy:multi_shard"]),
+    (&["mset"], &["request_policy:multi_shard", "response_policy:all_succeeded"]),
+    (&["msetnx"], &["request_policy:multi_shard", "response_policy:agg_min"]),
+    (&[
+        "memory|doctor", "memory|malloc-stats", "memory|stats"
+    ], &["nondeterministic_output", "request_policy:all_shards", "response_policy:special"]),
+    (&["memory|purge"], &["request_policy:all_shards", "response_policy:all_succeeded"]),
+    (&["ping"], &["request_policy:all_shards", "response_policy:all_succeeded"]),
+    (&["randomkey"], &["request_policy:all_shards", "nondeterministic_output"]),
+    (&["scan"], &["nondeterministic_output", "request_policy:special", "response_policy:special"]),
+    (&["wait"], &["request_policy:all_shards", "response_policy:agg_min"]),
+    (&["info"], &["nondeterministic_output", "request_policy:all_shards", "response_policy:special"]),
+    (&[
+        "latency|doctor", "latency|graph", "latency|histogram", "latency|history",
+        "latency|latest"
+    ], &["nondeterministic_output", "request_policy:all_nodes", "response_policy:special"]),
+    (&["latency|reset"], &["request_policy:all_nodes", "response_policy:agg_sum"]),
+    (&["slowlog|get", "commandlog|get"], &["request_policy:all_nodes", "nondeterministic_output"]),
+    (&["slowlog|len", "commandlog|len"], &["request_policy:all_nodes", "response_policy:agg_sum", "nondeterministic_output"]),
+    (&[
+        "slowlog|reset", "commandlog|reset", "client|setinfo", "client|setname",
+        "config|resetstat", "config|set"
+    ], &["request_policy:all_nodes", "response_policy:all_succeeded"]),
+    (&[
+        "dump", "object|encoding", "object|freq", "object|idletime", "object|refcount",
+        "hrandfield", "spop", "srandmember", "time", "ttl", "pttl", "xadd", "xautoclaim",
+        "xclaim", "xinfo|consumers", "xpending", "xtrim", "zrandmember", "client|info",
+        "client|list", "cluster|info", "cluster|nodes", "cluster|shards", "cluster|bumpepoch",
+        "cluster|count-failure-reports", "cluster|getkeysinslot", "cluster|links",
+        "cluster|replicas", "cluster|slaves", "cluster|slot-stats", "hscan", "lastsave",
+        "sscan", "zscan", "cluster|slots", "raft.info", "role"
+    ], &["nondeterministic_output"]),
+    (&[
+        "hgetall", "hkeys", "hvals", "sdiff", "sinter", "smembers", "sunion", "command",
+        "command|docs", "command|info", "command|list", "module|list"
+    ], &["nondeterministic_output_order"]),
+];
+
 fn tips(name: &str) -> &'static [&'static str] {
-    match name {
-        "dbsize" => &["request_policy:all_shards", "response_policy:agg_sum"],
-        "del" | "exists" | "touch" | "unlink" => {
-            &["request_policy:multi_shard", "response_policy:agg_sum"]
-        }
-        "flushall" | "flushdb" => &["request_policy:all_shards", "response_policy:all_succeeded"],
-        "keys" => &["request_policy:all_shards", "nondeterministic_output_order"],
-        "mget" => &["request_policy:multi_shard"],
-        "mset" => &["request_policy:multi_shard", "response_policy:all_succeeded"],
-        "msetnx" => &["request_policy:multi_shard", "response_policy:agg_min"],
-        "memory|doctor" | "memory|malloc-stats" | "memory|stats" => {
-            &["nondeterministic_output", "request_policy:all_shards", "response_policy:special"]
-        }
-        "memory|purge" => &["request_policy:all_shards", "response_policy:all_succeeded"],
-        "ping" => &["request_policy:all_shards", "response_policy:all_succeeded"],
-        "randomkey" => &["request_policy:all_shards", "nondeterministic_output"],
-        "scan" => &["nondeterministic_output", "request_policy:special", "response_policy:special"],
-        "wait" => &["request_policy:all_shards", "response_policy:agg_min"],
-        "info" => {
-            &["nondeterministic_output", "request_policy:all_shards", "response_policy:special"]
-        }
-        "latency|doctor" | "latency|graph" | "latency|histogram" | "latency|history"
-        | "latency|latest" => {
-            &["nondeterministic_output", "request_policy:all_nodes", "response_policy:special"]
-        }
-        "latency|reset" => &["request_policy:all_nodes", "response_policy:agg_sum"],
-        "slowlog|get" | "commandlog|get" => {
-            &["request_policy:all_nodes", "nondeterministic_output"]
-        }
-        "slowlog|len" | "commandlog|len" => {
-            &["request_policy:all_nodes", "response_policy:agg_sum", "nondeterministic_output"]
-        }
-        "slowlog|reset" | "commandlog|reset" | "client|setinfo" | "client|setname"
-        | "config|resetstat" | "config|set" => {
-            &["request_policy:all_nodes", "response_policy:all_succeeded"]
-        }
-        "dump"
-        | "object|encoding"
-        | "object|freq"
-        | "object|idletime"
-        | "object|refcount"
-        | "hrandfield"
-        | "spop"
-        | "srandmember"
-        | "time"
-        | "ttl"
-        | "pttl"
-        | "xadd"
-        | "xautoclaim"
-        | "xclaim"
-        | "xinfo|consumers"
-        | "xpending"
-        | "xtrim"
-        | "zrandmember"
-        | "client|info"
-        | "client|list"
-        | "cluster|info"
-        | "cluster|nodes"
-        | "cluster|shards"
-        | "cluster|bumpepoch"
-        | "cluster|count-failure-reports"
-        | "cluster|getkeysinslot"
-        | "cluster|links"
-        | "cluster|replicas"
-        | "cluster|slaves"
-        | "cluster|slot-stats"
-        | "hscan"
-        | "lastsave"
-        | "sscan"
-        | "zscan"
-        | "cluster|slots"
-        | "raft.info"
-        | "role" => &["nondeterministic_output"],
-        "hgetall" | "hkeys" | "hvals" | "sdiff" | "sinter" | "smembers" | "sunion" | "command"
-        | "command|docs" | "command|info" | "command|list" | "module|list" => {
-            &["nondeterministic_output_order"]
-        }
-        _ => &[],
-    }
+    TIPS.iter().find(|(names, _)| names.contains(&name)).map_or(&[], |(_, tips)| tips)
 }
 
 /// Of Redis 7.0's form.

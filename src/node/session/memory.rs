@@ -8,6 +8,7 @@ use crate::engine::command::NodeCommand;
 use crate::engine::error::CommandError;
 use crate::engine::reply::Reply;
 use crate::node::report::{EngineReport, RaftReport};
+use crate::sys;
 
 pub fn run(
     words: Arguments<'_, '_>,
@@ -20,8 +21,10 @@ pub fn run(
         "help" => help(reply, "MEMORY", HELP),
         // Redis's words for an allocator of which it knows nothing.
         "malloc-stats" => reply.bulk(b"Stats not supported for the current allocator"),
-        // What is free goes back to the system by itself, so that there is nothing to be done.
-        "purge" => reply.ok(),
+        "purge" => {
+            sys::give_memory_back();
+            reply.ok();
+        }
         _ => return Err(unknown_subcommand(words)),
     }
     Ok(Outcome::Replied)
@@ -97,7 +100,7 @@ const HELP: &[&str] = &[
     "MALLOC-STATS",
     "    Tells what the allocator counts: nothing.",
     "PURGE",
-    "    Changes nothing: the allocator gives back by itself what is free.",
+    "    Gives back to the system what has been free for a second.",
     "STATS",
     "    Tells what takes the memory of the node.",
     "USAGE <key> [SAMPLES <count>]",

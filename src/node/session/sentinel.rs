@@ -107,6 +107,20 @@ fn ask(lookup: Lookup) -> Outcome {
     report(ReportUse::Sentinel(lookup))
 }
 
+#[rustfmt::skip]
+const LOOKUPS: &[&str] = &[
+    "masters", "primaries", "get-master-addr-by-name", "get-primary-addr-by-name", "myid", "help",
+    "master", "primary", "replicas", "slaves", "sentinels", "ckquorum", "failover",
+];
+
+/// Subcommands that operate a process of Redis Sentinel.
+#[rustfmt::skip]
+const OF_REAL_SENTINELS: &[&str] = &[
+    "config", "debug", "flushconfig", "info-cache", "is-master-down-by-addr",
+    "is-primary-down-by-addr", "monitor", "pending-scripts", "remove", "reset", "set",
+    "simulate-failure",
+];
+
 fn look_up(
     name: &str,
     arguments: Arguments<'_, '_>,
@@ -144,37 +158,10 @@ fn look_up(
         }
         ("ckquorum", [_]) => ask(Lookup::Quorum),
         ("failover", [_]) => admin(AdminCommand::HandOver),
-        (
-            "masters"
-            | "primaries"
-            | "get-master-addr-by-name"
-            | "get-primary-addr-by-name"
-            | "myid"
-            | "help"
-            | "master"
-            | "primary"
-            | "replicas"
-            | "slaves"
-            | "sentinels"
-            | "ckquorum"
-            | "failover",
-            _,
-        ) => return Err(CommandError::Arity(format!("sentinel|{name}").into())),
-        (
-            "config"
-            | "debug"
-            | "flushconfig"
-            | "info-cache"
-            | "is-master-down-by-addr"
-            | "is-primary-down-by-addr"
-            | "monitor"
-            | "pending-scripts"
-            | "remove"
-            | "reset"
-            | "set"
-            | "simulate-failure",
-            _,
-        ) => {
+        _ if LOOKUPS.contains(&name) => {
+            return Err(CommandError::Arity(format!("sentinel|{name}").into()));
+        }
+        _ if OF_REAL_SENTINELS.contains(&name) => {
             return Err(CommandError::text(
                 "ERR consensus watches the members: there is nothing to be set or reported here",
             ));

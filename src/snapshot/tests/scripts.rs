@@ -47,8 +47,8 @@ const SCRIPTS: [&str; 16] = [
     "return math.random(1000000)",
     "return redis.call('TIME')",
     "return tostring(os.clock())",
-    "local t = {} for i = 1, 50 do t['k' .. i] = i end local s = '' for k in pairs(t) do s = s .. k end
-     return s",
+    "local t = {} for i = 1, 50 do t['k' .. i] = i end
+     local s = '' for k in pairs(t) do s = s .. k end return s",
     "local k = {} local t = {[k] = 1, b = 2, a = 3} t[k] = nil t.c = 1 local s = ''
      for k in pairs(t) do s = s .. k end return s .. next(t)",
     "local t = {[{}] = 1, [{}] = 2} for k in pairs(t) do redis.call('INCR', 'x') end",
