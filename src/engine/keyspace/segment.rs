@@ -9,16 +9,14 @@
 //! free room everywhere. Hence only small numbers lie in a hash table; the entries lie in chunks of
 //! one page, of which the last one alone has room. With the entries in the hash table 3 million
 //! keys of 16 bytes with small values took 127 bytes each, and in a vector that grows by an eighth
-//! 121, most of it room that the allocator had for vectors of former sizes; here they take 90. A
-//! look-up reads two lines more, of far smaller tables.
+//! 121, most of it room that the allocator had for vectors of former sizes; here they take 86.
 
 use std::cell::Cell;
 
-use arrayvec::ArrayVec;
-use hashbrown::HashTable;
 use rapidhash::v3::{RapidSecrets, rapidhash_v3_micro_inline};
 
 use super::memory::DEADLINE_BYTES;
+use super::numbers::Numbers;
 use super::usage::{USAGE_BITS, USAGE_MASK};
 use crate::engine::bytes::SmallBytes;
 use crate::engine::value::Value;
@@ -30,15 +28,11 @@ const SEGMENT_ENTRIES_MAX: usize = 896;
 /// A segment that fell below this share of its capacity shrinks.
 const SHRINK_BELOW: usize = 8;
 
-/// With its length a chunk of so many entries takes 4,040 bytes: one page, as allocators round.
-const CHUNK_ENTRIES: usize = 63;
-
-type Chunk = ArrayVec<Entry, CHUNK_ENTRIES>;
-
-const _: () = assert!(size_of::<Chunk>() <= 4096);
+/// Entries of a chunk: 4,096 bytes.
+const CHUNK_ENTRIES: usize = 1 << PLACE_BITS;
 
 /// A number of an entry is that of its chunk, and in so many low bits its place there.
-const PLACE_BITS: u32 = CHUNK_ENTRIES.next_power_of_two().ilog2();
+const PLACE_BITS: u32 = 6;
 
 /// How many bits a segment may be deeper than the table needs on average. Hashes that agree in more
 /// bits than this are no accident; their segment then grows instead of doubling the directory.
@@ -127,7 +121,7 @@ pub(super) struct Position {
 #[derive(Debug, Default)]
 pub(super) struct Segment {
     /// By hash: the numbers of all entries.
-    numbers: HashTable<u32>,
+    numbers: Numbers,
     entries: Entries,
     /// How many top bits all hashes here have in common.
     depth: u32,
@@ -135,17 +129,16 @@ pub(super) struct Segment {
 
 /// Entries side by side. Invariant: all chunks but the last are full, and none is empty.
 #[derive(Debug, Default)]
-#[expect(clippy::vec_box, reason = "chunks are pages, which a growing vector must not move")]
-pub(super) struct Entries(Vec<Box<Chunk>>);
+pub(super) struct Entries(Vec<Vec<Entry>>);
 
 impl Entries {
     pub fn len(&self) -> usize {
-        let last = self.0.last().map_or(0, |chunk| chunk.len());
+        let last = self.0.last().map_or(0, Vec::len);
         self.0.len().saturating_sub(1) * CHUNK_ENTRIES + last
     }
 
     pub fn iter(&self) -> impl Iterator<Item = &Entry> {
-        self.0.iter().flat_map(|chunk| chunk.iter())
+        self.0.iter().flatten()
     }
 
     /// How many there is room for.
@@ -173,8 +166,10 @@ impl Entries {
     /// Returns the number of the entry.
     #[inline]
     fn push(&mut self, entry: Entry) -> u32 {
-        if self.0.last().is_none_or(|chunk| chunk.is_full()) {
-            self.0.push(Box::default());
+        if self.0.last().is_none_or(|chunk| chunk.len() == CHUNK_ENTRIES) {
+            // The first one of a table grows by doubling, to just the same size.
+            let capacity = if self.0.is_empty() { 0 } else { CHUNK_ENTRIES };
+            self.0.push(Vec::with_capacity(capacity));
         }
         let last = self.0.len() - 1;
         let chunk = &mut self.0[last];
@@ -188,9 +183,9 @@ impl Entries {
 
     /// Takes an entry away; the last one takes its place. Precondition: as for [`Entries::at`].
     fn swap_remove(&mut self, number: u32) -> Entry {
-        let last = self.0.last_mut().and_then(|chunk| chunk.pop());
+        let last = self.0.last_mut().and_then(Vec::pop);
         let last = last.expect("invariant: no chunk is empty");
-        if self.0.last().is_some_and(|chunk| chunk.is_empty()) {
+        if self.0.last().is_some_and(Vec::is_empty) {
             self.0.pop();
         }
         let chunk = self.0.get_mut((number >> PLACE_BITS) as usize);
@@ -203,28 +198,28 @@ impl Entries {
 
 impl IntoIterator for Entries {
     type Item = Entry;
-    type IntoIter =
-        std::iter::FlatMap<std::vec::IntoIter<Box<Chunk>>, Chunk, fn(Box<Chunk>) -> Chunk>;
+    type IntoIter = std::iter::Flatten<std::vec::IntoIter<Vec<Entry>>>;
 
     fn into_iter(self) -> Self::IntoIter {
-        self.0.into_iter().flat_map(|chunk| *chunk)
+        self.0.into_iter().flatten()
     }
 }
 
 #[inline]
 fn place(number: u32) -> usize {
-    (number & ((1 << PLACE_BITS) - 1)) as usize
+    number as usize % CHUNK_ENTRIES
 }
 
 fn number(chunk: usize, place: usize) -> u32 {
-    let chunk = u32::try_from(chunk).expect("invariant: memory ends before");
-    chunk << PLACE_BITS | place as u32
+    let chunk = u32::try_from(chunk).ok().filter(|chunk| *chunk < Numbers::MAX >> PLACE_BITS);
+    // A segment of 2^24 entries splits whatever its depth.
+    chunk.expect("invariant: so many hashes never agree") << PLACE_BITS | place as u32
 }
 
 impl Segment {
     /// One half of a full segment, which will fill again.
     fn half(depth: u32) -> Self {
-        let numbers = HashTable::with_capacity(SEGMENT_ENTRIES_MAX);
+        let numbers = Numbers::with_capacity(SEGMENT_ENTRIES_MAX / 2);
         Self { numbers, entries: Entries::default(), depth }
     }
 
@@ -235,19 +230,14 @@ impl Segment {
     #[inline]
     fn find(&self, hash: u64, key: &[u8]) -> Option<u32> {
         let is_it = |number: &u32| self.entries.at(*number).key.as_slice() == key;
-        self.numbers.find(spread(hash), is_it).copied()
-    }
-
-    #[inline]
-    fn with_hash(&self, hash: u64) -> impl Iterator<Item = u32> {
-        self.numbers.iter_hash(spread(hash)).copied()
+        self.numbers.with_hash(hash).find(is_it)
     }
 
     #[inline]
     fn insert(&mut self, hasher: &Hasher, hash: u64, entry: Entry) -> u32 {
         let number = self.entries.push(entry);
-        let rehash = |number: &u32| spread(hasher.hash(&self.entries.at(*number).key));
-        self.numbers.insert_unique(spread(hash), number, rehash);
+        let entries = &self.entries;
+        self.numbers.insert(hash, number, |other| hasher.hash(&entries.at(other).key));
         number
     }
 
@@ -255,17 +245,17 @@ impl Segment {
     fn remove(&mut self, hasher: &Hasher, number: u32) -> Entry {
         let last = self.entries.last_number();
         let entry = self.entries.swap_remove(number);
-        let hash = spread(hasher.hash(&entry.key));
-        let slot = self.numbers.find_entry(hash, |other| *other == number);
-        slot.unwrap_or_else(|_| panic!("invariant: every entry has its number")).remove();
+        let is_removed = self.numbers.remove(hasher.hash(&entry.key), number);
+        assert!(is_removed, "invariant: every entry has its number");
         if let Some(last) = last.filter(|last| *last != number) {
-            let hash = spread(hasher.hash(&self.entries.at(number).key));
-            let slot = self.numbers.find_mut(hash, |other| *other == last);
-            *slot.expect("invariant: every entry has its number") = number;
+            let hash = hasher.hash(&self.entries.at(number).key);
+            let is_replaced = self.numbers.replace(hash, last, number);
+            assert!(is_replaced, "invariant: every entry has its number");
         }
         if self.numbers.len() < self.numbers.capacity() / SHRINK_BELOW {
-            let rehash = |number: &u32| spread(hasher.hash(&self.entries.at(*number).key));
-            self.numbers.shrink_to(self.numbers.len() * 2, rehash);
+            let entries = &self.entries;
+            let wanted = self.numbers.len() * 2;
+            self.numbers.rebuild(wanted, |other| hasher.hash(&entries.at(other).key));
         }
         entry
     }
@@ -286,13 +276,6 @@ impl Default for Table {
         let segments = vec![Segment::default()];
         Self { directory: vec![0], segments, depth: 0, len: 0 }
     }
-}
-
-/// hashbrown takes the bucket from the low bits and a tag from the top bits, so neither may be the
-/// bits of the directory, which all entries of a segment share.
-#[inline]
-fn spread(hash: u64) -> u64 {
-    hash.rotate_left(32)
 }
 
 impl Table {
@@ -360,7 +343,7 @@ impl Table {
     /// All entries that may have this hash, and perhaps others of their segment.
     pub fn with_hash(&self, hash: u64) -> impl Iterator<Item = &Entry> {
         let segment = &self.segments[self.segment_of(hash) as usize];
-        segment.with_hash(hash).map(|number| segment.entries.at(number))
+        segment.numbers.with_hash(hash).map(|number| segment.entries.at(number))
     }
 
     pub fn iter(&self) -> impl Iterator<Item = &Entry> {
@@ -387,7 +370,7 @@ impl Table {
     #[inline]
     pub fn likely_position(&self, hash: u64) -> Option<Position> {
         let segment = self.segment_of(hash);
-        let number = self.segments[segment as usize].with_hash(hash).next()?;
+        let number = self.segments[segment as usize].numbers.with_hash(hash).next()?;
         Some(Position { segment, number })
     }
 
@@ -396,8 +379,9 @@ impl Table {
     }
 
     fn may_split(&self, segment: u32) -> bool {
-        let depth = self.segments[segment as usize].depth;
-        depth < self.segments.len().ilog2() + EXCESS_DEPTH_MAX
+        let Segment { entries, depth, .. } = &self.segments[segment as usize];
+        let is_huge = entries.len() as u32 >= Numbers::MAX / 2;
+        *depth < self.segments.len().ilog2() + EXCESS_DEPTH_MAX || is_huge && *depth < u64::BITS - 1
     }
 
     #[cold]
