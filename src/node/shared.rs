@@ -137,13 +137,14 @@ impl NodeState {
         }
     }
 
-    /// Why no command on data is served, in RedisRaft's words; `None` when it is.
+    /// Why no command on data is served, in RedisRaft's words; `None` when it is. The code of a
+    /// node that joins is Redis's own: clients know that `LOADING` passes and nothing was run.
     pub fn refusal(self) -> Option<&'static str> {
         match self {
             // Without a quorum requests wait for it as without a leader, and are told the same.
             Self::Up | Self::QuorumLost | Self::Stopping | Self::Stopped => None,
             Self::Uninitialized => Some("NOCLUSTER No Raft Cluster"),
-            Self::Joining => Some("NOCLUSTER No Raft Cluster (joining now)"),
+            Self::Joining => Some("LOADING No Raft Cluster (joining now)"),
             Self::Removed => Some("NOCLUSTER No Raft Cluster (this node has been removed)"),
         }
     }

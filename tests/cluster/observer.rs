@@ -144,7 +144,7 @@ fn a_second_process_of_a_slot_waits_until_the_first_has_died() {
     wait::until_true("it is refused", LONG, is_refused);
     assert_eq!(info(port, "raft_state").as_deref(), Some("joining"));
     assert!(second.complaints().contains("another process has the slot"));
-    assert!(Client::connect(port).call("GET k").text().starts_with("NOCLUSTER "));
+    assert!(Client::connect(port).call("GET k").text().starts_with("LOADING "));
     assert_eq!(cluster.client(1).call("SET k v"), Value::ok());
     cluster.nodes[1].kill();
     wait::until_true("it has the place", LONG, || {

@@ -139,7 +139,7 @@ fn while_a_listed_node_is_silent_nobody_serves_and_it_is_named() {
         assert_eq!(listed.info(position, "raft_state").as_deref(), Some("joining"));
         assert_eq!(listed.cluster_id(position), "");
         let refused = listed.client(position).call("SET k v");
-        assert_eq!(refused, error("NOCLUSTER No Raft Cluster (joining now)"));
+        assert_eq!(refused, error("LOADING No Raft Cluster (joining now)"));
     }
     // Which an administrator can override: the others join what he creates.
     let created = listed.client(2).call("RAFT.CLUSTER INIT").text();
@@ -214,7 +214,7 @@ fn a_fresh_majority_waits_for_its_survivor_until_an_operator_decides(layout: Lay
         assert!(waiting.contains("CLUSTERDOWN No raft leader"), "{waiting}");
         assert_eq!(listed.cluster_id(position), "");
         let refused = listed.client(position).call("SET k w");
-        assert_eq!(refused, error("NOCLUSTER No Raft Cluster (joining now)"));
+        assert_eq!(refused, error("LOADING No Raft Cluster (joining now)"));
     }
     let last = listed.last_log_id(0);
     let other = "0".repeat(32);
@@ -225,7 +225,7 @@ fn a_fresh_majority_waits_for_its_survivor_until_an_operator_decides(layout: Lay
         assert_eq!(listed.client(0).call(&command), error(&refusal));
     }
     let fresh = listed.client(1).call(&recover(&former, &last));
-    assert_eq!(fresh, error("NOCLUSTER No Raft Cluster (joining now)"));
+    assert_eq!(fresh, error("LOADING No Raft Cluster (joining now)"));
     let created = listed.client(1).call("RAFT.CLUSTER INIT");
     assert_eq!(created, error("ERR a listed node is in a cluster"));
     assert_eq!(listed.info(0, "raft_state").as_deref(), Some("quorum_lost"));

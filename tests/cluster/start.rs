@@ -56,7 +56,7 @@ fn a_node_that_joins_first_waits_for_the_cluster(layout: Layout) {
     let _early = start_node(first + 1, &join);
     let mut early = wait::until("a node", LONG, || Client::try_connect(first + 1).ok());
     let refused = early.call("GET k").text();
-    assert!(refused.starts_with("NOCLUSTER "), "{refused}");
+    assert!(refused.starts_with("LOADING "), "{refused}");
     let _late = start_node(first, &format!("--init {}", layout.option()));
     wait::until_true("the early node is admitted", LONG, || early.call("SET k v") == Value::ok());
     assert_eq!(Client::connect(first).call("GET k"), Value::bulk("v"));

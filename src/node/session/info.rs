@@ -9,6 +9,7 @@ use crate::limits::TICK_MS;
 use crate::node::observe::counts::Counted;
 use crate::node::ready;
 use crate::node::report::{DatabaseReport, EngineReport, RaftReport};
+use crate::node::shared::NodeState;
 use crate::raft::types::{Member, MemberId, Millis};
 use crate::raft::{PeerStatus, ProgressState, RoleKind, Status};
 
@@ -206,11 +207,13 @@ fn human(bytes: u64) -> String {
     }
 }
 
-/// There is no disk, so nothing is ever loaded or saved; clients wait for `loading:0`.
+/// There is no disk: nothing is ever saved, and what is loaded comes from the other nodes. Clients
+/// wait for `loading:0`.
 fn persistence(sources: &Sources<'_>) -> Fields {
     let last_save = (sources.view.shared.started_unix_ms / 1000).to_string();
+    let is_joining = sources.view.shared.state() == NodeState::Joining;
     fields([
-        ("loading", "0"),
+        ("loading", if is_joining { "1" } else { "0" }),
         ("async_loading", "0"),
         ("rdb_changes_since_last_save", "0"),
         ("rdb_bgsave_in_progress", "0"),

@@ -220,7 +220,7 @@ fn a_wrong_setting_changes_none() {
     assert_eq!(outcome, Outcome::ThroughLog(logged.to_vec()));
     bench.check(&[("CONFIG GET timeout maxmemory", "*4|$7|timeout|$1|5|$9|maxmemory|$1|0|")]);
     bench.shared.set_state(NodeState::Joining);
-    let refused = "-NOCLUSTER No Raft Cluster (joining now)|";
+    let refused = "-LOADING No Raft Cluster (joining now)|";
     bench.check(&[
         ("CONFIG SET timeout 6 maxmemory 1mb", refused),
         ("CONFIG GET timeout", "*2|$7|timeout|$1|5|"),

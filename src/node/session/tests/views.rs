@@ -221,6 +221,9 @@ fn what_info_tells_is_what_the_roles_reported() {
     for (name, expected) in cases {
         assert_eq!(field(&text, name), expected, "{name}");
     }
+    bench.shared.set_state(NodeState::Joining);
+    let text = bench.report("INFO persistence", &leader(), &engine());
+    assert_eq!(field(&text, "loading"), "1");
 }
 
 #[test]
