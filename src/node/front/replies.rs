@@ -60,6 +60,11 @@ impl NetRole {
                 _ => ring.close(connection),
             }
         }
+        if client.owes_drop {
+            // What it was not told of came before this reply.
+            let sent = client.pay_drop(ring);
+            self.shared.clients.output_bytes.fetch_add(sent as u64, Relaxed);
+        }
         if client.block == Block::Executing && !cut {
             return self.executed(ring, connection, reply);
         }
