@@ -11,8 +11,8 @@ use super::super::migrate::{self, Migration, Sent, Stage};
 use super::super::session::Wait;
 use super::{Block, Client, NetRole};
 
-const CHANGED: &str = "ERR keys have changed or gone while they were sent: what is left of them stays here, and the \
-     target has what they were before";
+const CHANGED: &str = "ERR keys have changed or gone while they were sent: what is left of them \
+                       stays here, and the target has what they were before";
 
 impl NetRole {
     /// Asks the engine for the keys, and the state at a read index for them.
