@@ -45,11 +45,25 @@ impl Client {
     }
 
     pub fn call(&mut self, words: &[&str]) -> Result<Reply, ClientError> {
-        let mut request = format!("*{}\r\n", words.len());
+        let words: Vec<&[u8]> = words.iter().map(|word| word.as_bytes()).collect();
+        self.send(&words)?;
+        self.receive()
+    }
+
+    /// Sends a request, whose reply is taken by [`Client::receive`].
+    pub fn send(&mut self, words: &[&[u8]]) -> Result<(), ClientError> {
+        let mut request = format!("*{}\r\n", words.len()).into_bytes();
         for word in words {
-            request.push_str(&format!("${}\r\n{word}\r\n", word.len()));
+            request.extend_from_slice(format!("${}\r\n", word.len()).as_bytes());
+            request.extend_from_slice(word);
+            request.extend_from_slice(b"\r\n");
         }
-        self.stream.get_mut().write_all(request.as_bytes())?;
+        self.stream.get_mut().write_all(&request)?;
+        Ok(())
+    }
+
+    /// The reply to the first request that has none yet.
+    pub fn receive(&mut self) -> Result<Reply, ClientError> {
         self.reply()
     }
 

@@ -29,6 +29,10 @@ pub const BATCH_BYTES_MAX: usize = 1 << 20;
 /// a client that does not read cannot make the node work for it.
 pub const CLIENT_OUTPUT_SOFT_BYTES: usize = 1 << 20;
 
+/// MIGRATE commands of the clients of one net role that are under way at once: each has a thread
+/// and holds all values that it sends. One more is an error.
+pub const MIGRATIONS_MAX: usize = 16;
+
 /// Bytes of messages for subscribers, and notices for clients that track, that may be on their way
 /// to one net role. Beyond it messages are dropped, and the subscribers of that role closed: they
 /// would miss some without knowing. Who tracks is told to drop all.

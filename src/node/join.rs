@@ -47,7 +47,8 @@ impl Credentials {
         Self { user: masteruser.clone(), password: password.clone() }
     }
 
-    fn command(&self) -> Option<Vec<&str>> {
+    /// AUTH, if any is needed.
+    pub fn command(&self) -> Option<Vec<&str>> {
         match (self.user.as_str(), self.password.as_str()) {
             ("", "") => None,
             ("", password) => Some(vec!["AUTH", password]),

@@ -21,6 +21,7 @@ use crate::raft::types::{Applicant, ClusterId, Index, MemberId, Millis, Payload,
 use crate::raft::{Committed, FreshNode, GivenUp, LogId, ReadReady};
 use crate::snapshot::SnapshotError;
 
+use super::migrate::Sent;
 use super::observe::monitor::Lines;
 use super::report::{EngineReport, RaftReport};
 
@@ -376,6 +377,11 @@ pub enum ToNet {
     LeaderMoved {
         former: String,
         leader: String,
+    },
+    /// The keys of MIGRATE were sent to another server.
+    Migrated {
+        connection: Connection,
+        sent: Sent,
     },
     /// A connection accepted by another net role for this one.
     Accepted(socket2::Socket),

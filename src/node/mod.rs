@@ -10,6 +10,7 @@ pub mod incoming;
 pub mod join;
 pub mod mailbox;
 pub mod member;
+pub mod migrate;
 pub mod observe;
 pub mod outgoing;
 pub mod peers;

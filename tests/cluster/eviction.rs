@@ -1,6 +1,8 @@
 //! `maxmemory`: filled over the limit through a follower, the cluster keeps to it by its policy,
 //! alike on all nodes, and goes on when its leader dies.
 
+use std::collections::HashSet;
+
 use crate::client::{Client, Value};
 use crate::cluster::{Cluster, Layout, on_both_layouts};
 use crate::process::is_stand_in;
@@ -11,6 +13,7 @@ on_both_layouts!(
     each_policy_keeps_the_limit_alike_on_all_nodes,
     eviction_goes_on_when_the_leader_dies,
     uses_are_noticed_where_they_happen,
+    what_goes_is_told_of,
 );
 
 const LIMIT: usize = 2 << 20;
@@ -135,4 +138,49 @@ fn uses_are_noticed_where_they_happen(layout: Layout) {
     assert_eq!(client.call("CLIENT NO-TOUCH off"), Value::ok());
     assert_eq!(client.call("GET k"), Value::bulk("v"));
     assert!(idle(&mut client) <= 1);
+}
+
+/// Events of evicted keys, and notices for a client that has read them, on a follower.
+fn what_goes_is_told_of(layout: Layout) {
+    if is_stand_in() {
+        return;
+    }
+    const READ: usize = 500;
+    let options = format!("--maxmemory {LIMIT} --maxmemory-policy allkeys-random");
+    let cluster = Cluster::start_with(layout, &options);
+    let here = cluster.followers()[1];
+    let mut client = cluster.client(cluster.leader());
+    assert_eq!(client.call("CONFIG SET notify-keyspace-events Ee"), Value::ok());
+    let mut listening = cluster.client(here);
+    listening.call("SUBSCRIBE __keyevent@0__:evicted");
+    write(&mut client, 0, READ);
+    let mut caching = cluster.client(here);
+    assert!(matches!(caching.call("HELLO 3"), Value::Map(_)));
+    assert_eq!(caching.call("CLIENT TRACKING ON"), Value::ok());
+    let keys: Vec<String> = (0..READ).map(|key| format!("key:{key}")).collect();
+    let of_all = |name: &str| keys.iter().map(|key| format!("{name} {key}")).collect::<Vec<_>>();
+    caching.pipeline(&of_all("GET")).unwrap();
+    for from in (READ..6000).step_by(500) {
+        write(&mut client, from, 500);
+    }
+    await_within_limit(&cluster);
+    let evicted = number(&mut client, "evicted_keys");
+    assert!(evicted > 3000, "{evicted}");
+    let mut gone = HashSet::new();
+    for _ in 0..evicted {
+        let Value::Array(words) = listening.receive().unwrap() else { panic!("no message") };
+        assert!(gone.insert(words[2].text()), "{} went twice", words[2].text());
+    }
+    let replies = client.pipeline(&of_all("EXISTS")).unwrap();
+    caching.send_command("EXISTS nothing");
+    let mut told = HashSet::new();
+    while let Value::Array(words) = caching.receive().unwrap() {
+        let Value::Array(keys) = &words[1] else { panic!("{words:?}") };
+        told.extend(keys.iter().map(Value::text));
+    }
+    for (key, reply) in keys.iter().zip(&replies) {
+        let is_gone = *reply == Value::Integer(0);
+        assert_eq!((gone.contains(key), told.contains(key)), (is_gone, is_gone), "{key}");
+    }
+    assert!(told.len() > READ / 4, "{}", told.len());
 }

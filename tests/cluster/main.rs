@@ -23,6 +23,7 @@ mod limits;
 mod links;
 mod local;
 mod membership;
+mod migrate;
 mod notifications;
 mod observer;
 mod observing;

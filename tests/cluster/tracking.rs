@@ -1,6 +1,8 @@
 //! Client-side caching: a client that tracks is told of the changes of all nodes, before it can
 //! read anything that contradicts what it has put away.
 
+use std::collections::HashSet;
+
 use crate::client::{Client, Value};
 use crate::cluster::{Cluster, Layout, on_both_layouts};
 use crate::process::is_stand_in;
@@ -12,6 +14,8 @@ on_both_layouts!(
     another_client_is_told_in_its_place,
     no_cache_outlives_an_acknowledged_change_across_a_leader_kill,
     a_node_that_is_outrun_lets_its_clients_drop_all,
+    a_client_that_does_not_read_is_told_of_all_or_to_drop_all,
+    what_is_not_told_behind_a_large_reply_is_made_up_for,
 );
 
 /// A client of RESP3 that tracks with these options.
@@ -229,4 +233,84 @@ fn a_node_that_is_outrun_lets_its_clients_drop_all(layout: Layout) {
     caching.call("GET k");
     client.call("SET k v");
     expect(&mut caching, &[invalidation(&["k"])]);
+}
+
+/// What it is told up to the reply to EXISTS: whether it was to drop everything, and the keys.
+fn told_until_reply(client: &mut Client) -> (bool, HashSet<Vec<u8>>) {
+    let (mut drops_all, mut told) = (false, HashSet::new());
+    loop {
+        match client.receive().unwrap() {
+            Value::Array(words) => match &words[1] {
+                Value::Null => drops_all = true,
+                Value::Array(keys) => told.extend(keys.iter().map(|key| match key {
+                    Value::Bulk(key) => key.clone(),
+                    other => panic!("{other:?}"),
+                })),
+                other => panic!("{other:?}"),
+            },
+            Value::Integer(0) => return (drops_all, told),
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
+fn a_client_that_does_not_read_is_told_of_all_or_to_drop_all(layout: Layout) {
+    let cluster = Cluster::start(layout);
+    let mut writer = cluster.client(0);
+    let mut caching = tracker(&cluster, 1, "");
+    // More than sockets hold, all of it: only the keys are long.
+    let key = |number: usize| format!("{number:0>50000}").into_bytes();
+    for (count, outruns) in [(20, false), (600, true)] {
+        for number in 0..count {
+            assert_eq!(caching.call_words(&[b"GET", &key(number)]), Value::Null);
+        }
+        for number in 0..count {
+            assert_eq!(writer.call_words(&[b"SET", &key(number), b"v"]), Value::ok());
+        }
+        caching.send_command("EXISTS nothing");
+        let (drops_all, told) = told_until_reply(&mut caching);
+        if !is_stand_in() {
+            assert_eq!(drops_all, outruns, "{count}: told of {}", told.len());
+        }
+        assert!(drops_all || told.len() == count, "{count}: told of {}", told.len());
+        // It goes on as before.
+        caching.call("GET k");
+        writer.call("SET k v");
+        expect(&mut caching, &[invalidation(&["k"])]);
+        assert_eq!(writer.call("FLUSHALL"), Value::ok());
+        expect(&mut caching, &[everything()]);
+    }
+}
+
+fn what_is_not_told_behind_a_large_reply_is_made_up_for(layout: Layout) {
+    if is_stand_in() {
+        return;
+    }
+    const BIG: usize = 24 << 20;
+    let cluster = Cluster::start(layout);
+    let mut writer = cluster.client(0);
+    assert_eq!(writer.call(&format!("SETRANGE big {} x", BIG - 1)), Value::Integer(BIG as i64));
+    let mut caching = tracker(&cluster, 1, "");
+    let id = caching.call("CLIENT ID").text();
+    caching.call("GET k");
+    caching.call("CLIENT CACHING NO");
+    caching.send_command("GET big");
+    let mut watching = cluster.client(1);
+    let line = format!("CLIENT LIST ID {id}");
+    wait::until_true("the reply waits to be read", LONG, || {
+        let told = watching.call(&line).text();
+        let queued = told.split(' ').find_map(|word| word.strip_prefix("omem=")).unwrap();
+        queued.parse::<usize>().unwrap() > 3 << 20
+    });
+    writer.call("SET k v");
+    // The node knows of it before anything is read.
+    assert_eq!(watching.call("GET k"), Value::bulk("v"));
+    caching.send_command("EXISTS nothing");
+    assert!(matches!(caching.receive().unwrap(), Value::Bulk(bytes) if bytes.len() == BIG));
+    let (drops_all, told) = told_until_reply(&mut caching);
+    assert!(drops_all || told.contains(&b"k"[..]), "it was not told");
+    if let Layout::Folded = layout {
+        // In the other layout the reply may be read before the notice comes to be written.
+        assert!(drops_all && told.is_empty());
+    }
 }

@@ -132,8 +132,8 @@ fn of_every_key(spec: &CommandSpec, argv: &[&[u8]]) -> KeyAccess {
         "blmpop" | "blpop" | "brpop" | "bzmpop" | "bzpopmax" | "bzpopmin" | "getdel"
         | "hgetdel" | "lmpop" | "lpop" | "migrate" | "rpop" | "spop" | "zmpop" | "zpopmax"
         | "zpopmin" => TAKE,
-        "hdel" | "lrem" | "ltrim" | "srem" | "xautoclaim" | "xdel" | "xtrim" | "zrem"
-        | "zremrangebylex" | "zremrangebyrank" | "zremrangebyscore" => DELETE,
+        "hdel" | "lrem" | "ltrim" | "raft.release" | "srem" | "xautoclaim" | "xdel" | "xtrim"
+        | "zrem" | "zremrangebylex" | "zremrangebyrank" | "zremrangebyscore" => DELETE,
         "append" | "hsetnx" | "linsert" | "lpush" | "lpushx" | "pfadd" | "rpush" | "rpushx"
         | "sadd" => INSERT,
         "expire" | "expireat" | "geoadd" | "hexpire" | "hexpireat" | "hmset" | "hpersist"

@@ -23,6 +23,7 @@ pub fn keys_of(spec: &CommandSpec, argv: &[&[u8]]) -> Vec<usize> {
         }
         "georadius" => ranged_and_stored(spec, argv, 6),
         "georadiusbymember" => ranged_and_stored(spec, argv, 5),
+        "migrate" => migrated(argv),
         "sort" => sorted(argv),
         "xread" => after_streams(argv, 1),
         // Before that come the word GROUP and two names, which may be any words.
@@ -31,6 +32,23 @@ pub fn keys_of(spec: &CommandSpec, argv: &[&[u8]]) -> Vec<usize> {
         _ if spec.flags.contains(Flags::PUBSUB) => Vec::new(),
         _ => ranged(spec, argv),
     }
+}
+
+/// The key, or if that is empty all behind KEYS.
+fn migrated(argv: &[&[u8]]) -> Vec<usize> {
+    let mut at = 6;
+    while let Some(word) = argv.get(at) {
+        match word {
+            word if is_word(word, "AUTH") => at += 1,
+            word if is_word(word, "AUTH2") => at += 2,
+            word if is_word(word, "KEYS") && argv[3].is_empty() => {
+                return (at + 1..argv.len()).collect();
+            }
+            _ => {}
+        }
+        at += 1;
+    }
+    vec![3]
 }
 
 fn ranged(spec: &CommandSpec, argv: &[&[u8]]) -> Vec<usize> {
@@ -140,11 +158,10 @@ pub fn categories(spec: &CommandSpec) -> Vec<&'static str> {
 fn family(spec: &CommandSpec) -> &'static str {
     use NodeCommand::{Asking, Command, Readonly, Readwrite, Wait, Waitaof};
     match (spec.handler, spec.docs.group) {
-        _ if spec.name == "restore-asking" => "@keyspace",
+        _ if ["migrate", "restore-asking"].contains(&spec.name) => "@keyspace",
         (Handler::Node(Asking | Command | Readonly | Readwrite | Wait | Waitaof), _) => {
             "@connection"
         }
-        _ if spec.name == "restore-asking" => "@keyspace",
         _ if !spec.subcommands.is_empty() || is_of_memory(spec) || is_of_acl(spec) => "",
         (Handler::Engine(_), "generic" | "server") => "@keyspace",
         (_, "sorted-set") => "@sortedset",
@@ -178,7 +195,7 @@ fn is_of_acl(spec: &CommandSpec) -> bool {
 fn is_dangerous(spec: &CommandSpec) -> bool {
     match spec.handler {
         Handler::Node(NodeCommand::Info) => true,
-        Handler::Node(_) => spec.name == "restore-asking",
+        Handler::Node(_) => ["migrate", "restore-asking"].contains(&spec.name),
         Handler::Session(_) => false,
         Handler::Engine(_) => {
             ["flushall", "flushdb", "keys", "restore", "sort", "sort_ro", "swapdb"]

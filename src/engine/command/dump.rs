@@ -8,20 +8,28 @@ use crate::engine::notifications::EventClasses;
 use crate::engine::number::integer;
 use crate::engine::rdb::{self, RdbError};
 use crate::engine::value::Value;
+use crate::raft::types::Millis;
 
 type Result<T = ()> = std::result::Result<T, CommandError>;
 
 fn dump(context: &mut Context<'_>, arguments: &[&[u8]]) -> Result {
     match context.keyspace.get(context.database, arguments[0]) {
         None => context.reply.null(),
-        Some(Value::Hash(hash)) if hash.at_time(context.keyspace.clock_ms()).hides_some() => {
-            let mut shown = hash.clone();
-            shown.remove_due(context.keyspace.clock_ms(), usize::MAX);
-            context.reply.bulk(&rdb::dump(&Value::Hash(shown)));
-        }
-        Some(value) => context.reply.bulk(&rdb::dump(value)),
+        Some(value) => context.reply.bulk(&payload(value, context.keyspace.clock_ms())),
     }
     Ok(())
+}
+
+/// What DUMP tells of a value at this time.
+pub(super) fn payload(value: &Value, clock_ms: Millis) -> Vec<u8> {
+    match value {
+        Value::Hash(hash) if hash.at_time(clock_ms).hides_some() => {
+            let mut shown = hash.clone();
+            shown.remove_due(clock_ms, usize::MAX);
+            rdb::dump(&Value::Hash(shown))
+        }
+        value => rdb::dump(value),
+    }
 }
 
 #[derive(Default)]

@@ -25,6 +25,7 @@ mod lcs;
 mod list;
 mod lolwut;
 mod memory;
+pub mod migrate;
 mod object;
 mod options;
 mod pubsub;
@@ -166,6 +167,7 @@ pub enum NodeCommand {
     Lastsave,
     Latency,
     Memory,
+    Migrate,
     Module,
     Monitor,
     Ping,

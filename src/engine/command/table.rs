@@ -8,8 +8,8 @@ use rapidhash::v3::rapidhash_v3;
 use super::{CommandId, CommandSpec, Flags};
 use super::{
     acl, administration, bitmap, cluster, connection, debug, diagnostics, dump, field_expiry, geo,
-    hash, hyperloglog, key, lcs, list, lolwut, memory, object, pubsub, raft, script, server, set,
-    sort, sorted_set, stream, string, transaction,
+    hash, hyperloglog, key, lcs, list, lolwut, memory, migrate, object, pubsub, raft, script,
+    server, set, sort, sorted_set, stream, string, transaction,
 };
 use crate::engine::error::CommandError;
 
@@ -32,6 +32,7 @@ static FAMILIES: &[&[CommandSpec]] = &[
     list::COMMANDS,
     lolwut::COMMANDS,
     memory::COMMANDS,
+    migrate::COMMANDS,
     object::COMMANDS,
     pubsub::COMMANDS,
     raft::COMMANDS,

@@ -11,6 +11,7 @@
 //! pressure reaches the sender.
 
 mod holding;
+mod migrate;
 mod observing;
 mod pubsub;
 mod replies;
@@ -89,6 +90,8 @@ pub struct NetRole {
     /// Whether any client of the node monitors, and the lines for those.
     is_monitored: bool,
     shown: Vec<u8>,
+    /// MIGRATE commands whose keys are being sent.
+    migrations: usize,
     /// Which commands wait for the end of CLIENT PAUSE, and the clients whose do.
     paused: Option<Paused>,
     held: Vec<Connection>,
@@ -205,6 +208,7 @@ impl NetRole {
             next_sample_ms: 0,
             is_monitored: false,
             shown: Vec::new(),
+            migrations: 0,
             paused: None,
             held: Vec::new(),
         };
@@ -247,6 +251,9 @@ impl NetRole {
                     self.finish_wait(ring, connection, |use_, session, view, reply| {
                         session::finish_report(use_, &raft, &engine, session, view, reply);
                     });
+                }
+                ToNet::Migrated { connection, sent } => {
+                    self.migration_sent(ring, connection, sent);
                 }
                 ToNet::LeaderMoved { former, leader } => self.tell_switch(ring, &former, &leader),
                 ToNet::Accepted(socket) => self.adopt(ring, socket, Face::Data),

@@ -60,8 +60,17 @@ impl NetRole {
                 _ => ring.close(connection),
             }
         }
-        if client.block == Block::Executing && !cut {
-            return self.executed(ring, connection, reply);
+        if client.owes_drop {
+            // What it was not told of came before this reply.
+            let sent = client.pay_drop(ring);
+            self.shared.clients.output_bytes.fetch_add(sent as u64, Relaxed);
+        }
+        match &client.block {
+            Block::Executing if !cut => return self.executed(ring, connection, reply),
+            Block::Suspended(Wait::Migrate(_)) if !cut => {
+                return self.migration_answered(ring, connection, reply);
+            }
+            _ => {}
         }
         if !client.session.replies.are_dropped()
             && let Some(output) = ring.output(connection)

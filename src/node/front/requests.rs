@@ -227,7 +227,9 @@ impl NetRole {
             return Some(CommandError::text("ERR Replica can't interact with the keyspace"));
         }
         match spec.handler {
-            Handler::Engine(_) | Handler::Session(SessionCommand::Watch) => {
+            Handler::Engine(_)
+            | Handler::Node(NodeCommand::Migrate)
+            | Handler::Session(SessionCommand::Watch) => {
                 self.shared.state().refusal().map(CommandError::text)
             }
             // Who is in no cluster gets no messages.
@@ -314,6 +316,7 @@ impl NetRole {
                 let id = redirecting.id.unsigned_abs();
                 self.start_survey(client.connection, &Survey::Find { id });
             }
+            Wait::Migrate(migration) => self.read_for_migration(client, migration),
             Wait::Pubsub(question) => self.ask_subscriptions(client, question),
             Wait::Stop => unreachable!("invariant: only SHUTDOWN waits for the end of the node"),
         }

@@ -2,7 +2,7 @@
 //!
 //! A client that does not read what it is told cannot make the node hold it all: from
 //! [`CLIENT_OUTPUT_SOFT_BYTES`] on it is told to drop everything, and from twice that on no more
-//! until it has read.
+//! until it has read, or gets a reply that would contradict what it has put away.
 
 use std::sync::atomic::Ordering::Relaxed;
 
@@ -74,9 +74,9 @@ impl NetRole {
     pub(super) fn tell_owed(&mut self, ring: &mut Ring, connection: Connection) {
         let slot = self.clients.get_mut(connection.index()).and_then(Option::as_mut);
         let Some(client) = slot.filter(|client| client.connection == connection) else { return };
-        if std::mem::take(&mut client.owes_drop) {
-            let everything = Invalidation { drops_all: true, ..Invalidation::default() };
-            client.tell(ring, &everything);
+        if client.owes_drop {
+            let sent = client.pay_drop(ring);
+            self.shared.clients.output_bytes.fetch_add(sent as u64, Relaxed);
         }
     }
 
@@ -122,6 +122,19 @@ impl Client {
             reply.buffer.clear();
             write(&Invalidation { drops_all: true, ..Invalidation::default() }, &mut reply);
         }
+        self.push(ring, &reply.buffer);
+        reply.buffer.len()
+    }
+
+    /// Tells the client to drop all that it has, in place of what it was not told; returns how many
+    /// bytes that are. It may have ceased to track since: then it drops in vain.
+    pub(super) fn pay_drop(&mut self, ring: &mut Ring) -> usize {
+        self.owes_drop = false;
+        if self.session.protocol == Protocol::Resp2 && self.session.subscriptions.is_empty() {
+            return 0;
+        }
+        let mut reply = Reply::new(self.session.protocol);
+        write(&Invalidation { drops_all: true, ..Invalidation::default() }, &mut reply);
         self.push(ring, &reply.buffer);
         reply.buffer.len()
     }

@@ -17,6 +17,7 @@ mod failover;
 mod info;
 mod latency;
 mod memory;
+mod migrate;
 pub mod proc;
 mod pubsub;
 mod raft;
@@ -42,6 +43,7 @@ use crate::engine::reply::{Protocol, Reply};
 use crate::raft::types::{Boot, Millis};
 
 use super::mailbox::{AdminCommand, Survey};
+use super::migrate::Migration;
 use super::report::{EngineReport, RaftReport};
 use super::settings::SharedSettings;
 use super::shared::Shared;
@@ -165,6 +167,8 @@ pub enum Wait {
     Survey(Survey),
     /// All net roles look for a client; [`finish_redirect`] makes the reply.
     Redirect(Redirecting),
+    /// Keys are read, sent to another server, and removed.
+    Migrate(Box<Migration>),
     /// The apply role, which knows all subscribers of the node, makes the reply.
     Pubsub(Question),
     /// The end of the node: the end of the connection is the reply.
@@ -308,6 +312,7 @@ fn try_run(
         NodeCommand::Latency => return latency::run(words, session, view, reply),
         NodeCommand::Lastsave => unsupported::last_save(view, reply),
         NodeCommand::Memory => return memory::run(words, session, reply),
+        NodeCommand::Migrate => return migrate::migrate(arguments),
         NodeCommand::Monitor => connection::monitor(session, view, reply),
         NodeCommand::Module => unsupported::module(words, session, reply)?,
         NodeCommand::Ping => connection::ping(arguments, session, reply)?,
@@ -356,6 +361,7 @@ pub fn needs_order(command: NodeCommand, words: Arguments<'_, '_>) -> bool {
     match command {
         NodeCommand::Failover
         | NodeCommand::Info
+        | NodeCommand::Migrate
         | NodeCommand::RaftCluster
         | NodeCommand::RaftDebug
         | NodeCommand::RaftInfo

@@ -93,6 +93,10 @@ impl Transaction {
         if !is_never_queued(spec) && resolved.flags.contains(Flags::NO_MULTI) {
             return Err(CommandError::text("ERR Command not allowed inside a transaction"));
         }
+        if matches!(spec.handler, Handler::Node(NodeCommand::Migrate)) {
+            // What goes to another server is no part of what happens at one moment.
+            return Err(CommandError::text("ERR MIGRATE is not allowed inside a transaction"));
+        }
         Ok(())
     }
 

@@ -44,6 +44,7 @@ fn categories_are_those_of_redis() {
         ("role", "@admin @fast @dangerous"),
         ("lastsave", "@admin @fast @dangerous"),
         ("restore-asking", "@keyspace @write @slow @dangerous"),
+        ("migrate", "@keyspace @write @slow @dangerous"),
         ("acl", "@slow"),
         ("acl setuser", "@admin @slow @dangerous"),
         ("acl whoami", "@slow"),

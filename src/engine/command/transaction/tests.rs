@@ -154,6 +154,21 @@ fn a_watch_is_broken_by_what_changes_the_key_and_by_nothing_else() {
         ("PFADD k a", "PFADD k b", true),
         ("PFADD o a", "PFADD k a", true),
         ("PFADD k a", "PFMERGE k k", true),
+        ("SET k a", "SETBIT k 0 0", false),
+        ("SET k a", "SETBIT k 0 1", true),
+        ("SET k a", "SETBIT k 100 0", true),
+        ("SET o a", "SETBIT k 0 0", true),
+        ("SET k a", "BITFIELD k GET u8 0", false),
+        ("SET k a", "BITFIELD k SET u8 0 97", false),
+        ("SET k a", "BITFIELD k SET u8 0 98", true),
+        ("SET k a", "BITFIELD k INCRBY u8 0 0", false),
+        ("SET k a", "BITFIELD k OVERFLOW FAIL INCRBY u8 0 200", false),
+        ("SET k a", "BITFIELD k SET u8 800 0", true),
+        ("SET k a", "GETEX k", false),
+        ("SET k a", "GETEX k PERSIST", false),
+        ("SET k a", "GETEX k EX 100", true),
+        ("SET k a EX 100", "GETEX k PERSIST", true),
+        ("SET k a", "SETRANGE k 0 a", true),
     ];
     for (before, line, breaks) in cases {
         let mut engine = engine();
