@@ -169,6 +169,12 @@ impl Acl {
         self.users.get(name)
     }
 
+    /// Whom the commands of a script are checked for whose client was the user of this name when it
+    /// sent it. Who is gone by now may do nothing.
+    pub fn user_of_script(&self, name: &[u8]) -> Arc<User> {
+        self.get(name).cloned().unwrap_or_else(|| Arc::new(User::new(name, 0, false)))
+    }
+
     pub fn default_user(&self) -> &Arc<User> {
         self.get(DEFAULT_USER).expect("invariant: the default user cannot be removed")
     }
