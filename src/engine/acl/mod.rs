@@ -13,7 +13,8 @@
 //! of them; from then on that does not count, and a node that has something else in it says so in
 //! its log.
 //!
-//! `requirepass` is the password of the `default` user, and CONFIG SET changes it for all nodes.
+//! `requirepass` is the password of the `default` user, and CONFIG SET changes it for all nodes. A
+//! configuration that names that user itself goes by what it says there.
 
 mod commands;
 mod selector;
@@ -273,7 +274,10 @@ impl Acl {
     pub fn seed(seed: &Seed) -> Result<Self, AclError> {
         let mut acl = Self { all_channels: seed.all_channels, ..Self::default() };
         acl.replace_users(&seed.users)?;
-        if !seed.requirepass.is_empty() {
+        // What is said of the default user itself counts for more, as in Redis.
+        if seed.users.iter().any(|(name, _)| name == DEFAULT_USER) {
+            acl.requirepass.clone_from(&seed.requirepass);
+        } else if !seed.requirepass.is_empty() {
             acl.set_requirepass(&seed.requirepass);
         }
         Ok(acl)
