@@ -81,6 +81,11 @@ pub fn directive_of(line: &str) -> Option<(usize, String)> {
     Some((find(&name)?, name))
 }
 
+/// Whether a line of a file says something of a user.
+pub fn is_of_user(line: &str) -> bool {
+    line.split_whitespace().next().is_some_and(|name| name.eq_ignore_ascii_case("user"))
+}
+
 fn read_nested(path: &Path, settings: &mut Settings, depth: usize) -> Result<(), FileError> {
     let whole = |problem| FileError { path: path.to_owned(), line: None, problem };
     if depth > INCLUDE_DEPTH_MAX {

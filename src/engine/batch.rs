@@ -10,8 +10,9 @@
 //!
 //! Few commands have marks: those that leave something behind for the session of their client tell
 //! its number (2 words, the low one first), and EXEC how many of the following commands are its
-//! transaction (1 word). These are of the same batch, hence of the same entry. One mark has no
-//! words: of clients whose commands do not count as uses of keys.
+//! transaction (1 word). These are of the same batch, hence of the same entry. Two marks have no
+//! words: of clients whose commands do not count as uses of keys, and of users whose scripts have
+//! to be checked, whose name is then the last of the arguments.
 
 use rkyv::rend::u32_le;
 use rkyv::util::AlignedVec;
@@ -34,6 +35,8 @@ const MARK_RESP3: u32 = 1 << 25;
 const MARK_GROUP: u32 = 1 << 26;
 /// What it looks at does not count as used.
 const MARK_HIDES_USAGE: u32 = 1 << 27;
+/// The last argument is the name of the user.
+const MARK_USER: u32 = 1 << 28;
 
 /// The client of a command that leaves something behind for it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,6 +44,15 @@ pub struct Caller {
     /// Number of its session among those of its node, never used twice by a process.
     pub session: u64,
     pub protocol: Protocol,
+}
+
+/// What of a client decides how its command is run. Nothing of most clients does.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Sender<'a> {
+    /// It asked by CLIENT NO-TOUCH not to be noticed.
+    pub hides_usage: bool,
+    /// Who may not do everything, if the command is a script.
+    pub user: Option<&'a [u8]>,
 }
 
 /// The arguments of one command, without its name. Most commands have at most 4.
@@ -51,9 +63,36 @@ impl Batch {
         self.push_marked(0, command, database, arguments);
     }
 
-    /// A command of a client that asked by CLIENT NO-TOUCH not to be noticed.
-    pub fn push_unnoticed(&mut self, command: CommandId, database: u8, arguments: &[&[u8]]) {
-        self.push_marked(MARK_HIDES_USAGE, command, database, arguments);
+    /// A command that is run as of this client.
+    #[inline]
+    pub fn push_of(
+        &mut self,
+        sender: Sender<'_>,
+        command: CommandId,
+        database: u8,
+        arguments: &[&[u8]],
+    ) {
+        match sender.user {
+            None => {
+                let marks = if sender.hides_usage { MARK_HIDES_USAGE } else { 0 };
+                self.push_marked(marks, command, database, arguments);
+            }
+            Some(user) => self.push_checked(sender, user, command, database, arguments),
+        }
+    }
+
+    #[cold]
+    fn push_checked(
+        &mut self,
+        sender: Sender<'_>,
+        user: &[u8],
+        command: CommandId,
+        database: u8,
+        arguments: &[&[u8]],
+    ) {
+        let hides = if sender.hides_usage { MARK_HIDES_USAGE } else { 0 };
+        let words: Arguments<'_> = arguments.iter().copied().chain([user]).collect();
+        self.push_marked(MARK_USER | hides, command, database, &words);
     }
 
     /// A command that tells who sent it.
@@ -175,6 +214,9 @@ impl ArchivedBatch {
                 return Err(BatchError::UnknownCommand(command));
             }
             let argc = words.next().ok_or(BatchError::Shape)?;
+            if head & MARK_USER != 0 && argc == 0 {
+                return Err(BatchError::Shape);
+            }
             for _ in 0..argc {
                 let len = words.next().ok_or(BatchError::Shape)?;
                 blob_len += len as usize;
@@ -218,14 +260,14 @@ pub struct Command<'a> {
     pub caller: Option<Caller>,
     /// How many of the next commands are its transaction.
     pub group: Option<u32>,
-    /// What it looks at does not count as used.
-    pub hides_usage: bool,
+    /// What of the client that sent it decides how it is run.
+    pub sender: Sender<'a>,
 }
 
 impl<'a> Command<'a> {
     /// A command without marks.
     pub fn new(id: CommandId, database: u8, arguments: Arguments<'a>) -> Self {
-        Self { id, database, arguments, caller: None, group: None, hides_usage: false }
+        Self { id, database, arguments, caller: None, group: None, sender: Sender::default() }
     }
 }
 
@@ -245,7 +287,10 @@ impl<'a> Commands<'a> {
         if head & MARK_GROUP != 0 {
             command.group = Some(next());
         }
-        command.hides_usage = head & MARK_HIDES_USAGE != 0;
+        command.sender.hides_usage = head & MARK_HIDES_USAGE != 0;
+        if head & MARK_USER != 0 {
+            command.sender.user = command.arguments.pop();
+        }
     }
 
     /// Passes over the next command, and the transaction that it begins.
@@ -314,9 +359,13 @@ mod tests {
         queued.push(CommandId(4), 2, &[]);
         batch.push_transaction(None, CommandId(5), &queued, 2);
         batch.push_transaction(Some(caller(Protocol::Resp2)), CommandId(5), &queued, 2);
-        batch.push_unnoticed(CommandId(6), 7, &[b"seen"]);
+        batch.push_of(UNNOTICED, CommandId(6), 7, &[b"seen"]);
+        batch.push_of(Sender { user: Some(b"u"), ..UNNOTICED }, CommandId(6), 7, &[b"seen"]);
+        batch.push_of(Sender { user: Some(b"u"), ..Sender::default() }, CommandId(6), 7, &[]);
         batch
     }
+
+    const UNNOTICED: Sender<'static> = Sender { hides_usage: true, user: None };
 
     fn caller(protocol: Protocol) -> Caller {
         Caller { session: 7 << 32 | 1, protocol }
@@ -329,8 +378,12 @@ mod tests {
         ArchivedBatch::validate(&archive).unwrap();
         let archived: Vec<_> = ArchivedBatch::commands(&archive).collect();
         assert_eq!(archived, batch.commands().collect::<Vec<_>>());
-        assert_eq!(archived.len(), 11);
-        assert!(archived[10].hides_usage && !archived[9].hides_usage);
+        assert_eq!(archived.len(), 13);
+        let senders: Vec<_> = archived[9..].iter().map(|command| command.sender).collect();
+        let user = Some(&b"u"[..]);
+        let checked = Sender { user, ..Sender::default() };
+        assert_eq!(senders, [Sender::default(), UNNOTICED, Sender { user, ..UNNOTICED }, checked]);
+        assert_eq!((archived[11].arguments.len(), archived[12].arguments.len()), (1, 0));
         assert_eq!(archived[2].arguments.as_slice(), [&b""[..], b"\0\xff", b"x"]);
         assert_eq!(archived[3].caller, Some(caller(Protocol::Resp3)));
         assert_eq!((archived[4].caller, archived[4].group), (None, Some(2)));
@@ -342,7 +395,15 @@ mod tests {
         let firsts: Vec<_> = batch.commands().first_arguments().collect();
         let expected: [(u8, &[u8]); 6] =
             [(0, b"k"), (3, b""), (1, b"k"), (2, b"in"), (2, b"in"), (7, b"seen")];
-        assert_eq!(firsts, expected);
+        assert_eq!(firsts[..6], expected);
+        assert_eq!(firsts[6], (7, &b"seen"[..]));
+    }
+
+    #[test]
+    fn a_command_of_a_user_has_its_name() {
+        let shape = [MARK_USER, 0].map(u32_le::from_native).to_vec();
+        let nameless = Batch { shape, blob: Vec::new() };
+        assert_eq!(ArchivedBatch::validate(&nameless.to_archive()), Err(BatchError::Shape));
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::acl::Acl;
-use super::batch::{Command, Commands};
+use super::batch::{Command, Commands, Sender};
 use super::command::{
     CommandId, Context, Flags, Handler, awaited_type, keys_of, reads_for_group, resolve, spec,
     stat_count, stat_slot,
@@ -441,6 +441,7 @@ impl Engine {
             session: None,
             caller: None,
             command: CommandId(0),
+            user: None,
             is_retry: false,
             waits: false,
             waiting: &mut self.waiting,
@@ -527,16 +528,19 @@ impl Context<'_> {
 
     #[inline]
     fn run(&mut self, command: &Command<'_>) {
-        if command.hides_usage {
-            return self.run_unnoticed(command);
+        if command.sender != Sender::default() {
+            return self.run_of_sender(command);
         }
         self.run_counted(command);
     }
 
     #[cold]
-    fn run_unnoticed(&mut self, command: &Command<'_>) {
-        let hidden = self.keyspace.hide_usage(true);
+    fn run_of_sender(&mut self, command: &Command<'_>) {
+        let hidden = self.keyspace.hide_usage(command.sender.hides_usage);
+        let user = command.sender.user.map(|name| self.acl.user_of_script(name));
+        let outer = std::mem::replace(&mut self.user, user);
         self.run_counted(command);
+        self.user = outer;
         self.keyspace.hide_usage(hidden);
     }
 

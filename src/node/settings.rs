@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::config::{self, RewriteError, SettingError, Settings, Tunables};
+use crate::engine::acl::Acl;
 use crate::engine::settings;
 
 pub struct SharedSettings {
@@ -77,11 +78,12 @@ impl SharedSettings {
         self.file.as_ref().map_or(String::new(), |path| path.display().to_string())
     }
 
-    /// Writes the present values into the configuration file.
-    pub fn rewrite(&self) -> Result<(), RewriteError> {
+    /// Writes the present values into the configuration file, and the users if there are any to be
+    /// in it.
+    pub fn rewrite(&self, users: Option<&Acl>) -> Result<(), RewriteError> {
         let settings = self.lock().clone();
         let path = self.file.as_deref().ok_or(RewriteError::NoFile)?;
-        config::rewrite(path, &settings)
+        config::rewrite(path, &settings, users)
     }
 
     /// All that can change, as it is now.

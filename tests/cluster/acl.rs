@@ -6,11 +6,13 @@ use std::io::Write;
 use crate::client::{Client, Value, encode};
 use crate::cluster::{Cluster, Layout, on_both_layouts, start_node};
 use crate::process::{free_ports, is_stand_in, one_at_a_time};
+use crate::snapshot::check_same_digests;
 use crate::wait::{self, LONG};
 
 on_both_layouts!(
     a_user_made_on_one_node_works_on_all_through_a_leader_kill_and_a_join,
     commands_are_denied_for_each_reason,
+    a_script_can_do_what_its_user_may,
     who_loses_a_user_or_its_channels_is_closed_on_every_node,
     a_password_set_on_one_node_is_asked_for_on_all,
 );
@@ -118,6 +120,68 @@ fn commands_are_denied_for_each_reason(layout: Layout) {
     assert!(info("acl_access_denied_cmd") >= 7);
     assert!(info("acl_access_denied_key") >= 5 && info("acl_access_denied_channel") >= 4);
     assert_eq!(cluster.client(0).call("ACL LOG"), Value::Array(Vec::new()));
+}
+
+fn a_script_can_do_what_its_user_may(layout: Layout) {
+    if is_stand_in() {
+        return;
+    }
+    let mut cluster = Cluster::start(layout);
+    let leader = cluster.leader();
+    let survivors = cluster.followers();
+    let rules = "on >p ~app:* +@all -@dangerous -del";
+    let made = cluster.client(survivors[0]).call(&format!("ACL SETUSER worker {rules}"));
+    assert_eq!(made, Value::ok());
+    let mut client = login(&cluster, survivors[0], "worker", "p");
+    check_scripts(&mut client);
+    cluster.nodes[leader].kill();
+    wait::until_true("the others go on", LONG, || client.call("SET app:1 x") == Value::ok());
+    check_scripts(&mut client);
+    check_same_digests(&cluster, &survivors);
+    // Who has the user by the log or by a snapshot denies the same.
+    cluster.restart(leader, layout.option());
+    cluster.nodes[leader].wait_ready();
+    check_scripts(&mut login(&cluster, leader, "worker", "p"));
+    // A queue that was begun with more rights is run with those that are left.
+    let mut admin = cluster.client(leader);
+    assert_eq!(client.call("MULTI"), Value::ok());
+    let script: [&[u8]; 3] = [b"EVAL", b"return redis.pcall('SET', 'app:1', 'late')", b"0"];
+    assert_eq!(client.call_words(&script), Value::Simple("QUEUED".to_owned()));
+    assert_eq!(admin.call("ACL SETUSER worker -set"), Value::ok());
+    let Value::Array(replies) = client.call("EXEC") else { panic!("EXEC was refused") };
+    let denied = "ERR ACL failure in script: User worker has no permissions to run the 'set'";
+    assert!(replies[0].text().starts_with(denied), "{replies:?}");
+    assert_eq!(admin.call("GET app:1"), Value::bulk("x"));
+    check_same_digests(&cluster, &[0, 1, 2]);
+    cluster.check_alive();
+}
+
+/// Precondition: the user of the client may use the keys `app:*`, and not run DEL.
+fn check_scripts(client: &mut Client) {
+    assert_eq!(client.call("SET app:1 x"), Value::ok());
+    let denied = "ERR ACL failure in script: ";
+    let command = format!("{denied}User worker has no permissions to run the 'del' command");
+    let key = format!("{denied}No permissions to access a key");
+    let cases = [
+        ("return redis.call('GET', 'app:1')", "x"),
+        ("return redis.call('GET', 'other')", &*key),
+        ("return redis.call('DEL', 'app:1')", &*command),
+        ("return tostring(redis.acl_check_cmd('DEL', 'app:1'))", "false"),
+    ];
+    for (script, expected) in cases {
+        for command in ["EVAL", "EVAL_RO"] {
+            let reply = client.call_words(&[command.as_bytes(), script.as_bytes(), b"0"]).text();
+            assert!(reply.starts_with(expected), "{command} {script}: {reply}");
+        }
+    }
+    let partly = "redis.call('SET', 'app:2', ARGV[1]) return redis.call('SET', 'other', 'x')";
+    let reply = client.call_words(&[b"EVAL", partly.as_bytes(), b"0", b"y"]).text();
+    assert!(reply.starts_with(&key), "{reply}");
+    assert_eq!(client.call("GET app:2"), Value::bulk("y"));
+    assert_eq!(client.call("MULTI"), Value::ok());
+    let script: [&[u8]; 3] = [b"EVAL_RO", b"return redis.pcall('GET', 'other')", b"0"];
+    assert_eq!(client.call_words(&script), Value::Simple("QUEUED".to_owned()));
+    assert_eq!(client.call("EXEC"), Value::Array(vec![Value::Error(key)]));
 }
 
 /// The reply to a command that was allowed when it was queued. The users reach the role that has

@@ -13,7 +13,8 @@
 //! of them; from then on that does not count, and a node that has something else in it says so in
 //! its log.
 //!
-//! `requirepass` is the password of the `default` user, and CONFIG SET changes it for all nodes.
+//! `requirepass` is the password of the `default` user, and CONFIG SET changes it for all nodes. A
+//! configuration that names that user itself goes by what it says there.
 
 mod commands;
 mod selector;
@@ -169,6 +170,12 @@ impl Acl {
         self.users.get(name)
     }
 
+    /// Whom the commands of a script are checked for whose client was the user of this name when it
+    /// sent it. Who is gone by now may do nothing.
+    pub fn user_of_script(&self, name: &[u8]) -> Arc<User> {
+        self.get(name).cloned().unwrap_or_else(|| Arc::new(User::new(name, 0, false)))
+    }
+
     pub fn default_user(&self) -> &Arc<User> {
         self.get(DEFAULT_USER).expect("invariant: the default user cannot be removed")
     }
@@ -267,7 +274,10 @@ impl Acl {
     pub fn seed(seed: &Seed) -> Result<Self, AclError> {
         let mut acl = Self { all_channels: seed.all_channels, ..Self::default() };
         acl.replace_users(&seed.users)?;
-        if !seed.requirepass.is_empty() {
+        // What is said of the default user itself counts for more, as in Redis.
+        if seed.users.iter().any(|(name, _)| name == DEFAULT_USER) {
+            acl.requirepass.clone_from(&seed.requirepass);
+        } else if !seed.requirepass.is_empty() {
             acl.set_requirepass(&seed.requirepass);
         }
         Ok(acl)

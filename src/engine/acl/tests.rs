@@ -2,7 +2,7 @@
 
 use proptest::prelude::*;
 
-use super::{Acl, Denial, User, parse_line};
+use super::{Acl, DEFAULT_USER, Denial, Seed, User, parse_line};
 use crate::engine::command::lookup;
 
 /// The words of a line; what stands in parentheses is one.
@@ -398,4 +398,19 @@ proptest! {
             prop_assert_eq!(other.line(), user.line());
         }
     }
+}
+
+#[test]
+fn what_is_said_of_the_default_user_counts_for_more_than_requirepass() {
+    let admitted = |rules: &[&[u8]]| {
+        let line = (DEFAULT_USER.to_vec(), rules.iter().map(|rule| rule.to_vec()).collect());
+        let users = if rules.is_empty() { Vec::new() } else { vec![line] };
+        let seed = Seed { requirepass: b"foo".to_vec(), users, ..Seed::default() };
+        let acl = Acl::seed(&seed).unwrap();
+        assert_eq!(acl.requirepass(), b"foo");
+        [&b"foo"[..], b"bar"].map(|password| acl.default_user().admits(password))
+    };
+    assert_eq!(admitted(&[]), [true, false]);
+    assert_eq!(admitted(&[b"on", b">bar"]), [false, true]);
+    assert_eq!(admitted(&[b"on", b"nopass"]), [true, true]);
 }

@@ -45,7 +45,7 @@ use bitflags::bitflags;
 
 use std::sync::Arc;
 
-use super::acl::Acl;
+use super::acl::{Acl, User};
 use super::batch::Caller;
 use super::error::CommandError;
 use super::keyspace::{Keyspace, SessionId};
@@ -277,6 +277,12 @@ impl CommandSpec {
         self.subcommands.iter().find(|spec| spec.name.as_bytes().eq_ignore_ascii_case(name))
     }
 
+    /// Whether it runs what its client has written, which can call any other command.
+    #[inline]
+    pub fn runs_script(&self) -> bool {
+        self.flags.contains(Flags::NO_MANDATORY_KEYS)
+    }
+
     pub fn is_write(&self) -> bool {
         self.flags.contains(Flags::WRITE)
     }
@@ -338,6 +344,8 @@ pub struct Context<'a> {
     /// What is known of the client of that session.
     pub(in crate::engine) caller: Option<Caller>,
     pub(in crate::engine) command: CommandId,
+    /// Whom each command of a script is checked for, if it is to be.
+    pub(in crate::engine) user: Option<Arc<User>>,
     /// The command has waited, and may go on to.
     pub(in crate::engine) is_retry: bool,
     /// The command has nothing to reply with, and its client waits.

@@ -3,7 +3,7 @@
 use super::host::{Host, Stop};
 use crate::engine::batch::Command;
 use crate::engine::command::{
-    CommandSpec, Context, Flags, Handler, NodeCommand, lookup, resolve, spec,
+    CommandId, CommandSpec, Context, Flags, Handler, NodeCommand, lookup, resolve, spec,
 };
 use crate::engine::error::CommandError;
 use crate::engine::keyspace::DATABASE_COUNT;
@@ -57,8 +57,9 @@ impl<'a, 'b> Caller<'a, 'b> {
     }
 
     /// Whether the client that runs the script may run this command itself.
-    pub fn is_permitted(&self, _words: &[&[u8]]) -> bool {
-        true
+    pub fn is_permitted(&self, id: CommandId, words: &[&[u8]]) -> bool {
+        let user = &self.context.user;
+        user.as_ref().is_none_or(|user| user.check(id, words).is_ok())
     }
 
     /// Runs a command, or tells again what came of it; the reply is valid until the next.
@@ -98,7 +99,7 @@ impl<'a, 'b> Caller<'a, 'b> {
             CommandError::Arity(_) => ARITY,
             _ => UNKNOWN,
         })?;
-        check_call(self.context, resolved, words, self.read_only)?;
+        check_call(self.context, (id, resolved), words, self.read_only)?;
         match resolved.handler {
             Handler::Engine(_) => {
                 let arguments = words[1..].iter().copied().collect();
@@ -148,19 +149,26 @@ impl<'a, 'b> Caller<'a, 'b> {
 
 /// Whether a script may run a command at all: every command of every script passes here.
 pub fn check_call(
-    _context: &mut Context<'_>,
-    spec: &CommandSpec,
-    _words: &[&[u8]],
+    context: &Context<'_>,
+    (id, spec): (CommandId, &CommandSpec),
+    words: &[&[u8]],
     read_only: bool,
 ) -> Result<(), CommandError> {
     if spec.flags.contains(Flags::NOSCRIPT) {
         return Err(NOT_ALLOWED);
     }
+    let user = context.user.as_deref();
+    if let Some(user) = user
+        && let Err(denial) = user.check(id, words)
+    {
+        let text = format!("ERR ACL failure in script: {}", denial.text(&user.name));
+        return Err(CommandError::Text(text.into()));
+    }
     let changes = Flags::WRITE.union(Flags::MAY_REPLICATE);
     if read_only && spec.flags.intersects(changes) {
         return Err(READ_ONLY);
     }
-    Ok(())
+    user.map_or(Ok(()), |user| user.check_sort(id, words))
 }
 
 const UNKNOWN: CommandError = CommandError::text("ERR Unknown Redis command called from script");

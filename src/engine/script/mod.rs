@@ -21,13 +21,16 @@
 //!   true limits, and is handed the replies of the commands that it has run already instead of
 //!   running them twice. A fresh state has no history, so all nodes that come that far see the same
 //!   end; and a script that fits the allotments fits the limits, which are several times as large.
+//! - **Users** are those of the entry. The name of a user who may not do everything comes with the
+//!   script, and every command is checked for that user; one who is gone may run none.
 //! - **Mathematics** is done by a library of our own instead of the machine's, but for `^`, for
 //!   which nodes rely on the machine's `pow`.
 //!
 //! # What differs from Redis
 //! PUBLISH within a script replies 0: the number of receivers differs from node to node. Commands
 //! that tell of a node or a connection are refused. The read-only forms put no script into the
-//! cache, since they run on one node. A script that fails half-way keeps what it has done so far.
+//! cache, since they run on one node. What a script is denied for its user is in no ACL LOG, which
+//! is of one node. A script that fails half-way keeps what it has done so far.
 
 mod cache;
 mod call;

@@ -383,10 +383,10 @@ fn answer(
         start = end;
     }
     if asks {
-        let known = lookup(words[0]).is_some_and(|id| resolve(spec(id), &words[1..]).is_ok());
+        let known = lookup(words[0]).filter(|id| resolve(spec(*id), &words[1..]).is_ok());
         return match known {
-            true => Ok((Value::Boolean(caller.is_permitted(&words)), None)),
-            false => failed(b"ERR Invalid command passed to redis.acl_check_cmd()"),
+            Some(id) => Ok((Value::Boolean(caller.is_permitted(id, &words)), None)),
+            None => failed(b"ERR Invalid command passed to redis.acl_check_cmd()"),
         };
     }
     let mut reply = caller.run(host, &words)?;

@@ -191,10 +191,7 @@ impl NetRole {
                 true => &mut self.gathering.writes,
                 false => &mut self.gathering.pending.reads,
             };
-            match client.session.no_touch {
-                true => batch.push_unnoticed(id, database, &words[1..]),
-                false => batch.push(id, database, &words[1..]),
-            }
+            batch.push_of(client.session.sender(spec), id, database, &words[1..]);
         }
         self.count_step(client, source);
     }

@@ -181,6 +181,7 @@ impl NetRole {
             return queued;
         }
         let view = self.view();
-        queued.without(|id, words| session::check_again(id, words, &client.session, &view))
+        let user = &client.session.user;
+        queued.rechecked(user, |id, words| session::check_again(id, words, &client.session, &view))
     }
 }

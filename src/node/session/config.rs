@@ -38,7 +38,9 @@ pub fn run(
             reply.ok();
         }
         "rewrite" => {
-            view.settings.rewrite().map_err(|error| failure(format!("ERR {error}")))?;
+            let has_file = !view.shared.users.file.as_os_str().is_empty();
+            let users = (!has_file).then_some(view.users);
+            view.settings.rewrite(users).map_err(|error| failure(format!("ERR {error}")))?;
             log::info!("the configuration file was rewritten");
             reply.ok();
         }

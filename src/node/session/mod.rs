@@ -36,7 +36,8 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use crate::engine::acl::{Acl, User};
-use crate::engine::command::{CommandId, NodeCommand, lookup, resolve, spec};
+use crate::engine::batch::Sender;
+use crate::engine::command::{CommandId, CommandSpec, NodeCommand, lookup, resolve, spec};
 use crate::engine::error::CommandError;
 use crate::engine::pubsub::Question;
 use crate::engine::reply::{Protocol, Reply};
@@ -266,6 +267,13 @@ impl Session {
     pub fn become_user(&mut self, user: &Arc<User>) {
         self.is_restricted = !user.is_unrestricted();
         self.user = Arc::clone(user);
+    }
+
+    /// What of the client decides how such a command of it is run.
+    #[inline]
+    pub fn sender(&self, spec: &CommandSpec) -> Sender<'_> {
+        let is_checked = self.is_restricted && spec.runs_script();
+        Sender { hides_usage: self.no_touch, user: is_checked.then_some(&*self.user.name) }
     }
 }
 

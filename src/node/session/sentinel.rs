@@ -5,11 +5,14 @@
 //! There is one master, under the name of `sentinel-master-name`, and it is the leader; while there
 //! is none it is the node that is asked, which keeps requests until there is one. Other nodes that
 //! offer this port are not told of, since no node knows the ports of others.
+//!
+//! Who has said who he is may ask, whatever else he may do: who leads is no secret among clients.
+//! Only SENTINEL FAILOVER does something, and needs the permission to run FAILOVER.
 
 use super::cluster::{Node, members};
 use super::{
-    Arguments, NodeView, Outcome, REDIS_VERSION, ReportUse, Session, admin, excerpt, failure, help,
-    info, is_word, report, run_id,
+    Arguments, NodeView, Outcome, REDIS_VERSION, ReportUse, Session, acl, admin, excerpt, failure,
+    help, info, is_word, report, run_id,
 };
 use crate::engine::command::{Flags, Handler, NodeCommand, lookup, resolve, spec};
 use crate::engine::error::CommandError;
@@ -88,7 +91,7 @@ pub fn run(
     match words {
         [_, name, arguments @ ..] if is("sentinel") => {
             let name = String::from_utf8_lossy(name).to_lowercase();
-            look_up(&name, arguments, view, reply).map(Served::Here)
+            look_up(&name, arguments, session, view, reply).map(Served::Here)
         }
         [_] if is("sentinel") => Err(CommandError::Arity("sentinel".into())),
         _ => Err(failure(super::unknown_command(words))),
@@ -124,6 +127,7 @@ const OF_REAL_SENTINELS: &[&str] = &[
 fn look_up(
     name: &str,
     arguments: Arguments<'_, '_>,
+    session: &Session,
     view: &NodeView<'_>,
     reply: &mut Reply,
 ) -> Result<Outcome, CommandError> {
@@ -157,7 +161,14 @@ fn look_up(
             Outcome::Replied
         }
         ("ckquorum", [_]) => ask(Lookup::Quorum),
-        ("failover", [_]) => admin(AdminCommand::HandOver),
+        ("failover", [_]) => {
+            if session.is_restricted {
+                // It is what FAILOVER does on the client port.
+                let id = lookup(b"failover").expect("invariant: it is in the table");
+                acl::check(id, &[b"failover"], session, view)?;
+            }
+            admin(AdminCommand::HandOver)
+        }
         _ if LOOKUPS.contains(&name) => {
             return Err(CommandError::Arity(format!("sentinel|{name}").into()));
         }

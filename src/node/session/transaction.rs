@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::config::is_of_cluster;
 use crate::engine::acl::User;
-use crate::engine::batch::Batch;
+use crate::engine::batch::{Batch, Sender};
 use crate::engine::command::{CommandId, CommandSpec, Flags, Handler, NodeCommand, SessionCommand};
 use crate::engine::command::{lookup, resolve, spec};
 use crate::engine::error::CommandError;
@@ -130,10 +130,10 @@ impl Transaction {
                 self.aside_bytes += bytes;
             }
             _ => {
-                match self.is_unnoticed {
-                    true => self.commands.push_unnoticed(id, self.database, &words[1..]),
-                    false => self.commands.push(id, self.database, &words[1..]),
-                }
+                let is_checked = spec.runs_script() && !self.user.is_unrestricted();
+                let user = is_checked.then_some(&*self.user.name);
+                let sender = Sender { hides_usage: self.is_unnoticed, user };
+                self.commands.push_of(sender, id, self.database, &words[1..]);
                 self.count += 1;
                 self.writes |= spec.writes(words.get(1));
                 let is_acl = matches!(spec.handler, Handler::Node(NodeCommand::Acl));
@@ -143,8 +143,13 @@ impl Transaction {
         Ok(())
     }
 
-    /// The same without what `check` refuses, which is answered with its text.
-    pub fn without(self, check: impl Fn(CommandId, &[&[u8]]) -> Result<(), String>) -> Self {
+    /// The same for a client that is now `user`, who may not do everything, without what `check`
+    /// refuses, which is answered with its text.
+    pub fn rechecked(
+        self,
+        user: &User,
+        check: impl Fn(CommandId, &[&[u8]]) -> Result<(), String>,
+    ) -> Self {
         let mut asides = self.asides.into_iter().peekable();
         let mut commands = self.commands.commands();
         let (mut kept, mut kept_count, mut kept_asides) = (Batch::default(), 0, Vec::new());
@@ -168,7 +173,9 @@ impl Transaction {
                 std::iter::once(name).chain(command.arguments.iter().copied()).collect();
             match check(command.id, &words) {
                 Ok(()) => {
-                    kept.push(command.id, command.database, &words[1..]);
+                    let user = spec(command.id).runs_script().then_some(&*user.name);
+                    let sender = Sender { user, ..command.sender };
+                    kept.push_of(sender, command.id, command.database, &words[1..]);
                     kept_count += 1;
                 }
                 Err(text) => kept_asides.push(Aside { place, work: AsideWork::Refuse(text) }),
@@ -235,8 +242,9 @@ mod tests {
         }
         let is_denied =
             |words: &[&[u8]]| ["get", "ECHO"].iter().any(|it| it.as_bytes() == words[0]);
-        let checked = transaction
-            .without(|_, words| if is_denied(words) { Err("NOPERM".to_owned()) } else { Ok(()) });
+        let checked = transaction.rechecked(&user(), |_, words| {
+            if is_denied(words) { Err("NOPERM".to_owned()) } else { Ok(()) }
+        });
         assert_eq!((checked.count, checked.queued_count()), (2, 5));
         let firsts: Vec<_> = checked.commands.commands().map(|it| it.arguments[0]).collect();
         assert_eq!(firsts, [b"a", b"c"]);

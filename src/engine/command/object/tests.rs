@@ -1,5 +1,5 @@
 use crate::engine::Engine;
-use crate::engine::batch::Batch;
+use crate::engine::batch::{Batch, Sender};
 use crate::engine::command::lookup;
 use crate::engine::reply::Protocol;
 use crate::engine::testing::{advance, check, check_all, check3, engine, run_line, run_words};
@@ -114,10 +114,11 @@ fn a_command_may_go_unnoticed() {
     check(&mut engine, "SET k v", "+OK\r\n");
     advance(&mut engine, 9000);
     let (mut batch, mut reply) = (Batch::default(), Default::default());
-    batch.push_unnoticed(lookup(b"get").unwrap(), 0, &[b"k"]);
+    let unnoticed = Sender { hides_usage: true, user: None };
+    batch.push_of(unnoticed, lookup(b"get").unwrap(), 0, &[b"k"]);
     engine.apply_batch(batch.commands(), 1, 1, &mut reply);
     check(&mut engine, "OBJECT IDLETIME k", ":9\r\n");
-    batch.push_unnoticed(lookup(b"touch").unwrap(), 0, &[b"k"]);
+    batch.push_of(unnoticed, lookup(b"touch").unwrap(), 0, &[b"k"]);
     engine.apply_batch(batch.commands(), 1, 1, &mut reply);
     check(&mut engine, "OBJECT IDLETIME k", ":0\r\n");
     advance(&mut engine, 9000);

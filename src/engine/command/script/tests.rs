@@ -1,4 +1,5 @@
 mod replies;
+mod users;
 
 use crate::engine::Engine;
 use crate::engine::reply::Protocol;

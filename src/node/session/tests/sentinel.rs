@@ -1,6 +1,7 @@
 //! Lookups of the discovery port.
 
 use super::*;
+use crate::engine::acl::Acl;
 
 impl Bench {
     /// What a client of the discovery port is replied, or what it waits for.
@@ -70,6 +71,32 @@ fn the_leader_is_found_by_its_name() {
     }
     let expected = waits_for_handover();
     assert_eq!(bench.discover("SENTINEL FAILOVER mymaster", &leader()), expected);
+}
+
+#[test]
+fn a_failover_takes_permission_and_a_lookup_does_not() {
+    let mut bench = Bench::new();
+    let mut acl = Acl::default();
+    acl.set_user(b"u", &[b"on", b"nopass", b"+get"]).unwrap();
+    bench.session.become_user(acl.get(b"u").unwrap());
+    bench.session.face = Face::Discovery;
+    let denied = "-NOPERM User u has no permissions to run the 'failover' command|";
+    let found = "*2|$8|10.0.0.1|$4|5001|";
+    let cases = [
+        ("SENTINEL FAILOVER mymaster", denied),
+        ("SENTINEL GET-MASTER-ADDR-BY-NAME mymaster", found),
+        ("SUBSCRIBE +switch-master", "*3|$9|subscribe|$14|+switch-master|:1|"),
+    ];
+    for (line, expected) in cases {
+        assert_eq!(bench.discover(line, &leader()), expected, "{line}");
+    }
+    assert!(bench.session.is_allowed_to_listen());
+    bench.session.face = Face::Data;
+    assert!(!bench.session.is_allowed_to_listen());
+    bench.session.face = Face::Discovery;
+    acl.set_user(b"u", &[b"+failover"]).unwrap();
+    bench.session.become_user(acl.get(b"u").unwrap());
+    assert_eq!(bench.discover("SENTINEL FAILOVER mymaster", &leader()), waits_for_handover());
 }
 
 fn waits_for_handover() -> String {
