@@ -1,6 +1,7 @@
 //! The way of MIGRATE through this role: from the engine that reads, by the thread that sends, to
 //! the log.
 
+use crate::engine::batch::Sender;
 use crate::engine::command::lookup;
 use crate::engine::reply::Reply;
 use crate::limits::MIGRATIONS_MAX;
@@ -19,7 +20,8 @@ impl NetRole {
     pub(super) fn read_for_migration(&mut self, client: &mut Client, migration: &Migration) {
         let dump = lookup(b"raft.dump").expect("invariant: it is in the table");
         let keys: Vec<&[u8]> = migration.keys.iter().map(Vec::as_slice).collect();
-        self.gathering.pending.reads.push_unnoticed(dump, client.session.database, &keys);
+        let sender = Sender { hides_usage: true, user: None };
+        self.gathering.pending.reads.push_of(sender, dump, client.session.database, &keys);
         self.count_untracked_step(client, Source::Reads);
     }
 
