@@ -197,3 +197,13 @@ fn time_stands_still() {
         ":1\r\n",
     );
 }
+
+/// The place behind an error is in the script, also where Lua has forgotten the line.
+#[test]
+fn errors_of_libraries_name_no_place_of_the_host() {
+    let mut engine = engine();
+    for script in ["return bit.band('x')", "return struct.pack('y')", "return cmsgpack.pack()"] {
+        let reply = eval(&mut engine, script);
+        assert!(reply.ends_with(", on @user_script:1.\\r\\n"), "{script}: {reply}");
+    }
+}

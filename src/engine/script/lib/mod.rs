@@ -42,7 +42,7 @@ use std::sync::Arc;
 
 use mlua::Lua;
 
-pub(in crate::engine::script) use call::raised_message;
+pub(in crate::engine::script) use call::{FRONT_NAME, raised_message};
 
 /// Sets the libraries as globals of a fresh state.
 pub(super) fn open(lua: &Lua) -> mlua::Result<()> {
