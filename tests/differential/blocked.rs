@@ -32,9 +32,14 @@ impl Side<'_> {
     }
 
     fn is_blocked(&mut self) -> io::Result<bool> {
-        let told = self.control.call(&["CLIENT", "LIST", "ID", self.id])?.text();
-        let flags = told.split(' ').find_map(|field| field.strip_prefix("flags="));
-        Ok(flags.is_some_and(|flags| flags.contains('b')))
+        Ok(self.told("flags=")?.contains('b'))
+    }
+
+    /// A field of the client's line.
+    fn told(&mut self, field: &str) -> io::Result<String> {
+        let line = self.control.call(&["CLIENT", "LIST", "ID", self.id])?.text();
+        let told = line.split(' ').find_map(|each| each.strip_prefix(field));
+        Ok(told.unwrap_or_default().to_owned())
     }
 
     fn unblock(&mut self) -> io::Result<()> {
@@ -90,6 +95,8 @@ impl Waiting {
         let streams = self.words.iter().position(|word| word.eq_ignore_ascii_case(b"STREAMS"));
         let is_group = self.words[0].eq_ignore_ascii_case(b"XREADGROUP");
         let Some(at) = streams.filter(|_| is_group) else { return Ok(()) };
+        let database = redis.told("db=")?;
+        redis.control.call(&["SELECT", &database])?;
         for key in &self.words[at + 1..at + 1 + (self.words.len() - at - 1) / 2] {
             let group = [&self.words[2][..], &self.words[3]];
             let made = [&b"XGROUP"[..], b"CREATECONSUMER", key, group[0], group[1]];

@@ -93,12 +93,12 @@ pub const DIFFERENCES: &[Difference] = &[
     },
     Difference {
         command: "*",
-        reason: "a cursor below zero is refused, Redis takes it for a great one",
+        reason: "a cursor with a sign, or none, is refused; Redis takes it for some number",
         applies: |words, redis, mayfly| {
             let is_scan = words[0].to_ascii_uppercase().ends_with(b"SCAN");
-            let is_negative = |word: &Vec<u8>| word.starts_with(b"-");
+            let is_odd = |word: &Vec<u8>| word.first().is_none_or(|first| b"+-".contains(first));
             is_scan
-                && words.iter().skip(1).take(2).any(is_negative)
+                && words.iter().skip(1).take(2).any(is_odd)
                 && mayfly.is_error_of("ERR invalid cursor")
                 && !redis.is_error_of("ERR invalid cursor")
         },
@@ -323,6 +323,11 @@ pub const DIFFERENCES: &[Difference] = &[
 /// different data afterwards: the command, and the reason.
 pub const AVOIDED: &[(&str, &str)] = &[
     ("bitfield", "SAT keeps the least number at its own end, Redis takes it to the other one"),
+    ("blpop", "since Redis 7.2 what waits runs again, and takes its first key that is not empty"),
+    (
+        "bzpopmin",
+        "since Redis 7.2 what waits runs again, and takes its first key that is not empty",
+    ),
     ("config|set", "in a transaction it sets what is of the node or of the cluster, not both"),
     ("eval", "since Redis 7.2 a script may call what blocks, 7.0 refuses it"),
     ("eval_ro", "a read changes nothing: the script is not kept for EVALSHA, as it is in Redis"),
@@ -330,6 +335,7 @@ pub const AVOIDED: &[(&str, &str)] = &[
     ("hello", "since Redis 7.2 it changes nothing when it is wrong, 7.0 keeps the name"),
     ("pfcount", "a read changes nothing; Redis writes the number that it counted into the key"),
     ("restore", "a time to live beyond 64 bits is refused; in Redis the key is gone at once"),
+    ("scan", "of type `none` there is nothing, in Redis a key that has ended may be"),
     ("xadd", "`~` trims exactly, as `=` does, so that all nodes keep the same"),
     ("xautoclaim", "since Redis 7.2 it makes the consumer even if there is nothing to claim"),
     ("xclaim", "since Redis 7.2 it makes the consumer even if there is nothing to claim"),

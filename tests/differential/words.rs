@@ -205,7 +205,7 @@ impl Words<'_> {
             "soon" => self.numbered("", 3),
             "wait" => self.one_of(&["0.001", "0.002", "0.003", "-1", "abc", "", "1e300", "0.001"]),
             "waitms" => self.one_of(&["1", "2", "3", "-1", "abc", "1.5"]),
-            "type" => self.one_of(&["string", "list", "SET", "zset", "hash", "stream", "none"]),
+            "type" => self.one_of(&["string", "list", "SET", "zset", "hash", "stream", "nosuch"]),
             "db" => self.one_of(&["0", "0", "0", "1", "2", "15", "16", "-1", "abc", "1.5", ""]),
             "id" => self.id(),
             "newid" => self.new_id(),
