@@ -54,7 +54,7 @@ use process::{Process, free_ports, run_tool};
 use wait::LONG;
 use wire::Connection;
 
-/// Takes about a minute with the optimised program, and two with the other.
+/// Takes 60 to 90 seconds with the optimised program on two cores.
 const COMMANDS: u64 = 150_000;
 
 /// Commands of one sequence: enough for few keys to be met often, and few enough to shrink.
