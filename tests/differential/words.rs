@@ -6,8 +6,8 @@ use super::scripts::{self, Kind};
 
 /// Every pool that a grammar may name.
 #[rustfmt::skip]
-pub const POOLS: [&str; 66] = [
-    "queue", "zqueue", "user", "rule", "script", "roscript", "sha", "rosha", "restorems", "y", "s", "n", "b", "l", "h", "t", "z", "x", "p", "g", "k", "val", "int", "num", "float", "idx",
+pub const POOLS: [&str; 67] = [
+    "sometime", "queue", "zqueue", "user", "rule", "script", "roscript", "sha", "rosha", "restorems", "y", "s", "n", "b", "l", "h", "t", "z", "x", "p", "g", "k", "val", "int", "num", "float", "idx",
     "count", "offset", "bit", "bits", "bitoffset", "field", "member", "score", "bound", "lex",
     "sec", "ms", "at", "atms", "soon", "wait", "waitms", "pattern", "cursor", "type", "db", "id",
     "newid", "rangeid", "group", "consumer", "idle", "place", "lon", "lat", "dist", "unit", "by",
@@ -202,6 +202,8 @@ impl Words<'_> {
             "atms" => {
                 self.one_of(&["4102444800000", "4102444800001", "1000000", "0", "-1", "abc", ""])
             }
+            // Never nearly the same twice: the two sides do not look at the clock at once.
+            "sometime" => self.rng.below(1 << 36).to_string().into_bytes(),
             "soon" => self.numbered("", 3),
             "wait" => self.one_of(&["0.001", "0.002", "0.003", "-1", "abc", "", "1e300", "0.001"]),
             "waitms" => self.one_of(&["1", "2", "3", "-1", "abc", "1.5"]),
