@@ -262,7 +262,10 @@ impl Pair {
                 false => steps[at..].iter().take(BATCH_MAX).take_while(together).count(),
             };
             let batch = &steps[at..at + len];
-            self.free(connection).map_err(|failure| within(failure, at))?;
+            // An entry that is gone at once serves nobody since Redis 7.2, and with nothing in 7.0.
+            let frees_all = batch.iter().any(|step| trims_as_it_adds(&step.words));
+            let mut freed = (0..CONNECTIONS).filter(|each| frees_all || *each == connection);
+            freed.try_for_each(|each| self.free(each)).map_err(|failure| within(failure, at))?;
             let result = if is_subscriber {
                 self.subscriber(&steps[at])
             } else if steps[at].blocks {
@@ -320,8 +323,8 @@ impl Pair {
     }
 
     fn batch(&mut self, steps: &[Step]) -> Result<(), Failure> {
-        let twin = &mut self.twins[steps[0].connection];
         let (mut for_redis, mut for_mayfly) = (Vec::new(), Vec::new());
+        let twin = &mut self.twins[steps[0].connection];
         for step in steps {
             encode(&exact_trim(&step.words), &mut for_redis);
             encode(&step.words, &mut for_mayfly);
@@ -446,6 +449,13 @@ fn exact_trim(words: &[Vec<u8>]) -> Vec<Vec<u8>> {
     let trims = [&b"XADD"[..], b"XTRIM"].contains(&name.as_slice());
     let exact = |word: &Vec<u8>| if word == b"~" { b"=".to_vec() } else { word.clone() };
     if trims { words.iter().map(exact).collect() } else { words.to_vec() }
+}
+
+fn trims_as_it_adds(words: &[Vec<u8>]) -> bool {
+    let trim = |word: &Vec<u8>| {
+        word.eq_ignore_ascii_case(b"MAXLEN") || word.eq_ignore_ascii_case(b"MINID")
+    };
+    words.first().is_some_and(|name| name.eq_ignore_ascii_case(b"XADD")) && words.iter().any(trim)
 }
 
 /// Names of channels in order; the numbers that count down stay where they are.
