@@ -22,6 +22,9 @@ mod report;
 #[allow(dead_code, reason = "the differential test uses the rest of it")]
 #[path = "../raft_sim/rng.rs"]
 mod rng;
+#[allow(dead_code, reason = "the differential test uses the rest of it")]
+#[path = "../differential/scripts.rs"]
+mod scripts;
 mod tests_of;
 #[allow(dead_code, reason = "the differential test uses the rest of it")]
 #[path = "../differential/wire.rs"]

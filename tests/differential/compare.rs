@@ -40,10 +40,11 @@ pub fn promise(words: &[Vec<u8>]) -> Promise {
         ("SCAN" | "SSCAN" | "HSCAN" | "ZSCAN", _) => Promise::Scan,
         ("TTL" | "EXPIRETIME" | "OBJECT", _) if name != "OBJECT" => Promise::Clock(1000),
         ("PTTL" | "PEXPIRETIME", _) => Promise::Clock(1),
-        ("OBJECT", "IDLETIME") => Promise::Clock(1000),
+        // Redis reads the one out of the other when the policy has changed.
+        ("OBJECT", "IDLETIME" | "FREQ") => Promise::Type,
         ("XPENDING" | "XINFO", _) => Promise::Clock(1),
         ("CLIENT", "ID" | "LIST" | "INFO") => Promise::Type,
-        ("MEMORY", "USAGE") | ("TIME", _) => Promise::Type,
+        ("MEMORY", "USAGE") | ("TIME", _) | ("ACL", "GENPASS") => Promise::Type,
         ("COMMAND", "DOCS" | "INFO" | "LIST") | ("HELLO", _) => Promise::Anything,
         _ => Promise::Exact,
     }

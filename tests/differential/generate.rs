@@ -23,6 +23,8 @@ pub struct Step {
     pub words: Vec<Vec<u8>>,
     /// What it sets ends within milliseconds.
     pub rests: bool,
+    /// It waits until another connection has served it, or until its own is needed.
+    pub blocks: bool,
 }
 
 impl Step {
@@ -46,6 +48,12 @@ const TIMED: [&str; 12] = [
 
 /// A negative count of these is answered in full, however great.
 const PICKS: [&str; 3] = ["SRANDMEMBER", "HRANDFIELD", "ZRANDMEMBER"];
+
+/// Whether the two sides would answer it too late, or hold different data afterwards.
+fn is_avoided(step: &Step) -> bool {
+    let least = |word: &Vec<u8>| word == b"-9223372036854775808";
+    is_costly(step) || step.name() == "BITFIELD" && step.words.iter().any(least)
+}
 
 fn is_costly(step: &Step) -> bool {
     let name = step.name();
@@ -83,11 +91,15 @@ impl Generator<'_> {
                 let family = self.family(&mut rng, &weights, is_subscriber);
                 let step = loop {
                     let step = self.step(&mut rng, connection, family);
-                    if !is_costly(&step) {
+                    if !is_avoided(&step) {
                         break step;
                     }
                 };
                 steps.push(step);
+                // Others shall serve it before its connection goes on.
+                if steps.last().is_some_and(|step| step.blocks) {
+                    break;
+                }
             }
         }
         steps
@@ -118,7 +130,7 @@ impl Generator<'_> {
         let rule: &Rule = &family.rules[pick(rng, &weights)];
         let mut words = Words { rng, payloads: self.payloads };
         let drawn = rule.draw(&mut words);
-        let mut step = Step { connection, words: drawn, rests: rule.rests };
+        let mut step = Step { connection, words: drawn, rests: rule.rests, blocks: rule.blocks };
         if words.rng.once_in(12) {
             spoil(&mut step, &mut words);
         }
@@ -133,7 +145,7 @@ impl Generator<'_> {
 fn weight(family: &str) -> u64 {
     match family {
         "keys" => 3,
-        "transactions" | "connections" | "server" | "messages" => 1,
+        "transactions" | "connections" | "server" | "messages" | "users" => 1,
         _ => 2,
     }
 }

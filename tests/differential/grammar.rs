@@ -20,6 +20,8 @@ pub struct Rule {
     sequence: Vec<Part>,
     /// What the command sets ends within milliseconds.
     pub rests: bool,
+    /// The command may wait without end.
+    pub blocks: bool,
 }
 
 #[derive(Debug)]
@@ -53,12 +55,19 @@ fn rule(line: &str) -> Result<Rule, String> {
         Some(line) => (line, true),
         None => (line, false),
     };
+    let (line, blocks) = match line.strip_suffix(" ?") {
+        Some(line) => (line, true),
+        None => (line, false),
+    };
     let first = line.split(' ').next().unwrap_or_default();
     let weight = first.strip_prefix('x').and_then(|number| number.parse().ok());
     let mut tokens = line.split(' ').skip(usize::from(weight.is_some())).peekable();
     let mut alternatives = parse(&mut tokens, None)?;
     match alternatives.len() {
-        1 => Ok(Rule { weight: weight.unwrap_or(10), sequence: alternatives.remove(0), rests }),
+        1 => {
+            let sequence = alternatives.remove(0);
+            Ok(Rule { weight: weight.unwrap_or(10), sequence, rests, blocks })
+        }
         _ => Err("a '|' outside of brackets".into()),
     }
 }

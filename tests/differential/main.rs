@@ -14,6 +14,7 @@
 // A test fails by panicking; clippy knows only of test functions, not of what they call.
 #![allow(clippy::unwrap_used)]
 
+mod blocked;
 #[allow(dead_code, reason = "the cluster tests use the rest of it")]
 #[path = "../cluster/client.rs"]
 mod client;
@@ -34,6 +35,7 @@ mod process;
 #[allow(dead_code, reason = "the simulator uses the rest of it")]
 #[path = "../raft_sim/rng.rs"]
 mod rng;
+mod scripts;
 mod shrink;
 mod special;
 #[path = "../cluster/wait.rs"]
@@ -52,11 +54,14 @@ use process::{Process, free_ports, run_tool};
 use wait::LONG;
 use wire::Connection;
 
-/// Takes about a minute with the optimised program, and two with the other.
+/// Takes 60 to 90 seconds with the optimised program on two cores.
 const COMMANDS: u64 = 150_000;
 
 /// Commands of one sequence: enough for few keys to be met often, and few enough to shrink.
 const SEQUENCE: usize = 2_000;
+
+/// How often it says how far it is, in commands.
+const PROGRESS: u64 = 100_000;
 
 /// When so many kinds of differences are known, the rest can wait.
 const KINDS_MAX: usize = 12;
@@ -101,8 +106,9 @@ impl Sides {
         }
     }
 
-    /// Runs a sequence on empty servers, and compares all that is left by it.
-    fn run(&self, steps: &[Step]) -> Result<u64, Failure> {
+    /// Runs a sequence on empty servers, and compares all that is left by it. Says how many
+    /// differences are explained, and how many commands were served that waited.
+    fn run(&self, steps: &[Step]) -> Result<(u64, u64), Failure> {
         let at_end = |failure: Failure| match failure {
             Failure::Differs(mut difference) => {
                 difference.step = steps.len();
@@ -119,7 +125,7 @@ impl Sides {
             let told = Difference::told("digests", String::new(), digests.join(" "));
             return Err(at_end(told.into()));
         }
-        Ok(pair.explained + explained)
+        Ok((pair.explained + explained, pair.served))
     }
 
     /// Shortens a sequence that differs.
@@ -172,7 +178,7 @@ fn a_cluster_answers_as_redis_does_and_its_nodes_agree() {
     let (first, commands) =
         (number("MAYFLY_DIFF_SEED", 1), number("MAYFLY_DIFF_COMMANDS", COMMANDS));
     let started = Instant::now();
-    let (mut sent, mut explained) = (0, 0);
+    let (mut sent, mut explained, mut served) = (0, 0, 0);
     let mut found: Vec<String> = Vec::new();
     for seed in first.. {
         if sent >= commands || found.len() >= KINDS_MAX {
@@ -180,8 +186,14 @@ fn a_cluster_answers_as_redis_does_and_its_nodes_agree() {
         }
         let steps = generator.sequence(seed, SEQUENCE);
         sent += steps.len() as u64;
+        if sent.is_multiple_of(PROGRESS) {
+            println!("differential: {sent} commands by seed {seed}");
+        }
         match sides.run(&steps) {
-            Ok(count) => explained += count,
+            Ok((count, waited)) => {
+                explained += count;
+                served += waited;
+            }
             Err(Failure::Broken(error)) => panic!("seed {seed}: {error}"),
             Err(Failure::Differs(difference)) if found.contains(&difference.kind()) => {}
             Err(Failure::Differs(difference)) => {
@@ -192,7 +204,8 @@ fn a_cluster_answers_as_redis_does_and_its_nodes_agree() {
         }
     }
     println!(
-        "differential: {sent} commands, {explained} explained differences, {} others, in {:.0?}",
+        "differential: {sent} commands, {served} of them served while they waited, {explained} \
+         explained differences, {} others, in {:.0?}",
         found.len(),
         started.elapsed()
     );

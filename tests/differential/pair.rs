@@ -6,8 +6,10 @@ use std::fmt;
 use std::io;
 use std::time::Duration;
 
+use super::blocked::Waiting;
 use super::compare::{Verdict, compare};
 use super::generate::{CONNECTIONS, SUBSCRIBERS, Step, is_resp3};
+use super::scripts;
 use super::special;
 use super::wait;
 use super::wire::{Connection, Value, encode};
@@ -17,6 +19,14 @@ const BATCH_MAX: usize = 200;
 
 /// Longer than what "soon" means takes to end on both sides.
 const REST: Duration = Duration::from_millis(15);
+
+/// What sequences leave behind, and none begins with.
+const FRESH: [&str; 4] = [
+    "FLUSHALL",
+    "SCRIPT FLUSH",
+    "CONFIG SET maxmemory-policy noeviction",
+    "ACL DELUSER user1 user2 user3",
+];
 
 #[derive(Clone, Debug)]
 pub struct Ports {
@@ -133,11 +143,15 @@ impl Twin {
 
     /// One command, the same for both sides: first the reply of redis-server.
     pub fn call<W: AsRef<[u8]>>(&mut self, words: &[W]) -> io::Result<(Value, Value)> {
+        self.send(words)?;
+        Ok((self.redis.reply()?, self.mayfly.reply()?))
+    }
+
+    pub fn send<W: AsRef<[u8]>>(&mut self, words: &[W]) -> io::Result<()> {
         let mut bytes = Vec::new();
         encode(words, &mut bytes);
         self.redis.send(&bytes)?;
-        self.mayfly.send(&bytes)?;
-        Ok((self.redis.reply()?, self.mayfly.reply()?))
+        self.mayfly.send(&bytes)
     }
 
     fn end_transaction(&mut self) {
@@ -160,6 +174,7 @@ impl Twin {
             {
                 for ((words, redis), mayfly) in self.queued.iter().zip(left).zip(right) {
                     match compare(words, redis, mayfly) {
+                        _ if special::is_alike(words, redis, mayfly) => {}
                         Verdict::Same => {}
                         Verdict::Explained => explained += 1,
                         Verdict::Different => {
@@ -195,6 +210,11 @@ pub struct Pair {
     published: bool,
     /// A connection to each node.
     readers: Vec<Connection>,
+    redis_reader: Connection,
+    /// By connection, what it waits for.
+    waiting: Vec<Option<Waiting>>,
+    /// How many that waited were served.
+    pub served: u64,
 }
 
 impl Pair {
@@ -205,7 +225,12 @@ impl Pair {
             let node = ports.mayfly[at % ports.mayfly.len()];
             twins.push(Twin::open(ports.redis, node, is_resp3(at))?);
         }
-        twins[0].call(&["FLUSHALL"])?;
+        for line in FRESH {
+            twins[0].call(&line.split(' ').collect::<Vec<_>>())?;
+        }
+        for script in scripts::all().filter(|script| script.kind == scripts::Kind::Reads) {
+            twins[0].call(&["SCRIPT", "LOAD", script.text])?;
+        }
         let readers = ports.mayfly.iter().map(|port| Connection::open(*port));
         Ok(Self {
             twins,
@@ -213,6 +238,9 @@ impl Pair {
             explained: 0,
             published: false,
             readers: readers.collect::<io::Result<_>>()?,
+            redis_reader: Connection::open(ports.redis)?,
+            waiting: (0..CONNECTIONS).map(|_| None).collect(),
+            served: 0,
         })
     }
 
@@ -226,7 +254,7 @@ impl Pair {
         let mut at = 0;
         while at < steps.len() {
             let connection = steps[at].connection;
-            let alone = |step: &Step| step.rests || special::is_special(&step.words);
+            let alone = |step: &Step| step.rests || step.blocks || special::is_special(&step.words);
             let together = |step: &&Step| step.connection == connection && !alone(step);
             let is_subscriber = SUBSCRIBERS.contains(&connection);
             let len = match alone(&steps[at]) || is_subscriber {
@@ -234,27 +262,74 @@ impl Pair {
                 false => steps[at..].iter().take(BATCH_MAX).take_while(together).count(),
             };
             let batch = &steps[at..at + len];
+            // An entry that is gone at once serves nobody since Redis 7.2, and with nothing in 7.0.
+            let frees_all = batch.iter().any(|step| trims_as_it_adds(&step.words));
+            let mut freed = (0..CONNECTIONS).filter(|each| frees_all || *each == connection);
+            freed.try_for_each(|each| self.free(each)).map_err(|failure| within(failure, at))?;
             let result = if is_subscriber {
                 self.subscriber(&steps[at])
+            } else if steps[at].blocks {
+                self.block(&steps[at])
             } else if alone(&steps[at]) {
                 self.alone(&steps[at])
             } else {
                 self.batch(batch)
             };
+            let result = result.and_then(|()| self.served());
             let result = result.and_then(|()| self.messages(at + len == steps.len()));
             at += len;
             result.map_err(|failure| within(failure, at))?;
         }
+        let mut all = 0..CONNECTIONS;
+        all.try_for_each(|at| self.free(at)).map_err(|failure| within(failure, at))
+    }
+
+    fn block(&mut self, step: &Step) -> Result<(), Failure> {
+        let (at, twin) = (step.connection, &mut self.twins[step.connection]);
+        if twin.in_transaction {
+            return Ok(());
+        }
+        let node = at % self.readers.len();
+        let controls = (&mut self.redis_reader, &mut self.readers[node]);
+        let (waiting, explained) = Waiting::begin(twin, controls, &step.words)?;
+        self.waiting[at] = waiting;
+        self.explained += explained;
+        Ok(())
+    }
+
+    /// Compares what those got that were served.
+    fn served(&mut self) -> Result<(), Failure> {
+        for at in 0..CONNECTIONS {
+            let node = at % self.readers.len();
+            let controls = (&mut self.redis_reader, &mut self.readers[node]);
+            let Some(waiting) = &self.waiting[at] else { continue };
+            if waiting.is_served(&mut self.twins[at], controls)? {
+                self.explained += waiting.end(&mut self.twins[at])?;
+                self.waiting[at] = None;
+                self.served += 1;
+            }
+        }
+        Ok(())
+    }
+
+    /// Ends what a connection waits for.
+    fn free(&mut self, at: usize) -> Result<(), Failure> {
+        let node = at % self.readers.len();
+        let Some(waiting) = self.waiting[at].take() else { return Ok(()) };
+        let controls = (&mut self.redis_reader, &mut self.readers[node]);
+        waiting.unblock(&mut self.twins[at], controls)?;
+        self.explained += waiting.end(&mut self.twins[at])?;
         Ok(())
     }
 
     fn batch(&mut self, steps: &[Step]) -> Result<(), Failure> {
-        let twin = &mut self.twins[steps[0].connection];
         let (mut for_redis, mut for_mayfly) = (Vec::new(), Vec::new());
+        let twin = &mut self.twins[steps[0].connection];
         for step in steps {
             encode(&exact_trim(&step.words), &mut for_redis);
             encode(&step.words, &mut for_mayfly);
-            self.published |= step.name().contains("PUBLISH") || step.name() == "EXEC";
+            self.published |=
+                ["PUBLISH", "EXEC", "EVAL"].iter().any(|name| step.name().contains(name));
         }
         twin.redis.send(&for_redis)?;
         twin.mayfly.send(&for_mayfly)?;
@@ -273,11 +348,12 @@ impl Pair {
         first.map_or(Ok(()), Err)
     }
 
-    /// What the test has to do something about cannot be done inside of a transaction: it is left
-    /// out there, on both sides.
+    /// What the test has to do something about cannot be done inside of a transaction: most of it
+    /// is left out there, on both sides.
     fn alone(&mut self, step: &Step) -> Result<(), Failure> {
         let twin = &mut self.twins[step.connection];
         if twin.in_transaction {
+            self.explained += special::queue(twin, &step.words)?;
             return Ok(());
         }
         if !step.rests {
@@ -373,6 +449,13 @@ fn exact_trim(words: &[Vec<u8>]) -> Vec<Vec<u8>> {
     let trims = [&b"XADD"[..], b"XTRIM"].contains(&name.as_slice());
     let exact = |word: &Vec<u8>| if word == b"~" { b"=".to_vec() } else { word.clone() };
     if trims { words.iter().map(exact).collect() } else { words.to_vec() }
+}
+
+fn trims_as_it_adds(words: &[Vec<u8>]) -> bool {
+    let trim = |word: &Vec<u8>| {
+        word.eq_ignore_ascii_case(b"MAXLEN") || word.eq_ignore_ascii_case(b"MINID")
+    };
+    words.first().is_some_and(|name| name.eq_ignore_ascii_case(b"XADD")) && words.iter().any(trim)
 }
 
 /// Names of channels in order; the numbers that count down stay where they are.

@@ -53,7 +53,11 @@ pub fn script(steps: &[Step]) -> String {
             text += &format!("  # connection {} (redis-cli {protocol})\n", step.connection);
             current = Some(step.connection);
         }
-        let rest = if step.rests { "   # and wait" } else { "" };
+        let rest = match (step.rests, step.blocks) {
+            (true, _) => "   # and wait",
+            (_, true) => "   # waits until it is served, or the connection is needed",
+            _ => "",
+        };
         text += &format!("  {}{rest}\n", line(&step.words));
     }
     text
@@ -61,8 +65,12 @@ pub fn script(steps: &[Step]) -> String {
 
 #[test]
 fn a_sequence_is_shrunk_to_what_matters() {
-    let step =
-        |word: &str| Step { connection: 0, words: vec![word.as_bytes().to_vec()], rests: false };
+    let step = |word: &str| Step {
+        connection: 0,
+        words: vec![word.as_bytes().to_vec()],
+        rests: false,
+        blocks: false,
+    };
     let words: Vec<String> = (0..100).map(|number| number.to_string()).collect();
     let steps: Vec<Step> = words.iter().map(|word| step(word)).collect();
     let fails = |steps: &[Step]| {

@@ -27,14 +27,17 @@ pub fn is_special(words: &Words) -> bool {
         b"SPOP" | b"SRANDMEMBER" | b"HRANDFIELD" | b"ZRANDMEMBER" | b"DUMP" => words.len() > 1,
         b"PFCOUNT" => words.len() == 2,
         b"RANDOMKEY" | b"HELLO" => true,
+        b"SORT" => store_of(words).is_some(),
+        b"XSETID" => true,
         b"ZRANK" | b"ZREVRANK" => words.len() == 4,
         b"COMMAND" => words.len() == 3,
+        b"CONFIG" => words.len() > 1 && words[1].eq_ignore_ascii_case(b"SET"),
         b"XREADGROUP" | b"XCLAIM" | b"XAUTOCLAIM" => words.len() > 3,
         b"ZRANGEBYLEX" | b"ZREVRANGEBYLEX" | b"ZLEXCOUNT" | b"ZREMRANGEBYLEX" => words.len() > 1,
         b"ZRANGE" | b"ZRANGESTORE" => words.iter().any(|word| word.eq_ignore_ascii_case(b"BYLEX")),
         b"SCAN" => words.len() > 1 && words[1] == b"0",
         b"SSCAN" | b"HSCAN" | b"ZSCAN" => words.len() > 2 && words[2] == b"0",
-        b"XADD" => words.iter().skip(2).any(|word| word == b"*"),
+        b"XADD" => words.get(id_of_new(words)).is_some_and(|id| id == b"*"),
         _ => false,
     }
 }
@@ -54,9 +57,36 @@ pub fn run(twin: &mut Twin, words: &Words) -> Result<u64> {
         b"DUMP" => dump(twin, words),
         b"XREADGROUP" | b"XCLAIM" | b"XAUTOCLAIM" => consume(twin, words),
         b"HELLO" => hello(twin, words),
-        b"ZRANK" | b"ZREVRANK" | b"COMMAND" => plain(twin, words),
+        b"SORT" => sort(twin, words),
+        b"XSETID" => set_last_id(twin, words),
+        b"ZRANK" | b"ZREVRANK" | b"COMMAND" | b"CONFIG" => plain(twin, words),
         _ => range_by_name(twin, words),
     }
+}
+
+/// Queues such a command where its reply can be compared in the one of EXEC. What SPOP leaves is
+/// taken away behind it.
+pub fn queue(twin: &mut Twin, words: &Words) -> Result<u64> {
+    if !is_by_chance(words) {
+        return Ok(0);
+    }
+    let explained = plain(twin, words)?;
+    if upper(words) != b"SPOP" {
+        return Ok(explained);
+    }
+    let clear = [b"DEL".to_vec(), words[1].clone()];
+    Ok(explained + plain(twin, &clear)?)
+}
+
+fn is_by_chance(words: &Words) -> bool {
+    let name = upper(words);
+    let names = ["SPOP", "SRANDMEMBER", "HRANDFIELD", "ZRANDMEMBER", "DUMP", "RANDOMKEY"];
+    names.iter().any(|each| each.as_bytes() == name)
+}
+
+/// Whether replies in a transaction are as alike as chance and the format's version let them be.
+pub fn is_alike(words: &Words, redis: &Value, mayfly: &Value) -> bool {
+    is_by_chance(words) && same_shape(redis, mayfly)
 }
 
 fn different<T>(words: &Words, redis: &Value, mayfly: &Value) -> Result<T> {
@@ -182,14 +212,31 @@ fn walk(twin: &mut Twin, words: &Words, cursor: usize) -> Result<u64> {
     }
 }
 
+/// Where the id of the entry stands that XADD adds: behind the options.
+fn id_of_new(words: &Words) -> usize {
+    let is = |at: usize, option: &str| {
+        words.get(at).is_some_and(|word| word.eq_ignore_ascii_case(option.as_bytes()))
+    };
+    let mut at = 2;
+    loop {
+        at += match () {
+            () if is(at, "NOMKSTREAM") => 1,
+            () if is(at, "LIMIT") => 2,
+            () if is(at, "MAXLEN") || is(at, "MINID") => {
+                2 + usize::from(is(at + 1, "=") || is(at + 1, "~"))
+            }
+            () => return at,
+        };
+    }
+}
+
 /// The cluster names the entry, and redis-server gets that name.
 fn add_by_clock(twin: &mut Twin, words: &Words) -> Result<u64> {
     let mayfly = twin.mayfly.call(words)?;
     let mut words = words.to_vec();
-    if let (Value::Text(..), Some(at)) =
-        (&mayfly, words.iter().skip(2).position(|word| word == b"*"))
-    {
-        words[at + 2] = mayfly.bytes().to_vec();
+    if matches!(mayfly, Value::Text(..)) {
+        let at = id_of_new(&words);
+        words[at] = mayfly.bytes().to_vec();
     }
     let redis = twin.redis.call(&words)?;
     twin.check(&words, &redis, &mayfly)
@@ -197,6 +244,31 @@ fn add_by_clock(twin: &mut Twin, words: &Words) -> Result<u64> {
 
 fn plain(twin: &mut Twin, words: &Words) -> Result<u64> {
     let (redis, mayfly) = twin.call(words)?;
+    twin.check(words, &redis, &mayfly)
+}
+
+/// What only Redis 7.2 refuses, 7.0 is not sent.
+fn set_last_id(twin: &mut Twin, words: &Words) -> Result<u64> {
+    let mayfly = twin.mayfly.call(words)?;
+    if mayfly.text().ends_with("is smaller than current max_deleted_entry_id") {
+        return Ok(0);
+    }
+    let redis = twin.redis.call(words)?;
+    twin.check(words, &redis, &mayfly)
+}
+
+/// The key that SORT stores to.
+fn store_of(words: &Words) -> Option<&Vec<u8>> {
+    let at = words.iter().rposition(|word| word.eq_ignore_ascii_case(b"STORE"))?;
+    words.get(at + 1)
+}
+
+/// Where redis-server has failed by an error of another command, there is no result on both sides.
+fn sort(twin: &mut Twin, words: &Words) -> Result<u64> {
+    let (redis, mayfly) = twin.call(words)?;
+    if redis.is_error() && !mayfly.is_error() {
+        twin.call(&[&b"DEL"[..], store_of(words).map_or(b"", Vec::as_slice)])?;
+    }
     twin.check(words, &redis, &mayfly)
 }
 

@@ -128,6 +128,19 @@ impl Connection {
         }
     }
 
+    /// Whether there is something to read already.
+    pub fn has_reply(&mut self) -> io::Result<bool> {
+        self.stream.get_ref().set_nonblocking(true)?;
+        let filled = self.stream.fill_buf().map(|bytes| !bytes.is_empty());
+        self.stream.get_ref().set_nonblocking(false)?;
+        match filled {
+            Ok(true) => Ok(true),
+            Ok(false) => Err(ErrorKind::UnexpectedEof.into()),
+            Err(error) if error.kind() == ErrorKind::WouldBlock => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
     /// Reads until so many messages were put aside; fails when they do not come in time.
     pub fn await_messages(&mut self, count: usize) -> io::Result<()> {
         while self.messages.len() < count {

@@ -2,11 +2,12 @@
 //! argument the usual, the edges, and what is refused.
 
 use super::rng::Rng;
+use super::scripts::{self, Kind};
 
 /// Every pool that a grammar may name.
 #[rustfmt::skip]
-pub const POOLS: [&str; 58] = [
-    "restorems", "y", "s", "n", "b", "l", "h", "t", "z", "x", "p", "g", "k", "val", "int", "num", "float", "idx",
+pub const POOLS: [&str; 67] = [
+    "sometime", "queue", "zqueue", "user", "rule", "script", "roscript", "sha", "rosha", "restorems", "y", "s", "n", "b", "l", "h", "t", "z", "x", "p", "g", "k", "val", "int", "num", "float", "idx",
     "count", "offset", "bit", "bits", "bitoffset", "field", "member", "score", "bound", "lex",
     "sec", "ms", "at", "atms", "soon", "wait", "waitms", "pattern", "cursor", "type", "db", "id",
     "newid", "rangeid", "group", "consumer", "idle", "place", "lon", "lat", "dist", "unit", "by",
@@ -178,18 +179,7 @@ impl Words<'_> {
             "bound" => self.bound(),
             "lex" => self.lex(),
             "pattern" => self.one_of(&PATTERNS),
-            "cursor" => self.one_of(&[
-                "0",
-                "0",
-                "0",
-                "0",
-                "0",
-                "0",
-                "abc",
-                "-1",
-                "1.5",
-                "99999999999999999999",
-            ]),
+            "cursor" => self.one_of(&["0", "0", "0", "0", "0", "0", "abc", "-1", "1.5"]),
             "payload" => self.payload(),
             _ => self.word_of_time_or_place(pool),
         }
@@ -212,10 +202,12 @@ impl Words<'_> {
             "atms" => {
                 self.one_of(&["4102444800000", "4102444800001", "1000000", "0", "-1", "abc", ""])
             }
+            // Never nearly the same twice: the two sides do not look at the clock at once.
+            "sometime" => self.rng.below(1 << 36).to_string().into_bytes(),
             "soon" => self.numbered("", 3),
             "wait" => self.one_of(&["0.001", "0.002", "0.003", "-1", "abc", "", "1e300", "0.001"]),
             "waitms" => self.one_of(&["1", "2", "3", "-1", "abc", "1.5"]),
-            "type" => self.one_of(&["string", "list", "SET", "zset", "hash", "stream", "none"]),
+            "type" => self.one_of(&["string", "list", "SET", "zset", "hash", "stream", "nosuch"]),
             "db" => self.one_of(&["0", "0", "0", "1", "2", "15", "16", "-1", "abc", "1.5", ""]),
             "id" => self.id(),
             "newid" => self.new_id(),
@@ -238,6 +230,14 @@ impl Words<'_> {
             "by" => self.one_of(&["nosort", "s*", "w*", "h*->f1", "n*", "*", "h*->", "x"]),
             "get" => self.one_of(&["#", "s*", "h*->f1", "n*", "*", "x", "l*", ""]),
             "channel" => self.numbered("news", 4),
+            "queue" => self.numbered("queue", 2),
+            "zqueue" => self.numbered("zqueue", 2),
+            "user" => self.numbered("user", 3),
+            "rule" => self.one_of(&RULES),
+            "script" => self.script(None).as_bytes().to_vec(),
+            "roscript" => self.script(Some(Kind::Reads)).as_bytes().to_vec(),
+            "sha" => self.sha(None),
+            "rosha" => self.sha(Some(Kind::Reads)),
             "any" => match self.rng.below(3) {
                 0 => self.junk(false),
                 _ => self.numbered("e", 100_000),
@@ -260,6 +260,20 @@ impl Words<'_> {
             1..5 => format!("#{}", self.rng.below(10)).into_bytes(),
             _ => self.rng.below(100).to_string().into_bytes(),
         }
+    }
+
+    fn script(&mut self, kind: Option<Kind>) -> &'static str {
+        let fits = |script: &&scripts::Script| kind.is_none_or(|kind| script.kind == kind);
+        let fitting: Vec<&scripts::Script> = scripts::all().filter(fits).collect();
+        self.rng.pick(&fitting).expect("there are scripts of each kind").text
+    }
+
+    fn sha(&mut self, kind: Option<Kind>) -> Vec<u8> {
+        if self.rng.once_in(20) {
+            return self.one_of(&["", "abc", "ffffffffffffffffffffffffffffffffffffffff", "1"]);
+        }
+        let sha = scripts::sha(self.script(kind));
+        if self.rng.once_in(10) { sha.to_ascii_uppercase() } else { sha }
     }
 
     fn payload(&mut self) -> Vec<u8> {
@@ -288,6 +302,16 @@ const BITS: [&str; 14] = [
 const SECONDS: [&str; 11] = [
     "1000", "2000", "100000", "1000000", "0", "-1", "9223372036854775807", "9223372036854776",
     "abc", "1.5", "",
+];
+
+/// Rules of users whose order Redis 7.0 and 7.2 tell alike.
+#[rustfmt::skip]
+const RULES: [&str; 34] = [
+    "on", "off", "nopass", "resetpass", "reset", ">secret", ">other", "<secret", "#abc",
+    "#2bb80d537b1da3e38bd30361aa855686bde0eacd7162fef6a25fe97bf527a25b", "~*", "~s*", "~l?",
+    "%R~h*", "%W~t*", "%RW~z*", "%X~z*", "%", "resetkeys", "allkeys", "&*", "&news*",
+    "allchannels", "resetchannels", "+@all", "-@all", "allcommands", "nocommands", "+nosuch",
+    "+@nosuch", "skip-sanitize-payload", "sanitize-payload", "clearselectors", "(~s1",
 ];
 
 const MILLIS: [&str; 8] =

@@ -19,10 +19,13 @@ impl Sha {
         Self(Sha1::digest(source).into())
     }
 
+    /// How many its name has.
+    pub const DIGITS: usize = 40;
+
     /// 40 hexadecimal digits of either case.
     pub fn parse(text: &[u8]) -> Option<Self> {
         let mut sha = [0; 20];
-        if text.len() != 40 {
+        if text.len() != Self::DIGITS {
             return None;
         }
         for (byte, pair) in sha.iter_mut().zip(text.chunks_exact(2)) {

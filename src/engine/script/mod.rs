@@ -265,8 +265,12 @@ pub fn evalsha(
     arguments: &[&[u8]],
     read_only: bool,
 ) -> Result<(), CommandError> {
+    let sha = arguments[0];
+    if sha.len() != Sha::DIGITS {
+        return Err(NO_SCRIPT);
+    }
     let (keys, rest) = keys_and_arguments(&arguments[1..])?;
-    let sha = Sha::parse(arguments[0]).ok_or(NO_SCRIPT)?;
+    let sha = Sha::parse(sha).ok_or(NO_SCRIPT)?;
     let script = context.scripts.touch(&sha, !read_only).ok_or(NO_SCRIPT)?;
     let (source, flags) = (script.source.clone(), script.flags);
     run_script(context, sha, &source, flags, (keys, rest), read_only)

@@ -644,7 +644,8 @@ fn failure(lua: &Lua, error: Value) -> mlua::Result<Table> {
     let mut level = 1;
     while let Some(found) = lua.inspect_stack(level, |debug| {
         let origin = debug.source();
-        let source = origin.source.filter(|source| origin.what != "C" && source != PRELUDE_NAME);
+        let is_ours = |name: &str| name == PRELUDE_NAME || name == lib::FRONT_NAME;
+        let source = origin.source.filter(|source| origin.what != "C" && !is_ours(source));
         source.zip(debug.current_line()).map(|(source, line)| format!(", on {source}:{line}."))
     }) {
         if let Some(trace) = found {

@@ -55,7 +55,9 @@ fn scripts_are_known_by_their_sha1() {
             (&format!("SCRIPT EXISTS {RETURN_1} zz"), "*2\r\n:1\r\n:0\r\n"),
             (&format!("SCRIPT SHOW {RETURN_1}"), "$8\r\nreturn 1\r\n"),
             ("EVALSHA abc 0", unknown),
-            ("EVALSHA abc x", "-ERR value is not an integer or out of range\r\n"),
+            ("EVALSHA abc x", unknown),
+            ("EVALSHA_RO abc -1", unknown),
+            (&format!("EVALSHA {RETURN_1} x"), "-ERR value is not an integer or out of range\r\n"),
             ("SCRIPT LOAD \"return 1\"", &format!("$40\r\n{RETURN_1}\r\n")),
             ("SCRIPT FLUSH", "+OK\r\n"),
             (&format!("SCRIPT SHOW {RETURN_1}"), "-NOSCRIPT No matching script.\r\n"),
@@ -224,4 +226,14 @@ fn time_stands_still() {
         for i = 1, 120000 do n = n + 1 end return redis.call('EXISTS', 'k')",
         ":1\r\n",
     );
+}
+
+/// The place behind an error is in the script, also where Lua has forgotten the line.
+#[test]
+fn errors_of_libraries_name_no_place_of_the_host() {
+    let mut engine = engine();
+    for script in ["return bit.band('x')", "return struct.pack('y')", "return cmsgpack.pack()"] {
+        let reply = eval(&mut engine, script);
+        assert!(reply.ends_with(", on @user_script:1.\\r\\n"), "{script}: {reply}");
+    }
 }

@@ -27,6 +27,9 @@ return function(raw)
     end
 end";
 
+/// What functions of [`Front`] are known as: they stand for functions of the host.
+pub const FRONT_NAME: &str = "=[C]";
+
 /// What a library function raises: a Lua string.
 #[derive(Debug, thiserror::Error)]
 #[error("{}", String::from_utf8_lossy(.0))]
@@ -213,7 +216,7 @@ pub struct Front(Function);
 
 impl Front {
     pub fn new(lua: &Lua) -> mlua::Result<Self> {
-        Ok(Self(lua.load(FRONT).set_name("=[C]").eval()?))
+        Ok(Self(lua.load(FRONT).set_name(FRONT_NAME).eval()?))
     }
 
     /// Sets `library[name]`.

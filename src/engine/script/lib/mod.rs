@@ -43,7 +43,7 @@ use std::sync::Arc;
 
 use mlua::Lua;
 
-pub(in crate::engine::script) use call::raised_message;
+pub(in crate::engine::script) use call::{FRONT_NAME, raised_message};
 pub(in crate::engine::script) use pattern::{Search, weigh};
 
 /// Sets the libraries as globals of a fresh state.
