@@ -63,6 +63,11 @@ impl Batch {
         self.push_marked(0, command, database, arguments);
     }
 
+    /// A command that does not count as a use of its keys.
+    pub fn push_unnoticed(&mut self, command: CommandId, database: u8, arguments: &[&[u8]]) {
+        self.push_marked(MARK_HIDES_USAGE, command, database, arguments);
+    }
+
     /// A command that is run as of this client.
     #[inline]
     pub fn push_of(
