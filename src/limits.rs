@@ -266,6 +266,23 @@ pub const SCRIPTS_OF_EVAL_MAX: usize = 500;
 /// make room; over that SCRIPT LOAD is an error, and EVAL keeps its script for itself.
 pub const SCRIPT_CACHE_BYTES_MAX: usize = 32 << 20;
 
+/// Libraries of functions. FUNCTION RESTORE runs each of its own once: at most a few seconds.
+pub const LIBRARIES_MAX: usize = 256;
+
+/// What all libraries may count: FUNCTION DUMP is one reply, and a snapshot has them before keys.
+pub const LIBRARY_BYTES_MAX: usize = 32 << 20;
+
+/// Instructions that a library may take when it is loaded, counted as those of scripts: it only
+/// registers functions. Redis ends it after half a second.
+pub const LIBRARY_INSTRUCTIONS_MAX: u64 = 1_000_000;
+
+/// Bytes that it may allocate meanwhile in the state that is kept.
+pub const LIBRARY_MEMORY_ALLOTTED: usize = 4 << 20;
+
+// As for scripts: who fits what is allotted fits the limits.
+const _: () = assert!(SCRIPT_MEMORY_MAX >= 8 * LIBRARY_MEMORY_ALLOTTED);
+const _: () = assert!(LIBRARY_MEMORY_ALLOTTED as u64 / 16 < LIBRARY_INSTRUCTIONS_MAX / 2);
+
 /// Compiled scripts that a node keeps.
 pub const SCRIPTS_COMPILED_MAX: usize = 1024;
 

@@ -96,6 +96,10 @@ pub struct ScriptReport {
     /// What the cache of scripts counts.
     pub bytes: usize,
     pub cached: usize,
+    /// What the libraries of functions count, how many they are, and their functions.
+    pub library_bytes: usize,
+    pub libraries: usize,
+    pub functions: usize,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -142,6 +146,9 @@ impl EngineReport {
                 vm_bytes: engine.runtime.bytes(),
                 bytes: engine.scripts.bytes(),
                 cached: engine.scripts.len(),
+                library_bytes: engine.scripts.libraries.bytes(),
+                libraries: engine.scripts.libraries.len(),
+                functions: engine.scripts.libraries.function_count(),
             },
             total_commands: stats.total_commands,
             total_errors: stats.total_errors,

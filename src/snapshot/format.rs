@@ -33,6 +33,7 @@ use crate::raft::types::{Index, MemberId, Payload, Seq, Term};
 use crate::raft::{SnapshotState, Watermark};
 use crate::wire::WireConfiguration;
 
+use super::libraries::LibrariesSection;
 use super::scripts::ScriptsSection;
 use super::settings::SettingsRecord;
 
@@ -89,6 +90,8 @@ pub(super) enum Content {
     Engine(EngineHead),
     /// Behind the head, before all records.
     Scripts(ScriptsSection),
+    /// Behind the head, before all records.
+    Libraries(LibrariesSection),
     Records(Records),
     End {
         keys: u64,

@@ -38,6 +38,7 @@
 //! - After a load the digest of the keyspace is that of the one which was written.
 
 mod format;
+mod libraries;
 mod reader;
 mod scripts;
 mod settings;

@@ -23,6 +23,7 @@ use super::format::{
     ArchivedContent, ArchivedRecords, ArchivedWaitRecord, ArchivedWatchRecord, ENGINE_SEQUENCE,
     FIRST, GOES_ON, Head, Kind, SnapshotError, StreamItem, UNKNOWN, access,
 };
+use super::libraries;
 use super::scripts;
 use super::settings;
 
@@ -123,10 +124,13 @@ impl Reader {
                 })
             }
             (State::Loading(mut loading), ArchivedContent::Scripts(section)) => {
-                if loading.keys > 0 || loading.open.is_some() {
-                    return Err(SnapshotError::Kind);
-                }
+                loading.check_that_no_key_came()?;
                 scripts::restore(&mut loading.engine.scripts, section)?;
+                State::Loading(loading)
+            }
+            (State::Loading(mut loading), ArchivedContent::Libraries(section)) => {
+                loading.check_that_no_key_came()?;
+                libraries::restore(&mut loading.engine.scripts.libraries, section)?;
                 State::Loading(loading)
             }
             (State::Loading(mut loading), ArchivedContent::Records(records)) => {
@@ -196,6 +200,10 @@ fn restore_waiting(
 }
 
 impl Loading {
+    fn check_that_no_key_came(&self) -> Result<(), SnapshotError> {
+        if self.keys > 0 || self.open.is_some() { Err(SnapshotError::Kind) } else { Ok(()) }
+    }
+
     fn end(mut self, keys: u64) -> Result<Loaded, SnapshotError> {
         if self.open.is_some() || keys != self.keys {
             return Err(SnapshotError::Incomplete);

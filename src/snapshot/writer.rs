@@ -17,6 +17,7 @@ use super::format::{
     CHUNK_BYTES, Content, ENGINE_SEQUENCE, EngineHead, FIRST, GOES_ON, Head, Kind, Records,
     StreamItem, UNKNOWN, WaitRecord, WatchRecord, archive,
 };
+use super::libraries;
 use super::scripts;
 use super::settings;
 use super::users::UsersRecord;
@@ -68,6 +69,9 @@ impl Writer {
         output.push(Content::Engine(head));
         for section in scripts::sections(&engine.scripts) {
             output.push(Content::Scripts(section));
+        }
+        for section in libraries::sections(&engine.scripts.libraries) {
+            output.push(Content::Libraries(section));
         }
         Self { output, keys: 0, keys_total }
     }

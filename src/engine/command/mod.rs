@@ -16,6 +16,7 @@ mod describe;
 mod diagnostics;
 mod dump;
 mod field_expiry;
+mod function;
 mod geo;
 mod hash;
 mod hyperloglog;

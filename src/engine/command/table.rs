@@ -7,9 +7,9 @@ use rapidhash::v3::rapidhash_v3;
 
 use super::{CommandId, CommandSpec, Flags};
 use super::{
-    acl, administration, bitmap, cluster, connection, debug, diagnostics, dump, field_expiry, geo,
-    hash, hyperloglog, key, lcs, list, lolwut, memory, migrate, object, pubsub, raft, script,
-    server, set, sort, sorted_set, stream, string, transaction,
+    acl, administration, bitmap, cluster, connection, debug, diagnostics, dump, field_expiry,
+    function, geo, hash, hyperloglog, key, lcs, list, lolwut, memory, migrate, object, pubsub,
+    raft, script, server, set, sort, sorted_set, stream, string, transaction,
 };
 use crate::engine::error::CommandError;
 
@@ -24,6 +24,7 @@ static FAMILIES: &[&[CommandSpec]] = &[
     diagnostics::COMMANDS,
     dump::COMMANDS,
     field_expiry::COMMANDS,
+    function::COMMANDS,
     geo::COMMANDS,
     hash::COMMANDS,
     hyperloglog::COMMANDS,

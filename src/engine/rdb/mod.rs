@@ -13,10 +13,13 @@
 //! or an error, and takes no more memory than they and what they unpack to need.
 
 mod crc64;
+mod library;
 mod packed;
 mod read;
 mod stream;
 mod write;
+
+pub use library::{dump_libraries, load_libraries};
 
 use super::value::Value;
 
@@ -92,8 +95,12 @@ type Result<T> = std::result::Result<T, RdbError>;
 
 /// The value with its type, version and checksum.
 pub fn dump(value: &Value) -> Vec<u8> {
-    let mut bytes = write::value(value);
     let version = if value.field_deadline() == 0 { VERSION } else { VERSION_EXPIRING };
+    close(write::value(value), version)
+}
+
+/// Puts version and checksum behind the body of a payload.
+fn close(mut bytes: Vec<u8>, version: u16) -> Vec<u8> {
     bytes.extend_from_slice(&version.to_le_bytes());
     bytes.extend_from_slice(&crc64::checksum(&bytes).to_le_bytes());
     bytes
@@ -101,6 +108,11 @@ pub fn dump(value: &Value) -> Vec<u8> {
 
 /// What [`dump`] made, here or in Redis.
 pub fn load(payload: &[u8]) -> Result<Value> {
+    read::value(body_of(payload)?)
+}
+
+/// The body of a payload whose version and checksum are right.
+fn body_of(payload: &[u8]) -> Result<&[u8]> {
     let Some((body, footer)) = payload.split_last_chunk::<FOOTER_BYTES>() else {
         return Err(RdbError::Footer);
     };
@@ -110,7 +122,7 @@ pub fn load(payload: &[u8]) -> Result<Value> {
     if !is_known || crc64::checksum(summed) != u64::from_le_bytes(crc) {
         return Err(RdbError::Footer);
     }
-    read::value(body)
+    Ok(body)
 }
 
 #[cfg(test)]

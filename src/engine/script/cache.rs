@@ -1,4 +1,4 @@
-//! The scripts that are known by their SHA1, which is replicated state.
+//! The scripts that are known by their SHA1, which is replicated state, with the libraries.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use sha1::{Digest, Sha1};
 
+use super::library::Libraries;
 use super::shebang::ScriptFlags;
 use crate::limits::{SCRIPT_CACHE_BYTES_MAX, SCRIPTS_OF_EVAL_MAX};
 
@@ -56,7 +57,7 @@ pub struct Script {
     pub used: u64,
 }
 
-/// At most [`SCRIPT_CACHE_BYTES_MAX`], and [`SCRIPTS_OF_EVAL_MAX`] scripts that EVAL has brought,
+/// Scripts: at most [`SCRIPT_CACHE_BYTES_MAX`], and [`SCRIPTS_OF_EVAL_MAX`] scripts that EVAL has brought,
 /// of which the least recently used goes.
 #[derive(Debug, Default, Hash)]
 pub struct Scripts {
@@ -64,6 +65,7 @@ pub struct Scripts {
     uses: u64,
     of_eval: usize,
     bytes: usize,
+    pub libraries: Libraries,
 }
 
 /// What a script counts beside its source.
@@ -140,7 +142,8 @@ impl Scripts {
 
     pub fn flush(&mut self) {
         let uses = self.uses;
-        *self = Self { uses, ..Self::default() };
+        let libraries = std::mem::take(&mut self.libraries);
+        *self = Self { uses, libraries, ..Self::default() };
     }
 
     pub fn iter(&self) -> impl Iterator<Item = (&Sha, &Script)> {

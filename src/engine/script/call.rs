@@ -19,6 +19,8 @@ pub struct Caller<'a, 'b> {
     /// What the script has selected, for itself alone.
     database: u8,
     read_only: bool,
+    /// Above the limit of memory: what may take more is refused until the script has written.
+    refuses_growth: bool,
     reply: Reply,
     /// The replies so far, while the script may have to begin anew, and where each ends.
     recorded: Vec<u8>,
@@ -30,9 +32,15 @@ pub struct Caller<'a, 'b> {
 }
 
 impl<'a, 'b> Caller<'a, 'b> {
-    pub fn new(context: &'a mut Context<'b>, read_only: bool, recorded_max: usize) -> Self {
+    pub fn new(
+        context: &'a mut Context<'b>,
+        read_only: bool,
+        may_grow: bool,
+        recorded_max: usize,
+    ) -> Self {
         Self {
             database: context.database,
+            refuses_growth: !may_grow && context.keyspace.denies_growth(),
             context,
             read_only,
             reply: Reply::default(),
@@ -100,6 +108,9 @@ impl<'a, 'b> Caller<'a, 'b> {
             _ => UNKNOWN,
         })?;
         check_call(self.context, (id, resolved), words, self.read_only)?;
+        if self.refuses_growth {
+            self.check_growth(resolved)?;
+        }
         match resolved.handler {
             Handler::Engine(_) => {
                 let arguments = words[1..].iter().copied().collect();
@@ -116,6 +127,15 @@ impl<'a, 'b> Caller<'a, 'b> {
             Handler::Node(command) => self.answer(command, words),
             Handler::Session(_) => Err(NOT_ALLOWED),
         }
+    }
+
+    /// A script that has written goes on: half of what it does would be worse.
+    fn check_growth(&mut self, spec: &CommandSpec) -> Result<(), CommandError> {
+        if spec.flags.contains(Flags::DENYOOM) {
+            return Err(CommandError::OutOfMemory);
+        }
+        self.refuses_growth = !spec.flags.contains(Flags::WRITE);
+        Ok(())
     }
 
     /// What the node answers of clients, as far as it is the same on every node.

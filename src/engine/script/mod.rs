@@ -1,7 +1,8 @@
 //! Scripts: Lua 5.1 that runs commands as a part of one log entry, with the same outcome on every
 //! node.
 //!
-//! [`Scripts`] is the replicated state: the sources that are known by their SHA1. [`Runtime`] is
+//! [`Scripts`] is the replicated state: the sources that are known by their SHA1, and the libraries
+//! of functions. [`Runtime`] is
 //! the node's own: states of Lua with compiled functions, which may be thrown away at any time.
 //!
 //! # Why the outcome is the same everywhere
@@ -35,25 +36,31 @@
 mod cache;
 mod call;
 mod convert;
+mod function;
 mod host;
 mod lib;
+mod library;
 mod shebang;
 mod vm;
+
+use std::ops::RangeInclusive;
 
 use mlua::Lua;
 
 pub use cache::{Script, ScriptOrigin, Scripts, Sha};
-pub use shebang::ScriptFlags;
+pub use function::{RestorePolicy, fcall, load_library, payload_of, restore};
+pub use library::{Libraries, Library, LibraryError, LibraryFunction};
+pub use shebang::{NAMES as FLAG_NAMES, ScriptFlags};
 
 use super::command::Context;
 use super::error::CommandError;
 use super::number::parse_integer;
 use crate::limits::{
-    SCRIPT_INSTRUCTIONS_ALLOTTED, SCRIPT_INSTRUCTIONS_MAX, SCRIPT_MEMORY_ALLOTTED,
-    SCRIPT_MEMORY_MAX,
+    LIBRARY_INSTRUCTIONS_MAX, LIBRARY_MEMORY_ALLOTTED, SCRIPT_INSTRUCTIONS_ALLOTTED,
+    SCRIPT_INSTRUCTIONS_MAX, SCRIPT_MEMORY_ALLOTTED, SCRIPT_MEMORY_MAX,
 };
 use call::Caller;
-use host::Host;
+use host::{Host, Stop};
 use vm::{Attempt, Outcome, Vm};
 
 /// What a script says of itself; `None` if its first line cannot be that of a script.
@@ -86,6 +93,19 @@ impl Default for Limits {
             memory: SCRIPT_MEMORY_MAX,
             allotted_instructions: SCRIPT_INSTRUCTIONS_ALLOTTED,
             allotted_memory: SCRIPT_MEMORY_ALLOTTED,
+        }
+    }
+}
+
+impl Limits {
+    /// Those of a library when it is loaded.
+    fn of_library(self) -> Self {
+        let instructions = LIBRARY_INSTRUCTIONS_MAX.min(self.instructions);
+        Self {
+            instructions,
+            memory: self.memory,
+            allotted_instructions: self.allotted_instructions.min(instructions / 4),
+            allotted_memory: self.allotted_memory.min(LIBRARY_MEMORY_ALLOTTED),
         }
     }
 }
@@ -132,27 +152,79 @@ pub(in crate::engine::script) enum Job<'a> {
         sha: Sha,
         source: &'a [u8],
     },
+    /// What a library registers is found out.
+    Library {
+        sha: Sha,
+        source: &'a [u8],
+    },
+    /// A function of the library of this source is called.
+    Function {
+        sha: Sha,
+        source: &'a [u8],
+        name: &'a str,
+        keys: &'a [&'a [u8]],
+        arguments: &'a [&'a [u8]],
+    },
 }
 
 impl Job<'_> {
     /// The line of the one call that can have taken the place of its caller, as `return f()` does,
-    /// so that the VM does not know it any more.
-    fn line_of_tail_call(&self) -> Option<usize> {
-        let (Self::Script { source, .. } | Self::Compile { source, .. }) = self;
-        let lines = || (1..).zip(source.split(|byte| *byte == b'\n'));
+    /// so that the VM does not know it any more: among these lines, of which the first is 1.
+    fn line_of_tail_call(&self, among: RangeInclusive<usize>) -> Option<usize> {
+        let lines = || {
+            let lines = (1..).zip(self.source().split(|byte| *byte == b'\n'));
+            lines.filter(|(number, _)| among.contains(number))
+        };
         let calls = |line: &[u8]| memchr::memmem::find(line, b"return redis.call(").is_some();
         let mut found = lines().filter(|(_, line)| calls(line)).map(|(number, _)| number);
         match (found.next(), found.next()) {
             (Some(number), None) => Some(number),
             // There is but one line.
-            _ => (lines().count() == 1).then_some(1),
+            _ => lines().next().filter(|_| lines().count() == 1).map(|(number, _)| number),
         }
     }
 
     /// What errors call it.
     fn name(&self) -> String {
         match self {
-            Self::Script { sha, .. } | Self::Compile { sha, .. } => sha.to_string(),
+            Self::Function { name, .. } => (*name).to_owned(),
+            other => other.sha().to_string(),
+        }
+    }
+
+    fn sha(&self) -> Sha {
+        match self {
+            Self::Script { sha, .. }
+            | Self::Compile { sha, .. }
+            | Self::Library { sha, .. }
+            | Self::Function { sha, .. } => *sha,
+        }
+    }
+
+    fn source(&self) -> &[u8] {
+        match self {
+            Self::Script { source, .. }
+            | Self::Compile { source, .. }
+            | Self::Library { source, .. }
+            | Self::Function { source, .. } => source,
+        }
+    }
+
+    /// Whether it is of a library.
+    fn is_of_library(&self) -> bool {
+        matches!(self, Self::Library { .. } | Self::Function { .. })
+    }
+
+    /// The error of one that has taken too much.
+    fn stopped(&self, stop: Stop) -> String {
+        match (self, stop) {
+            (Self::Library { .. }, Stop::Instructions) => {
+                "ERR Error registering functions: ERR FUNCTION LOAD timeout".to_owned()
+            }
+            (Self::Library { .. }, Stop::Memory) => {
+                format!("ERR Error registering functions: {stop}")
+            }
+            _ => format!("{stop} script: {}", self.name()),
         }
     }
 }
@@ -160,6 +232,10 @@ impl Job<'_> {
 const NO_SCRIPT: CommandError = CommandError::text("NOSCRIPT No matching script. Please use EVAL.");
 const WRITES: CommandError =
     CommandError::text("ERR Can not execute a script with write flag using *_ro command.");
+
+const NO_GROWTH: CommandError = CommandError::text(
+    "OOM allow-oom flag is not set on the script, can not run it when used memory > 'maxmemory'",
+);
 
 /// EVAL and EVAL_RO.
 pub fn eval(
@@ -227,7 +303,7 @@ fn keys_and_arguments<'a, 'b>(
 /// The flags of a script that is not known yet, if it is one.
 fn check(context: &mut Context<'_>, sha: Sha, source: &[u8]) -> Result<ScriptFlags, CommandError> {
     let flags = shebang::of_script(source)?.flags;
-    run(context, &Job::Compile { sha, source }, true)?;
+    run(context, &Job::Compile { sha, source }, ScriptFlags::NO_WRITES, true)?;
     Ok(flags)
 }
 
@@ -239,20 +315,40 @@ fn run_script(
     (keys, arguments): (Words<'_, '_>, Words<'_, '_>),
     is_ro: bool,
 ) -> Result<(), CommandError> {
-    let only_reads = flags.contains(ScriptFlags::NO_WRITES);
-    // Who says nothing of itself may be run either way.
-    if is_ro && !only_reads && !flags.contains(ScriptFlags::NO_SHEBANG) {
-        return Err(WRITES);
-    }
-    run(context, &Job::Script { sha, source, keys, arguments }, is_ro || only_reads)
+    permit(context, flags, is_ro)?;
+    run(context, &Job::Script { sha, source, keys, arguments }, flags, is_ro).map(drop)
 }
 
-/// Runs it in the state that is kept, or in a fresh one if that was not enough.
-fn run(context: &mut Context<'_>, job: &Job<'_>, read_only: bool) -> Result<(), CommandError> {
+/// Whether what has said this of itself may be run now.
+fn permit(context: &Context<'_>, flags: ScriptFlags, is_ro: bool) -> Result<(), CommandError> {
+    // Who says nothing may be run either way.
+    if flags.contains(ScriptFlags::NO_SHEBANG) {
+        return Ok(());
+    }
+    if is_ro && !flags.contains(ScriptFlags::NO_WRITES) {
+        return Err(WRITES);
+    }
+    let may_grow = ScriptFlags::ALLOW_OOM.union(ScriptFlags::NO_WRITES);
+    if !flags.intersects(may_grow) && context.keyspace.denies_growth() {
+        return Err(NO_GROWTH);
+    }
+    Ok(())
+}
+
+/// Runs it in the state that is kept, or in a fresh one if that was not enough. Returns what a
+/// library has registered.
+fn run(
+    context: &mut Context<'_>,
+    job: &Job<'_>,
+    flags: ScriptFlags,
+    is_ro: bool,
+) -> Result<Vec<LibraryFunction>, CommandError> {
     let mut runtime = std::mem::take(context.runtime);
     let seed = context.random.next();
     let start = context.reply.buffer.len();
-    let mut caller = Caller::new(context, read_only, runtime.limits.allotted_memory);
+    let read_only = is_ro || flags.contains(ScriptFlags::NO_WRITES);
+    let may_grow = flags.contains(ScriptFlags::ALLOW_OOM);
+    let mut caller = Caller::new(context, read_only, may_grow, runtime.limits.allotted_memory);
     let mut attempt = runtime.warm().attempt(job, &mut caller, seed);
     if matches!(attempt, Attempt::Exceeded(_)) {
         caller.begin_anew(start);
@@ -260,15 +356,15 @@ fn run(context: &mut Context<'_>, job: &Job<'_>, read_only: bool) -> Result<(), 
     }
     *context.runtime = runtime;
     match attempt {
-        Attempt::Done(Outcome::Replied) => Ok(()),
+        Attempt::Done(Outcome::Replied) => Ok(Vec::new()),
+        Attempt::Done(Outcome::Loaded(functions)) => Ok(functions),
         Attempt::Done(Outcome::Failed(text)) => {
             context.reply.buffer.truncate(start);
             Err(CommandError::Text(text.into()))
         }
         Attempt::Exceeded(stop) => {
             context.reply.buffer.truncate(start);
-            let text = format!("{stop} script: {}", job.name());
-            Err(CommandError::Text(text.into()))
+            Err(CommandError::Text(job.stopped(stop).into()))
         }
     }
 }

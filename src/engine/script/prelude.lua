@@ -31,11 +31,13 @@ local function refuse()
     error(READONLY, 2)
 end
 
+-- The view, and its metatable.
 local function seal(shown)
     local view, metatable = {}, {}
     sealed[view], sealed[metatable] = shown, {}
     setmetatable(metatable, { __newindex = refuse, __metatable = metatable })
-    return setmetatable(view, { __index = shown, __newindex = refuse, __metatable = metatable })
+    local own = { __index = shown, __newindex = refuse, __metatable = metatable }
+    return setmetatable(view, own), own
 end
 
 local function missing(_, name)
@@ -709,4 +711,13 @@ return {
     start = start,
     strengthen = strengthen,
     weaken = weaken,
+    -- For libraries of functions.
+    base = base,
+    copy = copy,
+    fail = fail,
+    missing = missing,
+    redis = redis,
+    reset = reset,
+    seal = seal,
+    sealed = sealed,
 }

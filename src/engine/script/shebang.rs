@@ -65,6 +65,44 @@ pub fn of_script(source: &[u8]) -> Result<Shebang<'_>, CommandError> {
     Ok(Shebang { flags, body })
 }
 
+/// What the first line of a library says.
+pub struct LibraryHead<'a> {
+    pub engine: &'a [u8],
+    /// `None` if it is there and empty.
+    pub name: Option<&'a [u8]>,
+    /// As that of a script.
+    pub body: &'a [u8],
+}
+
+/// Reads the first line of a library.
+pub fn of_library(code: &[u8]) -> Result<LibraryHead<'_>, CommandError> {
+    if !code.starts_with(b"#!") {
+        return Err(CommandError::text("ERR Missing library metadata"));
+    }
+    let Some(end) = code.iter().position(|byte| *byte == b'\n') else {
+        return Err(CommandError::text("ERR Invalid library metadata"));
+    };
+    let (line, body) = code.split_at(end);
+    let mut words = words(line);
+    let engine = &words.next().unwrap_or_default()[2..];
+    let mut name = None;
+    for word in words {
+        let is_name = word.get(..5).is_some_and(|field| field.eq_ignore_ascii_case(b"name="));
+        if !is_name {
+            return Err(error("Invalid metadata value given", word));
+        } else if name.is_some() {
+            return Err(CommandError::text(
+                "ERR Invalid metadata value, name argument was given multiple times",
+            ));
+        }
+        name = Some(&word[5..]);
+    }
+    let Some(name) = name else {
+        return Err(CommandError::text("ERR Library name was not given"));
+    };
+    Ok(LibraryHead { engine, name: Some(name).filter(|name| !name.is_empty()), body })
+}
+
 fn words(line: &[u8]) -> impl Iterator<Item = &[u8]> {
     line.split(u8::is_ascii_whitespace).filter(|word| !word.is_empty())
 }

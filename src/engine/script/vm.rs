@@ -13,12 +13,15 @@ use smallvec::SmallVec;
 use super::call::Caller;
 use super::convert::{Writer, format_number, value_of};
 use super::host::{Host, Stop};
-use super::{Job, Limits, Sha, lib, shebang};
+use super::{Job, LibraryFunction, Limits, ScriptFlags, Sha, lib, shebang};
 use crate::engine::command::{lookup, resolve, spec};
 use crate::engine::reply::Protocol;
 use crate::limits::SCRIPTS_COMPILED_MAX;
 
 const PRELUDE: &str = include_str!("prelude.lua");
+
+/// What stands behind the prelude for libraries of functions.
+const LIBRARY: &str = include_str!("library.lua");
 
 /// Chunks of this name are not what errors of scripts are traced to.
 const PRELUDE_NAME: &str = "=prelude";
@@ -44,7 +47,13 @@ pub struct Vm {
     /// It has run nothing before, and runs with the true limits.
     is_fresh: bool,
     limits: Limits,
+    /// Those of what runs.
+    current: Limits,
     start: Function,
+    /// Of libraries of functions: runs one, calls a function of one.
+    load_library: Function,
+    call_function: Function,
+    library_environment: Table,
     /// The keys of a table in the order in which scripts see them.
     keys_of: Function,
     environment: Table,
@@ -62,6 +71,8 @@ pub enum Attempt {
 
 pub enum Outcome {
     Replied,
+    /// What a library has registered.
+    Loaded(Vec<LibraryFunction>),
     /// The text of the error to reply with.
     Failed(String),
 }
@@ -76,8 +87,9 @@ struct Collector {
     first: usize,
 }
 
-/// What errors call the source of a script.
+/// What errors call the source of a script, and that of a library.
 const SCRIPT_NAME: &str = "@user_script";
+const LIBRARY_NAME: &str = "@user_function";
 
 /// Lines that one script may log; more are dropped.
 const LOG_LINES_MAX: usize = 100;
@@ -109,10 +121,23 @@ impl Vm {
             due: AtomicUsize::new(limits.memory / GARBAGE_SHARE),
             first: limits.memory / GARBAGE_SHARE,
         });
-        let (start, environment) = (prelude.get("start")?, prelude.get("environment")?);
-        let compiled = BTreeMap::new();
-        let mut vm =
-            Self { lua, host, is_fresh, limits, start, keys_of, environment, compiled, kept: 0 };
+        let library = lua.load(LIBRARY).set_name(PRELUDE_NAME);
+        let library: Table = library.call((&offered, &prelude))?;
+        let mut vm = Self {
+            lua,
+            host,
+            is_fresh,
+            limits,
+            current: limits,
+            start: prelude.get("start")?,
+            load_library: library.get("load")?,
+            call_function: library.get("call")?,
+            library_environment: library.get("environment")?,
+            keys_of,
+            environment: prelude.get("environment")?,
+            compiled: BTreeMap::new(),
+            kept: 0,
+        };
         vm.collect()?;
         Ok(vm)
     }
@@ -124,9 +149,13 @@ impl Vm {
     /// Runs a script once.
     pub fn attempt(&mut self, job: &Job<'_>, caller: &mut Caller<'_, '_>, seed: u64) -> Attempt {
         let now_ms = caller.context().now_ms;
+        self.current = match job {
+            Job::Library { .. } => self.limits.of_library(),
+            _ => self.limits,
+        };
         let instructions = match self.is_fresh {
-            true => self.limits.instructions,
-            false => self.limits.allotted_instructions,
+            true => self.current.instructions,
+            false => self.current.allotted_instructions,
         };
         self.host.begin(instructions, seed, now_ms);
         lib::reset(&self.lua);
@@ -173,31 +202,30 @@ impl Vm {
 
     fn memory_limit(&self) -> usize {
         match self.is_fresh {
-            true => self.limits.memory,
-            false => self.bytes() + self.limits.allotted_memory,
+            true => self.current.memory,
+            false => self.bytes() + self.current.allotted_memory,
         }
     }
 
     fn run(&mut self, job: &Job<'_>, caller: &mut Caller<'_, '_>) -> mlua::Result<Outcome> {
-        let (sha, source, words) = match job {
-            Job::Compile { sha, source } => (sha, source, None),
-            Job::Script { sha, source, keys, arguments } => (sha, source, Some((keys, arguments))),
-        };
-        let script = match self.compile(*sha, source) {
-            Ok(script) => script,
+        let chunk = match self.compile(job) {
+            Ok(chunk) => chunk,
             Err(Error::SyntaxError { message, .. }) => {
-                let text = format!("ERR Error compiling script (new function): {message}");
-                return Ok(Outcome::Failed(text));
+                let what = if job.is_of_library() { "function" } else { "script (new function)" };
+                return Ok(Outcome::Failed(format!("ERR Error compiling {what}: {message}")));
             }
             Err(error) => return Err(error),
         };
-        let Some((keys, arguments)) = words else { return Ok(Outcome::Replied) };
-        let (keys, arguments) = (self.list(keys)?, self.list(arguments)?);
-        let (done, result) = self.call(&script, keys, arguments, caller)?;
-        self.finish(job, caller, done, &result)
+        if matches!(job, Job::Compile { .. }) {
+            return Ok(Outcome::Replied);
+        }
+        let end = self.call(job, &chunk, caller)?;
+        self.finish(job, caller, &end)
     }
 
-    fn compile(&mut self, sha: Sha, source: &[u8]) -> mlua::Result<Function> {
+    fn compile(&mut self, job: &Job<'_>) -> mlua::Result<Function> {
+        // No library has the source of a script: the first line tells them apart.
+        let (sha, source) = (job.sha(), job.source());
         if let Some(function) = self.compiled.get(&sha) {
             return Ok(function.clone());
         }
@@ -205,8 +233,13 @@ impl Vm {
             self.compiled.clear();
         }
         self.lua.set_memory_limit(self.memory_limit())?;
-        let body = shebang::of_script(source).map_or(source, |shebang| shebang.body);
-        let function = load(&self.lua, body, SCRIPT_NAME, &self.environment);
+        let function = if job.is_of_library() {
+            let body = shebang::of_library(source).map_or(source, |head| head.body);
+            load(&self.lua, body, LIBRARY_NAME, &self.library_environment)
+        } else {
+            let body = shebang::of_script(source).map_or(source, |shebang| shebang.body);
+            load(&self.lua, body, SCRIPT_NAME, &self.environment)
+        };
         self.lua.set_memory_limit(0)?;
         let function = function?;
         self.compiled.insert(sha, function.clone());
@@ -221,14 +254,20 @@ impl Vm {
         Ok(list)
     }
 
-    /// Calls the script: whether it came to its end, and what it returned or why not.
+    /// Calls the script, or a function of the library.
     fn call(
         &self,
-        script: &Function,
-        keys: Table,
-        arguments: Table,
+        job: &Job<'_>,
+        chunk: &Function,
         caller: &mut Caller<'_, '_>,
-    ) -> mlua::Result<(bool, Value)> {
+    ) -> mlua::Result<End> {
+        let (keys, arguments): (&[&[u8]], &[&[u8]]) = match job {
+            Job::Script { keys, arguments, .. } | Job::Function { keys, arguments, .. } => {
+                (keys, arguments)
+            }
+            Job::Compile { .. } | Job::Library { .. } => (&[], &[]),
+        };
+        let (keys, arguments) = (self.list(keys)?, self.list(arguments)?);
         let limit = self.memory_limit();
         self.watch()?;
         self.lua.scope(|scope| {
@@ -244,7 +283,16 @@ impl Vm {
             };
             let run = scope.create_function_mut(run)?;
             self.lua.set_memory_limit(limit)?;
-            let result = self.start.call((script, run, keys, arguments));
+            let result = match job {
+                Job::Library { .. } => self.load_library.call(chunk),
+                Job::Function { name, .. } => {
+                    let name = name.to_ascii_lowercase();
+                    self.call_function.call((chunk, run, name, keys, arguments))
+                }
+                Job::Script { .. } | Job::Compile { .. } => {
+                    self.start.call((chunk, run, keys, arguments))
+                }
+            };
             self.lua.set_memory_limit(0)?;
             result
         })
@@ -268,10 +316,12 @@ impl Vm {
         &self,
         job: &Job<'_>,
         caller: &mut Caller<'_, '_>,
-        done: bool,
-        result: &Value,
+        (done, result, called): &End,
     ) -> mlua::Result<Outcome> {
         let text = match (done, result) {
+            (true, Value::Table(functions)) if matches!(job, Job::Library { .. }) => {
+                return functions_of(functions).map(Outcome::Loaded);
+            }
             (true, _) => match Writer::error_of(result)? {
                 Some(text) => text,
                 None => {
@@ -280,24 +330,49 @@ impl Vm {
                     return Ok(Outcome::Replied);
                 }
             },
-            (false, Value::Table(failure)) => {
-                let mut text = failure.raw_get::<mlua::String>("err")?.as_bytes().to_vec();
-                text.extend_from_slice(format!(" script: {}", job.name()).as_bytes());
-                match failure.raw_get::<Option<mlua::String>>("trace")? {
-                    Some(trace) => text.extend_from_slice(&trace.as_bytes()),
-                    None => {
-                        let line = job.line_of_tail_call();
-                        let trace = line.map(|line| format!(", on {SCRIPT_NAME}:{line}."));
-                        text.extend_from_slice(trace.unwrap_or_default().as_bytes());
-                    }
-                }
-                text
-            }
+            (false, Value::Table(failure)) => text_of(job, failure, called.as_ref())?,
             // Only an allocation that fails keeps the handler of errors from making a table.
             (false, _) => return Err(self.host.stop(Stop::Memory)),
         };
         Ok(Outcome::Failed(String::from_utf8_lossy(&text).into_owned()))
     }
+}
+
+/// Whether it came to its end, what it returned or why not, and the function that was called.
+type End = (bool, Value, Option<Function>);
+
+/// The text of the error with which it has ended.
+fn text_of(job: &Job<'_>, failure: &Table, called: Option<&Function>) -> mlua::Result<Vec<u8>> {
+    let text = failure.raw_get::<mlua::String>("err")?.as_bytes().to_vec();
+    if matches!(job, Job::Library { .. }) {
+        return Ok([b"ERR Error registering functions: ", &*text].concat());
+    }
+    let trace = match failure.raw_get::<Option<mlua::String>>("trace")? {
+        Some(trace) => trace.to_string_lossy(),
+        None => {
+            let info = called.map(Function::info);
+            let lines = info.and_then(|info| info.line_defined.zip(info.last_line_defined));
+            let (first, last) = lines.unwrap_or((1, usize::MAX));
+            let name = if job.is_of_library() { LIBRARY_NAME } else { SCRIPT_NAME };
+            let line = job.line_of_tail_call(first..=last);
+            line.map(|line| format!(", on {name}:{line}.")).unwrap_or_default()
+        }
+    };
+    Ok([&*text, format!(" script: {}{trace}", job.name()).as_bytes()].concat())
+}
+
+/// What a library has registered, as `library.lua` notes it.
+fn functions_of(registered: &Table) -> mlua::Result<Vec<LibraryFunction>> {
+    let of = |function: mlua::Result<Table>| {
+        let function = function?;
+        let description: Option<mlua::String> = function.raw_get("description")?;
+        Ok(LibraryFunction {
+            name: function.raw_get("name")?,
+            flags: ScriptFlags::from_bits_truncate(function.raw_get("flags")?),
+            description: description.map(|text| text.as_bytes().to_vec()),
+        })
+    };
+    registered.sequence_values().map(of).collect()
 }
 
 /// What the script has logged: with its level.
@@ -420,6 +495,11 @@ fn offer(lua: &Lua, host: &Host) -> mlua::Result<Table> {
     }
     offered.set("libraries", libraries)?;
     offered.set("math", mathematics(lua)?)?;
+    let flags = lua.create_table()?;
+    for (name, flag) in shebang::NAMES {
+        flags.set(name, flag.bits())?;
+    }
+    offered.set("flags", flags)?;
     offered.set("version", crate::engine::script::VERSION)?;
     offered.set("version_number", crate::engine::script::VERSION_NUMBER)?;
     offered.set("failure", lua.create_function(failure)?)?;
