@@ -33,6 +33,7 @@ mod pubsub;
 mod recovery;
 mod replication;
 mod rolling;
+mod scripts;
 mod sentinel;
 mod settings;
 mod snapshot;
