@@ -108,6 +108,22 @@
 //! - Commands that only a net role runs are timed there, up to the moment that they wait for
 //!   another role.
 //!
+//! # Life of a script
+//!
+//! 1. EVAL, EVALSHA, FCALL, and what changes scripts and libraries, are entries of the log like any
+//!    write; the forms that only read run on one node. Scripts that are known by their SHA1, and
+//!    libraries of functions, are replicated state ([`engine::script::Scripts`]): part of the digest
+//!    and of a snapshot.
+//! 2. Every node runs the script as it applies the entry, in a state of Lua of its own
+//!    ([`engine::script::Runtime`]). Time and chance come with the entry, and no address, order or
+//!    clock of the node is seen, so that all come to the same end. Of commands that it runs, each
+//!    passes [`engine::script`]'s own checks.
+//! 3. What a script may take is counted in instructions and bytes, and not in time
+//!    ([`limits::SCRIPT_INSTRUCTIONS_MAX`], [`limits::SCRIPT_MEMORY_MAX`]): all nodes end it at the
+//!    same place, with the same error. What it has done before stays.
+//! 4. A library is run anew for each FCALL, since a node that joins has no states of Lua of others:
+//!    in Redis its local variables outlive a call, here they do not. What is compiled is kept.
+//!
 //! # Life of an event, and of a copy
 //!
 //! 1. What changes a key says so by Redis's name of the event ([`engine::notifications`]). While
