@@ -720,4 +720,5 @@ return {
     reset = reset,
     seal = seal,
     sealed = sealed,
+    strings = strings,
 }

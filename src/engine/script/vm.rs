@@ -23,6 +23,9 @@ const PRELUDE: &str = include_str!("prelude.lua");
 /// What stands behind the prelude for libraries of functions.
 const LIBRARY: &str = include_str!("library.lua");
 
+/// What stands behind it for patterns.
+const PATTERN: &str = include_str!("pattern.lua");
+
 /// Chunks of this name are not what errors of scripts are traced to.
 const PRELUDE_NAME: &str = "=prelude";
 
@@ -121,6 +124,7 @@ impl Vm {
             due: AtomicUsize::new(limits.memory / GARBAGE_SHARE),
             first: limits.memory / GARBAGE_SHARE,
         });
+        lua.load(PATTERN).set_name(PRELUDE_NAME).call::<()>((&offered, &prelude))?;
         let library = lua.load(LIBRARY).set_name(PRELUDE_NAME);
         let library: Table = library.call((&offered, &prelude))?;
         let mut vm = Self {
@@ -510,6 +514,7 @@ fn offer(lua: &Lua, host: &Host) -> mlua::Result<Table> {
     offered.set("compile", lua.create_function(compile)?)?;
     let truncate = |_: &Lua, number: f64| Ok(number as i64 as f64);
     offered.set("truncate", lua.create_function(truncate)?)?;
+    offered.set("weigh", lua.create_function(weigh)?)?;
     Ok(offered)
 }
 
@@ -552,6 +557,27 @@ fn offer_limits(lua: &Lua, host: &Host, offered: &Table) -> mlua::Result<()> {
         Ok(())
     };
     offered.set("log", lua.create_function(log)?)
+}
+
+/// Pays for matching a pattern from `from` on, at most so many times; all if that is negative.
+fn weigh(
+    lua: &Lua,
+    (text, pattern, kind, from, times): (mlua::String, mlua::String, mlua::String, f64, f64),
+) -> mlua::Result<()> {
+    let (text, pattern) = (text.as_bytes(), pattern.as_bytes());
+    let search = match &*kind.as_bytes() {
+        b"gsub" if times >= 0.0 => lib::Search::Times(times as u64),
+        b"gsub" => lib::Search::Times(u64::MAX),
+        b"gmatch" => lib::Search::All,
+        _ => lib::Search::Once,
+    };
+    let from = from as i64;
+    let len = text.len();
+    let start = match usize::try_from(from) {
+        Ok(from) => from.saturating_sub(1).min(len),
+        Err(_) => len.saturating_sub(usize::try_from(from.unsigned_abs()).unwrap_or(usize::MAX)),
+    };
+    lib::weigh(lua, &text, &pattern, start, search)
 }
 
 /// Functions of two numbers, of which most look at the first alone.

@@ -97,6 +97,9 @@ fn a_script_that_takes_too_much_ends_with_what_it_has_done_and_nobody_catches_th
          while true do end",
         "redis.call('INCR', 'n') local t = {} for i = 1, 40 do t = {t, t} end return t",
         "redis.call('INCR', 'n') while true do redis.call('GET', 'n') end",
+        "redis.call('INCR', 'n') return ('a'):rep(5000):find(('a-'):rep(20) .. 'b')",
+        "redis.call('INCR', 'n') return ('a'):rep(5000):gsub(('a*'):rep(20) .. 'b', '')",
+        "redis.call('INCR', 'n') for w in ('a'):rep(5000):gmatch('.-.-.-.-b') do end",
     ];
     for (number, script) in endless.iter().enumerate() {
         let reply = eval(&mut engine, script);
@@ -183,6 +186,31 @@ fn a_script_wakes_who_waits_and_waits_itself_for_nothing() {
     );
     check_script(&mut engine, "return redis.call('RPUSH', 'l', 'a')", ":1\r\n");
     check_script(&mut engine, "return redis.call('BLPOP', 'l', 0)", "*2\r\n$1\r\nl\r\n$1\r\na\r\n");
+}
+
+#[test]
+fn patterns_are_those_of_lua_as_far_as_the_stack_allows() {
+    let mut engine = engine();
+    let cases = [
+        ("return {('key:42'):match('^(%w+):(%d+)$')}", "*2\r\n$3\r\nkey\r\n$2\r\n42\r\n"),
+        ("return {('a,b,c'):gsub(',', ';', 1)}", "*2\r\n$5\r\na;b,c\r\n:1\r\n"),
+        ("return {('hello'):find('l+', -3)}", "*2\r\n:3\r\n:4\r\n"),
+        ("return {('a+b'):find('+', 1, true)}", "*2\r\n:2\r\n:2\r\n"),
+        ("local n = 0 for w in ('a b c'):gmatch('%a') do n = n + 1 end return n", ":3\r\n"),
+        ("return (('x'):gsub('x', function() return 'y' end))", "$1\r\ny\r\n"),
+        ("return select(2, pcall(string.find, 'x', '[a'))", "$31\r\nmalformed pattern (missing ']')\r\n"),
+        ("return select(2, pcall(function() local a = ('x'):find('[a') return a end))",
+         "$46\r\nuser_script:1: malformed pattern (missing ']')\r\n"),
+        ("return select(2, pcall(function() local a = string.find('x', {}) return a end))",
+         "$69\r\nuser_script:1: bad argument #2 to 'find' (string expected, got table)\r\n"),
+        ("return select(2, pcall(function() local a = ('x'):gsub('x', function() error('mine') end)
+            return a end))", "$19\r\nuser_script:1: mine\r\n"),
+        ("return select(2, pcall(string.find, ('a'):rep(9000), ('a?'):rep(9000)))",
+         "$19\r\npattern too complex\r\n"),
+    ];
+    for (script, expected) in cases {
+        check_script(&mut engine, script, expected);
+    }
 }
 
 #[test]

@@ -35,6 +35,7 @@ mod keys;
 mod meter;
 mod msgpack;
 mod pack;
+mod pattern;
 #[cfg(test)]
 mod tests;
 
@@ -43,6 +44,7 @@ use std::sync::Arc;
 use mlua::Lua;
 
 pub(in crate::engine::script) use call::raised_message;
+pub(in crate::engine::script) use pattern::{Search, weigh};
 
 /// Sets the libraries as globals of a fresh state.
 pub(super) fn open(lua: &Lua) -> mlua::Result<()> {
