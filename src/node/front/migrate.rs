@@ -10,6 +10,7 @@ use super::super::mailbox::Source;
 use super::super::migrate::{self, Migration, Sent, Stage};
 use super::super::session::Wait;
 use super::{Block, Client, NetRole};
+use crate::engine::batch::Sender;
 
 const CHANGED: &str = "ERR keys have changed or gone while they were sent: what is left of them \
                        stays here, and the target has what they were before";
@@ -19,7 +20,8 @@ impl NetRole {
     pub(super) fn read_for_migration(&mut self, client: &mut Client, migration: &Migration) {
         let dump = lookup(b"raft.dump").expect("invariant: it is in the table");
         let keys: Vec<&[u8]> = migration.keys.iter().map(Vec::as_slice).collect();
-        self.gathering.pending.reads.push_unnoticed(dump, client.session.database, &keys);
+        let sender = Sender { hides_usage: true, user: None };
+        self.gathering.pending.reads.push_of(sender, dump, client.session.database, &keys);
         self.count_untracked_step(client, Source::Reads);
     }
 
