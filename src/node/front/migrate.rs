@@ -11,7 +11,6 @@ use super::super::mailbox::Source;
 use super::super::migrate::{self, Migration, Sent, Stage};
 use super::super::session::Wait;
 use super::{Block, Client, NetRole};
-use crate::engine::batch::Sender;
 
 const CHANGED: &str = "ERR keys have changed or gone while they were sent: what is left of them \
                        stays here, and the target has what they were before";
