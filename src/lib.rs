@@ -112,8 +112,8 @@
 //!
 //! 1. EVAL, EVALSHA, FCALL, and what changes scripts and libraries, are entries of the log like any
 //!    write; the forms that only read run on one node. Scripts that are known by their SHA1, and
-//!    libraries of functions, are replicated state ([`engine::script::Scripts`]): part of the digest
-//!    and of a snapshot.
+//!    libraries of functions, are replicated state ([`engine::script::Scripts`]): part of the
+//!    digest and of a snapshot.
 //! 2. Every node runs the script as it applies the entry, in a state of Lua of its own
 //!    ([`engine::script::Runtime`]). Time and chance come with the entry, and no address, order or
 //!    clock of the node is seen, so that all come to the same end. Of commands that it runs, each

@@ -60,8 +60,8 @@ pub struct Script {
     pub used: u64,
 }
 
-/// Scripts: at most [`SCRIPT_CACHE_BYTES_MAX`], and [`SCRIPTS_OF_EVAL_MAX`] scripts that EVAL has brought,
-/// of which the least recently used goes.
+/// Scripts: at most [`SCRIPT_CACHE_BYTES_MAX`], and [`SCRIPTS_OF_EVAL_MAX`] scripts that EVAL has
+/// brought, of which the least recently used goes.
 #[derive(Debug, Default, Hash)]
 pub struct Scripts {
     by_sha: BTreeMap<Sha, Script>,

@@ -397,7 +397,8 @@ mod tests {
         #[test]
         fn steps_are_those_of_lua(
             subject in "[ab1( )]{0,12}",
-            pattern in "\\^?([ab1.]|%[abdswDWf1.)]|\\[\\^?[ab%d-]{1,3}\\]|[()*+?$-]|%b\\(\\)|%f\\[%w\\]){0,7}\\$?",
+            pattern in "\\^?([ab1.]|%[abdswDWf1.)]|\\[\\^?[ab%d-]{1,3}\\]|[()*+?$-]|%b\\(\\)|\
+                        %f\\[%w\\]){0,7}\\$?",
         ) {
             let lua = Lua::new();
             // A pattern without any of these is a plain text for `string.find`.
