@@ -30,9 +30,8 @@ fn what_a_function_leaves_in_its_library_does_not_last() {
         &mut engine,
         "#!lua name=l\nlocal n = 0
         redis.register_function('inc', function() n = n + 1 return n end)
-        redis.register_function('seen', function()
-            return {tostring(KEYS == nil), _G.redis ~= nil}
-        end)
+        redis.register_function('seen', function() \
+             return {tostring(KEYS == nil), _G.redis ~= nil} end)
         redis.register_function('over', function() redis.call('INCR', 'n') while true do end end)
         redis.register_function('late', function() for i = 1, 120000 do end
             return redis.call('INCR', 'n') end)",
@@ -60,9 +59,8 @@ fn the_log_of_errors_names_the_line_of_a_call_that_returns_at_once() {
     let mut engine = engine();
     load(
         &mut engine,
-        "#!lua name=l\nredis.register_function('a', function()
-            return redis.call('LPUSH', 's', 1)
-        end)
+        "#!lua name=l\nredis.register_function('a', function() \
+             return redis.call('LPUSH', 's', 1) end)
         redis.register_function('b', function()
             return redis.call('LPUSH', 's', 1)
         end)",

@@ -62,7 +62,8 @@ fn every_section_has_its_fields_in_order() {
             "used_memory used_memory_human used_memory_rss used_memory_rss_human \
              used_memory_peak used_memory_peak_human used_memory_peak_perc mem_clients_normal \
              used_memory_dataset mem_logical total_system_memory total_system_memory_human \
-             used_memory_vm_eval used_memory_scripts_eval number_of_cached_scripts maxmemory \
+             used_memory_vm_eval used_memory_scripts_eval number_of_cached_scripts \
+             used_memory_functions number_of_libraries number_of_functions maxmemory \
              maxmemory_human maxmemory_policy mem_fragmentation_ratio mem_allocator",
         ),
         (
