@@ -1,6 +1,6 @@
 //! What a load generator costs: CPU time per request of mayfly-loadgen and of redis-benchmark, with
-//! the same load on the same redis-server, in turns. On a machine that generator and server share,
-//! what the generator takes is missing to the server.
+//! the same load on the same redis-server, and on the leader of a local cluster, in turns. On a
+//! machine that generator and server share, what the generator takes is missing to the server.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use clap::Args;
 use crate::machine;
 use crate::process::{ProcessError, children_cpu_time};
 use crate::redis_benchmark::{self, BenchmarkError, Keys, Load};
-use crate::server::{RedisServer, ServerError, loadgen_binary};
+use crate::server::{LocalCluster, RedisServer, ServerError, leader_among, loadgen_binary};
 use crate::stats::Summary;
 use crate::table::{Table, csv_line};
 
@@ -65,7 +65,10 @@ struct Sample {
 pub fn run(options: &Options) -> Result<(), GeneratorError> {
     let loadgen = loadgen_binary()?;
     let programs = [&loadgen[..], "redis-benchmark"];
-    let server = RedisServer::start()?;
+    let redis = RedisServer::start()?;
+    let cluster = LocalCluster::start(3)?;
+    let ports: Vec<u16> = cluster.nodes.iter().map(|node| node.port).collect();
+    let servers = [("redis-server", redis.endpoint.port), ("cluster", leader_among(&ports)?)];
     let mut table = Table::new(&[
         "test",
         "mayfly-loadgen µs",
@@ -74,10 +77,11 @@ pub fn run(options: &Options) -> Result<(), GeneratorError> {
         "mayfly-loadgen req/s",
         "redis-benchmark req/s",
     ]);
-    let mut csv =
-        csv_line(&["test", "pipeline", "generator", "round", "cpu_us", "rps"].map(String::from));
+    let head = ["server", "test", "pipeline", "generator", "round", "cpu_us", "rps"];
+    let mut csv = csv_line(&head.map(String::from));
+    let tests = || options.tests.iter().flat_map(|test| servers.map(|server| (test, server)));
     for pipeline in &options.pipeline {
-        for test in &options.tests {
+        for (test, (server, port)) in tests() {
             let keys = Keys::Random(options.keyspace);
             let load = Load {
                 test: Some(test.clone()),
@@ -89,16 +93,16 @@ pub fn run(options: &Options) -> Result<(), GeneratorError> {
             let mut samples = [const { Vec::new() }; 2];
             for round in 0..=options.rounds {
                 for (which, samples) in samples.iter_mut().enumerate() {
-                    let port = server.endpoint.port;
                     let sample = sample(which, programs[which], &load, port, requests)?;
                     // The first round warms up.
                     if round > 0 {
-                        csv += &csv_line(&row(test, *pipeline, which, round, sample));
+                        csv += &csv_line(&row(server, test, *pipeline, which, round, sample));
                         samples.push(sample);
                     }
                 }
             }
-            table.push(cells(&format!("{} P={pipeline}", test.to_uppercase()), &samples));
+            let name = format!("{server} {} P={pipeline}", test.to_uppercase());
+            table.push(cells(&name, &samples));
         }
     }
     if options.csv {
@@ -107,8 +111,8 @@ pub fn run(options: &Options) -> Result<(), GeneratorError> {
     }
     println!("{}, {}", machine::describe(), machine::date());
     println!(
-        "CPU time of the generator per request, {} connections to a redis-server, {} rounds in \
-         turns: median [lowest to highest]; ratio of each round\n",
+        "CPU time of the generator per request, {} connections to a redis-server or the leader of \
+         a\nlocal cluster, {} rounds in turns: median [lowest to highest]; ratio of each round\n",
         options.clients, options.rounds
     );
     print!("{}", table.to_text());
@@ -136,8 +140,16 @@ fn per_request_us(cpu: Duration, requests: u64) -> f64 {
     cpu.as_secs_f64() * 1e6 / requests as f64
 }
 
-fn row(test: &str, pipeline: u32, which: usize, round: u32, sample: Sample) -> [String; 6] {
+fn row(
+    server: &str,
+    test: &str,
+    pipeline: u32,
+    which: usize,
+    round: u32,
+    sample: Sample,
+) -> [String; 7] {
     [
+        server.to_owned(),
         test.to_owned(),
         pipeline.to_string(),
         GENERATORS[which].to_owned(),

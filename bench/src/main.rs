@@ -56,7 +56,7 @@ enum Command {
     Core(consensus::Options),
     /// Memory that data takes, per key and per member, in one node and in redis-server
     Memory(footprint::Options),
-    /// CPU time per request of mayfly-loadgen and of redis-benchmark, on one redis-server, in turns
+    /// CPU time per request of mayfly-loadgen and of redis-benchmark on the same servers, in turns
     Generator(generator::Options),
 }
 
