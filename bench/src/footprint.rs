@@ -22,8 +22,8 @@ use crate::table::Table;
 /// Commands that are sent before their replies are read.
 const COMMANDS_IN_FLIGHT: u32 = 500;
 
-/// How long a process may give memory back.
-const SETTLE_TIME: Duration = Duration::from_secs(2);
+/// How long a process may give memory back: a node does two seconds after it has come to rest.
+const SETTLE_TIME: Duration = Duration::from_secs(4);
 
 #[derive(Args)]
 pub struct Options {
