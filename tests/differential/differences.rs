@@ -208,11 +208,15 @@ pub const DIFFERENCES: &[Difference] = &[
     },
     Difference {
         command: "acl|dryrun",
-        reason: "Redis 7.2 names the user, 7.0 does not",
+        reason: "Redis 7.2 names the user, 7.0 does not; it shows a key up to a zero byte",
         applies: |words, redis, mayfly| {
             let named = words.get(2).map(|name| String::from_utf8_lossy(name));
             let named = format!("User {}", named.unwrap_or_default());
-            redis.text().replacen("This user", &named, 1) == mayfly.text()
+            let expected = redis.text().replacen("This user", &named, 1);
+            let before_key = |text: &str| text.split('\'').next().map(str::to_owned);
+            let is_cut = words.iter().any(|word| word.contains(&0));
+            expected == mayfly.text()
+                || is_cut && before_key(&expected) == before_key(&mayfly.text())
         },
     },
     Difference {
