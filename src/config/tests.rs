@@ -247,6 +247,7 @@ fn tools_get_the_values_they_ask_for() {
 
 #[test]
 fn units_of_memory_and_time_are_those_of_redis() {
+    let common = |error| Err(ValueError::Common(error));
     let bytes = Kind::Bytes { min: 0, max: i64::MAX };
     for (text, expected) in
         [("1k", 1000), ("1KB", 1024), ("2m", 2_000_000), ("2mb", 2 << 20), ("1gb", 1 << 30)]
@@ -254,14 +255,18 @@ fn units_of_memory_and_time_are_those_of_redis() {
         assert_eq!(Value::parse(bytes, text), Ok(Value::Number(expected)), "{text}");
     }
     for text in ["", "kb", "1.5k", "-1", "1tb", "99999999999gb", "1 kb"] {
-        assert_eq!(Value::parse(bytes, text), Err(ValueError::NotBytes), "{text}");
+        assert_eq!(Value::parse(bytes, text), common(settings::ValueError::NotBytes), "{text}");
     }
     let milliseconds = Kind::Milliseconds { min: 1, max: 100_000_000 };
     for (text, expected) in [("5000", 5000), ("5s", 5000), ("7ms", 7), ("2m", 120_000)] {
         assert_eq!(Value::parse(milliseconds, text), Ok(Value::Number(expected)), "{text}");
     }
-    assert_eq!(Value::parse(milliseconds, "5h"), Err(ValueError::NotMilliseconds));
-    assert!(matches!(Value::parse(milliseconds, "0"), Err(ValueError::OutOfRange { .. })));
+    let not_milliseconds = common(settings::ValueError::NotMilliseconds);
+    assert_eq!(Value::parse(milliseconds, "5h"), not_milliseconds);
+    assert!(matches!(
+        Value::parse(milliseconds, "0"),
+        Err(ValueError::Common(settings::ValueError::OutOfRange { .. }))
+    ));
 }
 
 #[test]

@@ -5,8 +5,7 @@
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use crate::engine::settings::{self, SettingId, SettingValue};
-use crate::engine::settings::{parse_bytes, parse_canonical, parse_milliseconds};
+use crate::engine::settings::{self, SettingId, SettingValue, parse_bytes};
 
 /// What a directive accepts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -85,18 +84,6 @@ impl Kind {
 /// Why a text is no value of its kind, in the words of Redis where Redis has the case.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ValueError {
-    #[error("argument couldn't be parsed into an integer")]
-    NotAnInteger,
-    #[error("argument must be between {min} and {max} inclusive")]
-    OutOfRange { min: i64, max: i64 },
-    #[error("argument must be 'yes' or 'no'")]
-    NotYesOrNo,
-    #[error("argument must be a memory value")]
-    NotBytes,
-    #[error("argument must be a time in milliseconds, such as 5000, 500ms or 5s")]
-    NotMilliseconds,
-    #[error("argument(s) must be one of the following: {}", .0.join(", "))]
-    NotOneOf(&'static [&'static str]),
     #[error("argument must be CPU numbers such as 0,2-4, each named once and at most {CPU_MAX}")]
     NotCpus,
     #[error("at most {count_max} CPU can be named")]
@@ -126,8 +113,9 @@ pub enum ValueError {
     TooManyClients(u64),
     #[error("{0}")]
     Conflict(Conflict),
+    /// Of a kind that settings of the cluster have, too.
     #[error(transparent)]
-    OfCluster(#[from] settings::ValueError),
+    Common(#[from] settings::ValueError),
 }
 
 /// Values that are each well formed and do not go together.
@@ -239,26 +227,16 @@ impl Value {
 
     pub fn parse(kind: Kind, text: &str) -> Result<Self, ValueError> {
         match kind {
-            Kind::Flag | Kind::YesNo => match text.to_ascii_lowercase().as_str() {
-                "yes" => Ok(Value::Boolean(true)),
-                "no" => Ok(Value::Boolean(false)),
-                _ => Err(ValueError::NotYesOrNo),
-            },
-            Kind::Number { min, max } => {
-                let number = parse_canonical(text).ok_or(ValueError::NotAnInteger)?;
-                within(number, min, max)
-            }
-            Kind::Bytes { min, max } => {
-                within(parse_bytes(text).ok_or(ValueError::NotBytes)?, min, max)
-            }
+            Kind::Flag | Kind::YesNo => Ok(Value::Boolean(settings::Kind::YesNo.parse(text)? != 0)),
+            Kind::Number { min, max } => number(settings::Kind::Number { min, max }, text),
+            Kind::Bytes { min, max } => number(settings::Kind::Bytes { min, max }, text),
             Kind::Milliseconds { min, max } => {
-                within(parse_milliseconds(text).ok_or(ValueError::NotMilliseconds)?, min, max)
+                number(settings::Kind::Milliseconds { min, max }, text)
             }
-            Kind::OneOf(choices) => choices
-                .iter()
-                .find(|choice| choice.eq_ignore_ascii_case(text))
-                .map(|choice| Value::Text((*choice).to_owned()))
-                .ok_or(ValueError::NotOneOf(choices)),
+            Kind::OneOf(choices) => {
+                let place = settings::Kind::OneOf(choices).parse(text)?;
+                Ok(Value::Text(choices[place as usize].to_owned()))
+            }
             Kind::Text => plain_text(text),
             Kind::Constant(value) if text.eq_ignore_ascii_case(value) => {
                 Ok(Value::Text(value.to_owned()))
@@ -335,12 +313,8 @@ fn words(text: &str) -> impl Iterator<Item = &str> {
     text.split([',', ' ', '\t']).filter(|word| !word.is_empty())
 }
 
-fn within(number: i64, min: i64, max: i64) -> Result<Value, ValueError> {
-    if (min..=max).contains(&number) {
-        Ok(Value::Number(number))
-    } else {
-        Err(ValueError::OutOfRange { min, max })
-    }
+fn number(kind: settings::Kind, text: &str) -> Result<Value, ValueError> {
+    Ok(Value::Number(kind.parse(text)?))
 }
 
 /// Percentages, as they are written and as numbers.

@@ -18,7 +18,7 @@ use std::fmt;
 use super::notifications::EventClasses;
 
 pub use policy::Policy;
-pub use value::{Kind, ValueError, parse_bytes, parse_canonical, parse_milliseconds};
+pub use value::{Kind, ValueError, parse_bytes};
 
 /// One setting.
 #[derive(Debug)]

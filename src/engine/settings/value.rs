@@ -59,7 +59,8 @@ impl Kind {
         }
     }
 
-    pub(super) fn parse(self, text: &str) -> Result<i64, ValueError> {
+    /// Reads a value; of a choice its place, of yes and no 1 and 0.
+    pub fn parse(self, text: &str) -> Result<i64, ValueError> {
         let within = |number: i64, min: i64, max: i64| match (min..=max).contains(&number) {
             true => Ok(number),
             false => Err(ValueError::OutOfRange { min, max }),
@@ -103,7 +104,7 @@ impl Kind {
 
 /// The canonical form of an integer, which Redis's CONFIG SET asks for: no plus, no leading zeros,
 /// nothing around.
-pub fn parse_canonical(text: &str) -> Option<i64> {
+fn parse_canonical(text: &str) -> Option<i64> {
     let digits = text.strip_prefix('-').unwrap_or(text);
     let canonical =
         digits == "0" || digits.starts_with(|first: char| first.is_ascii_digit() && first != '0');
@@ -132,7 +133,7 @@ pub fn parse_bytes(text: &str) -> Option<i64> {
 }
 
 /// `5000`, `500ms`, `5s`, `2m`.
-pub fn parse_milliseconds(text: &str) -> Option<i64> {
+fn parse_milliseconds(text: &str) -> Option<i64> {
     let (digits, unit) = split_unit(text);
     let factor = match unit.as_str() {
         "" | "ms" => 1,
