@@ -196,8 +196,8 @@ impl EngineStats {
         let nanos = self.elapsed();
         let (run, len) = (self.timing.run, std::mem::take(&mut self.timing.run_len));
         let share = nanos / len as u64;
-        for slot in &run[..len] {
-            self.add(*slot, share, 1);
+        for same in run[..len].chunk_by(|one, next| one == next) {
+            self.add(same[0], share, same.len() as u64);
         }
         if nanos >= self.timing.thresholds.nanos {
             self.timing.alone_left = ALONE_AFTER_SLOW_RUN;
