@@ -3,7 +3,9 @@
 
 use std::sync::Arc;
 
-use super::{CommandSpec, Context, Docs, Flags, Handler, Keys, NodeCommand, lookup, resolve, spec};
+use super::{
+    CommandSpec, Context, Docs, Flags, Handler, Keys, NodeCommand, container, lookup, resolve, spec,
+};
 use crate::engine::acl::{
     Acl, AclError, CATEGORIES, Seed, Selector, category, names_of_category, parse_line,
 };
@@ -95,9 +97,7 @@ fn cat(context: &mut Context<'_>, arguments: &[&[u8]]) -> Result {
             names_of_category(found)
         }
         _ => {
-            return Err(CommandError::text(
-                "ERR unknown subcommand or wrong number of arguments for 'cat'. Try ACL HELP.",
-            ));
+            return Err(container::unknown_options("ACL", "cat"));
         }
     };
     context.reply.array(names.len());

@@ -1,7 +1,8 @@
 //! FCALL and its like, and the libraries of functions.
 
 use super::options::is_word;
-use super::{CommandSpec, Context, Docs, Flags, Handler, Keys};
+use super::script::{RUN_LOGGED, RUN_RO};
+use super::{CommandSpec, Context, Docs, Flags, Handler, Keys, container};
 use crate::engine::error::CommandError;
 use crate::engine::script::{self, FLAG_NAMES, Library, RestorePolicy};
 use crate::glob::glob_match_nocase;
@@ -19,14 +20,6 @@ fn fcall_ro(context: &mut Context<'_>, arguments: &[&[u8]]) -> Result {
 /// An error that tells a word of the client.
 fn refused(what: &str, word: &[u8]) -> CommandError {
     CommandError::Text(format!("ERR {what}{}", String::from_utf8_lossy(word)).into())
-}
-
-fn wrong_number(subcommand: &str) -> CommandError {
-    let text = format!(
-        "ERR unknown subcommand or wrong number of arguments for '{subcommand}'. \
-         Try FUNCTION HELP."
-    );
-    CommandError::Text(text.into())
 }
 
 fn load(context: &mut Context<'_>, arguments: &[&[u8]]) -> Result {
@@ -53,7 +46,7 @@ fn flush(context: &mut Context<'_>, arguments: &[&[u8]]) -> Result {
         [_] => {
             return Err(CommandError::text("ERR FUNCTION FLUSH only supports SYNC|ASYNC option"));
         }
-        _ => return Err(wrong_number("FLUSH")),
+        _ => return Err(container::unknown_options("FUNCTION", "FLUSH")),
     }
     context.scripts.libraries = script::Libraries::default();
     context.reply.ok();
@@ -143,14 +136,13 @@ fn restore(context: &mut Context<'_>, arguments: &[&[u8]]) -> Result {
                 "ERR Wrong restore policy given, value should be either FLUSH, APPEND or REPLACE.",
             ));
         }
-        _ => return Err(wrong_number("RESTORE")),
+        _ => return Err(container::unknown_options("FUNCTION", "RESTORE")),
     };
     script::restore(context, arguments[0], policy)
 }
 
 fn help(context: &mut Context<'_>, _: &[&[u8]]) -> Result {
-    const LINES: [&str; 21] = [
-        "FUNCTION <subcommand> [<arg> [value] [opt] ...]. Subcommands are:",
+    const LINES: &[&str] = &[
         "DELETE <library>",
         "    Removes a library with its functions.",
         "DUMP",
@@ -172,8 +164,7 @@ fn help(context: &mut Context<'_>, _: &[&[u8]]) -> Result {
         "    Prints this help.",
         "A library is run anew for each call: its local variables last no longer.",
     ];
-    context.reply.array(LINES.len());
-    LINES.iter().for_each(|line| context.reply.simple(line));
+    container::help(context.reply, "FUNCTION", LINES);
     Ok(())
 }
 
@@ -182,15 +173,6 @@ fn function(_: &mut Context<'_>, _: &[&[u8]]) -> Result {
     Err(CommandError::Arity("function".into()))
 }
 
-const RUN: Flags = Flags::of(&[
-    Flags::NOSCRIPT,
-    Flags::STALE,
-    Flags::SKIP_MONITOR,
-    Flags::NO_MANDATORY_KEYS,
-    Flags::MOVABLE_KEYS,
-]);
-const RUN_LOGGED: Flags = RUN.union(Flags::LOGGED);
-const RUN_RO: Flags = RUN.union(Flags::READONLY);
 const TELL: Flags = Flags::NOSCRIPT;
 const TELL_BUSY: Flags = Flags::NOSCRIPT.union(Flags::ALLOW_BUSY);
 const CHANGE: Flags = Flags::NOSCRIPT.union(Flags::WRITE);

@@ -11,6 +11,7 @@ mod bitmap;
 mod cluster;
 mod collection;
 mod connection;
+mod container;
 mod debug;
 mod describe;
 mod diagnostics;
@@ -63,6 +64,7 @@ use crate::raft::types::{MemberId, Millis};
 
 pub use access::{KeyAccess, key_accesses};
 pub use arguments::{Argument, arguments_of};
+pub use container::{help, unknown_options};
 pub use describe::{categories, keys_of};
 pub use key_specs::{Begin, Find, key_specs};
 pub use table::{

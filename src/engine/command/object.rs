@@ -1,6 +1,6 @@
 //! OBJECT: how values are held.
 
-use super::{CommandSpec, Context, Docs, Flags, Handler, Keys};
+use super::{CommandSpec, Context, Docs, Flags, Handler, Keys, container};
 use crate::engine::error::CommandError;
 use crate::engine::types::hash::HashEncoding;
 use crate::engine::value::Value;
@@ -67,8 +67,7 @@ fn idletime(context: &mut Context<'_>, arguments: &[&[u8]]) -> Result {
 }
 
 fn help(context: &mut Context<'_>, _: &[&[u8]]) -> Result {
-    const LINES: [&str; 11] = [
-        "OBJECT <subcommand> [<arg> [value] [opt] ...]. Subcommands are:",
+    const LINES: &[&str] = &[
         "ENCODING <key>",
         "    Tell in what form the value of <key> is held.",
         "FREQ <key>",
@@ -80,8 +79,7 @@ fn help(context: &mut Context<'_>, _: &[&[u8]]) -> Result {
         "HELP",
         "    Print this help.",
     ];
-    context.reply.array(LINES.len());
-    LINES.iter().for_each(|line| context.reply.simple(line));
+    container::help(context.reply, "OBJECT", LINES);
     Ok(())
 }
 

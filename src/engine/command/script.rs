@@ -1,7 +1,7 @@
 //! EVAL and its like, and the cache of scripts.
 
 use super::options::is_word;
-use super::{CommandSpec, Context, Docs, Flags, Handler, Keys};
+use super::{CommandSpec, Context, Docs, Flags, Handler, Keys, container};
 use crate::engine::error::CommandError;
 use crate::engine::script::{self, Sha};
 
@@ -71,8 +71,7 @@ fn debug(_: &mut Context<'_>, arguments: &[&[u8]]) -> Result {
 }
 
 fn help(context: &mut Context<'_>, _: &[&[u8]]) -> Result {
-    const LINES: [&str; 13] = [
-        "SCRIPT <subcommand> [<arg> [value] [opt] ...]. Subcommands are:",
+    const LINES: &[&str] = &[
         "EXISTS <sha1> [<sha1> ...]",
         "    Tells which scripts are in the cache.",
         "FLUSH [ASYNC|SYNC]",
@@ -86,8 +85,7 @@ fn help(context: &mut Context<'_>, _: &[&[u8]]) -> Result {
         "HELP",
         "    Prints this help.",
     ];
-    context.reply.array(LINES.len());
-    LINES.iter().for_each(|line| context.reply.simple(line));
+    container::help(context.reply, "SCRIPT", LINES);
     Ok(())
 }
 
@@ -96,6 +94,7 @@ fn script(_: &mut Context<'_>, _: &[&[u8]]) -> Result {
     Err(CommandError::Arity("script".into()))
 }
 
+/// Of what runs scripts and functions.
 const RUN: Flags = Flags::of(&[
     Flags::NOSCRIPT,
     Flags::STALE,
@@ -103,8 +102,8 @@ const RUN: Flags = Flags::of(&[
     Flags::NO_MANDATORY_KEYS,
     Flags::MOVABLE_KEYS,
 ]);
-const RUN_LOGGED: Flags = RUN.union(Flags::LOGGED);
-const RUN_RO: Flags = RUN.union(Flags::READONLY);
+pub(super) const RUN_LOGGED: Flags = RUN.union(Flags::LOGGED);
+pub(super) const RUN_RO: Flags = RUN.union(Flags::READONLY);
 const TELL: Flags = Flags::NOSCRIPT;
 const CHANGE: Flags = Flags::NOSCRIPT.union(Flags::LOGGED);
 const LOAD: Flags = CHANGE.union(Flags::STALE);

@@ -37,7 +37,9 @@ use std::sync::Arc;
 
 use crate::engine::acl::{Acl, User};
 use crate::engine::batch::Sender;
-use crate::engine::command::{CommandId, CommandSpec, NodeCommand, lookup, resolve, spec};
+use crate::engine::command::{
+    CommandId, CommandSpec, NodeCommand, help, lookup, resolve, spec, unknown_options,
+};
 use crate::engine::error::CommandError;
 use crate::engine::pubsub::Question;
 use crate::engine::reply::{Protocol, Reply};
@@ -483,8 +485,7 @@ fn subcommand<'a, 'b>(
 fn unknown_subcommand(words: Arguments<'_, '_>) -> CommandError {
     let name = excerpt(words.get(1).copied().unwrap_or_default(), SHOWN_BYTES_MAX);
     let container = String::from_utf8_lossy(words[0]).to_uppercase();
-    let wrong = "unknown subcommand or wrong number of arguments for";
-    failure(format!("ERR {wrong} '{name}'. Try {container} HELP."))
+    unknown_options(&container, &name)
 }
 
 fn failure(text: String) -> CommandError {
@@ -506,13 +507,4 @@ fn is_word(argument: &[u8], word: &str) -> bool {
 pub fn run_id(boot: Boot) -> String {
     let digits = format!("{boot:032x}");
     format!("{digits}{}", &digits[..8])
-}
-
-/// The lines of a HELP subcommand.
-fn help(reply: &mut Reply, container: &str, subcommands: &[&str]) {
-    reply.array(subcommands.len() + 1);
-    reply.simple(&format!("{container} <subcommand> [<arg> [value] [opt] ...]. Subcommands are:"));
-    for line in subcommands {
-        reply.simple(line);
-    }
 }

@@ -1,6 +1,8 @@
 //! SLOWLOG and COMMANDLOG: the commands of this node's clients that were slow or large.
 
-use super::{Arguments, NodeView, Outcome, Session, failure, help, subcommand, unknown_subcommand};
+use super::{
+    Arguments, NodeView, Outcome, Session, help, subcommand, unknown_options, unknown_subcommand,
+};
 use crate::engine::command::NodeCommand;
 use crate::engine::error::CommandError;
 use crate::engine::number::parse_integer;
@@ -24,10 +26,7 @@ pub fn slowlog(
         ("reset", _) => reset(LogKind::Slow, view, reply),
         ("help", _) => help(reply, "SLOWLOG", SLOWLOG_HELP),
         _ => {
-            return Err(failure(format!(
-                "ERR unknown subcommand or wrong number of arguments for '{name}'. Try SLOWLOG \
-                 HELP."
-            )));
+            return Err(unknown_options("SLOWLOG", name));
         }
     }
     Ok(Outcome::Replied)

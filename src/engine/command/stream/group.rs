@@ -2,9 +2,10 @@
 
 use super::{
     Result, millis_since, no_group, no_such_group, notify_group, parse_end, parse_id, parse_start,
-    unknown_options, write_help, write_id,
+    write_id,
 };
 use crate::engine::command::Context;
+use crate::engine::command::container::{self, unknown_options};
 use crate::engine::command::options::is_word;
 use crate::engine::error::CommandError;
 use crate::engine::number::integer;
@@ -142,10 +143,10 @@ pub(super) fn delconsumer(context: &mut Context<'_>, arguments: &[&[u8]]) -> Res
 }
 
 pub(super) fn help(context: &mut Context<'_>, _: &[&[u8]]) -> Result {
-    write_help(
+    container::help(
         context.reply,
+        "XGROUP",
         &[
-            "XGROUP <subcommand> [<arg> [value] [opt] ...]. Subcommands are:",
             "CREATE <key> <groupname> <id|$> [MKSTREAM] [ENTRIESREAD <n>]",
             "    Make a group that goes on after <id>, and the stream if MKSTREAM is given.",
             "    ENTRIESREAD tells how many entries there were up to <id>.",

@@ -1,10 +1,8 @@
 //! XINFO: what is known of streams, groups and consumers.
 
-use super::{
-    Result, millis_since, no_such_group, unknown_options, write_entries, write_entry, write_help,
-    write_id,
-};
+use super::{Result, millis_since, no_such_group, write_entries, write_entry, write_id};
 use crate::engine::command::Context;
+use crate::engine::command::container::{self, unknown_options};
 use crate::engine::command::options::is_word;
 use crate::engine::error::CommandError;
 use crate::engine::keyspace::Keyspace;
@@ -192,10 +190,10 @@ pub(super) fn consumers(context: &mut Context<'_>, arguments: &[&[u8]]) -> Resul
 }
 
 pub(super) fn help(context: &mut Context<'_>, _: &[&[u8]]) -> Result {
-    write_help(
+    container::help(
         context.reply,
+        "XINFO",
         &[
-            "XINFO <subcommand> [<arg> [value] [opt] ...]. Subcommands are:",
             "CONSUMERS <key> <groupname>",
             "    Tell the consumers of a group.",
             "GROUPS <key>",

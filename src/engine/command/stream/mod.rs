@@ -242,20 +242,6 @@ fn no_such_group(key: &[u8], group: &[u8]) -> CommandError {
     CommandError::Text(text.into())
 }
 
-/// A subcommand that has too many words, or others than it knows.
-fn unknown_options(container: &str, subcommand: &str) -> CommandError {
-    let text = format!(
-        "ERR unknown subcommand or wrong number of arguments for '{subcommand}'. Try {container} \
-         HELP."
-    );
-    CommandError::Text(text.into())
-}
-
-fn write_help(reply: &mut Reply, lines: &[&str]) {
-    reply.array(lines.len());
-    lines.iter().for_each(|line| reply.simple(line));
-}
-
 /// How long ago that was: no time at all for what is not past.
 fn millis_since(at_ms: Millis, now_ms: Millis) -> i64 {
     i64::try_from(now_ms.saturating_sub(at_ms)).unwrap_or(i64::MAX)
