@@ -60,6 +60,7 @@ use super::script::{Runtime, Scripts};
 use super::settings::Settings;
 use super::tracking::Tracking;
 use super::waiting::Waiting;
+use super::witness::Witness;
 use crate::raft::types::{MemberId, Millis};
 
 pub use access::{KeyAccess, key_accesses};
@@ -360,6 +361,8 @@ pub struct Context<'a> {
     pub(in crate::engine) subscribers: &'a mut Subscribers,
     /// The clients of this node that track what they read: not replicated.
     pub(in crate::engine) tracking: &'a mut Tracking,
+    /// What is to be told of scripts: not replicated.
+    pub(in crate::engine) witness: &'a mut Witness,
     pub(in crate::engine) stats: &'a mut EngineStats,
     /// The scripts that are known.
     pub(in crate::engine) scripts: &'a mut Scripts,
