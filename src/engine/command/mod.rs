@@ -39,6 +39,7 @@ mod sort;
 mod sorted_set;
 mod stream;
 mod string;
+mod superseded;
 pub mod table;
 mod transaction;
 mod waiting;
@@ -68,6 +69,7 @@ pub use arguments::{Argument, arguments_of};
 pub use container::{help, unknown_options};
 pub use describe::{categories, keys_of};
 pub use key_specs::{Begin, Find, key_specs};
+pub use superseded::{is_of_system, superseded};
 pub use table::{
     brief, command_count, fingerprint, lookup, resolve, spec, stat_count, stat_name, stat_slot,
 };
