@@ -103,8 +103,12 @@
 //!   ([`engine::timing`]): sums are exact, the percentiles of brief commands are those of shares. A
 //!   single slow one among them is found after a run that was slow as a whole, or with a threshold
 //!   below a millisecond: then each command is timed alone.
-//! - The engine knows the names of commands and not how they were written, so that SLOWLOG and the
-//!   transactions of MONITOR show them in lower case. What a script calls is part of the script.
+//! - The engine knows of the name of a command only whether it was sent in capitals, so that where
+//!   it tells of commands (SLOWLOG, the transactions of MONITOR) mixed letters are shown as all
+//!   capitals or none, by the first.
+//! - A command that a script calls is part of the script for SLOWLOG. MONITOR shows it, on the node
+//!   of the client, once it has run ([`engine::witness`]): behind its script, but not before the
+//!   next commands of the same transaction or pipeline, as in Redis.
 //! - Commands that only a net role runs are timed there, up to the moment that they wait for
 //!   another role.
 //!
@@ -150,7 +154,8 @@
 //!    as of what its node has applied, and again at EXEC if that has changed since. For everyone
 //!    else this is one branch per command.
 //! 3. Clients of a user that is gone, and subscribers to what their user may not receive any more,
-//!    are closed on every node. What was denied is told by the node that denied it (ACL LOG).
+//!    are closed on every node. What was denied is told by the node that denied it (ACL LOG); what
+//!    a script was denied, which all nodes deny alike, by that of its client.
 //! 4. A node brings the users of its configuration into a cluster that has none yet; until it
 //!    knows those of its cluster it goes by its own.
 //!

@@ -33,6 +33,14 @@ pub const CLIENT_OUTPUT_SOFT_BYTES: usize = 1 << 20;
 /// and holds all values that it sends. One more is an error.
 pub const MIGRATIONS_MAX: usize = 16;
 
+/// Bytes of commands of scripts that are kept in one pass for who monitors: as many as may be on
+/// their way to them. Beyond it those lose their connections, since they would miss some.
+pub const SCRIPT_LINES_BYTES_MAX: usize = PUBLISHED_BYTES_MAX;
+
+/// What scripts of one pass were denied, as far as it differs from one to the next: some times as
+/// many as ACL LOG keeps by default.
+pub const SCRIPT_DENIALS_MAX: usize = 1024;
+
 /// Bytes of messages for subscribers, and notices for clients that track, that may be on their way
 /// to one net role. Beyond it messages are dropped, and the subscribers of that role closed: they
 /// would miss some without knowing. Who tracks is told to drop all.

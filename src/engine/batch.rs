@@ -10,16 +10,19 @@
 //!
 //! Few commands have marks: those that leave something behind for the session of their client tell
 //! its number (2 words, the low one first), and EXEC how many of the following commands are its
-//! transaction (1 word). These are of the same batch, hence of the same entry. Two marks have no
-//! words: of clients whose commands do not count as uses of keys, and of users whose scripts have
-//! to be checked, whose name is then the last of the arguments.
+//! transaction (1 word). These are of the same batch, hence of the same entry. Three marks have no
+//! words: of clients whose commands do not count as uses of keys, of users whose scripts have to be
+//! checked, whose name is then the last of the arguments, and of names that were sent in capitals,
+//! which decide nothing and are shown so.
+
+use std::borrow::Cow;
 
 use rkyv::rend::u32_le;
 use rkyv::util::AlignedVec;
 use rkyv::{Archive, Serialize};
 use smallvec::SmallVec;
 
-use super::command::{CommandId, command_count};
+use super::command::{CommandId, command_count, spec};
 use super::reply::Protocol;
 
 #[derive(Archive, Serialize, Clone, Debug, Default)]
@@ -37,6 +40,10 @@ const MARK_GROUP: u32 = 1 << 26;
 const MARK_HIDES_USAGE: u32 = 1 << 27;
 /// The last argument is the name of the user.
 const MARK_USER: u32 = 1 << 28;
+/// The name was sent in capitals.
+const MARK_CAPITALS: u32 = 1 << 29;
+/// What calls for a closer look.
+const MARKS_READ: u32 = (u32::MAX << 24) & !MARK_CAPITALS;
 
 /// The client of a command that leaves something behind for it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -53,6 +60,28 @@ pub struct Sender<'a> {
     pub hides_usage: bool,
     /// Who may not do everything, if the command is a script.
     pub user: Option<&'a [u8]>,
+}
+
+/// A command as it was called.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Called {
+    pub id: CommandId,
+    /// By its first letter: whoever mixes letters sees them all alike.
+    pub in_capitals: bool,
+}
+
+impl Called {
+    /// Precondition: `name` is that of command `id` in letters of any case.
+    #[inline]
+    pub fn by(name: &[u8], id: CommandId) -> Self {
+        Self { id, in_capitals: name.first().is_some_and(u8::is_ascii_uppercase) }
+    }
+}
+
+impl From<CommandId> for Called {
+    fn from(id: CommandId) -> Self {
+        Self { id, in_capitals: false }
+    }
 }
 
 /// The arguments of one command, without its name. Most commands have at most 4.
@@ -73,14 +102,15 @@ impl Batch {
     pub fn push_of(
         &mut self,
         sender: Sender<'_>,
-        command: CommandId,
+        command: impl Into<Called>,
         database: u8,
         arguments: &[&[u8]],
     ) {
+        let command = command.into();
         match sender.user {
             None => {
                 let marks = if sender.hides_usage { MARK_HIDES_USAGE } else { 0 };
-                self.push_marked(marks, command, database, arguments);
+                self.push_marked(marks | mark_of(command), command.id, database, arguments);
             }
             Some(user) => self.push_checked(sender, user, command, database, arguments),
         }
@@ -91,24 +121,26 @@ impl Batch {
         &mut self,
         sender: Sender<'_>,
         user: &[u8],
-        command: CommandId,
+        command: Called,
         database: u8,
         arguments: &[&[u8]],
     ) {
         let hides = if sender.hides_usage { MARK_HIDES_USAGE } else { 0 };
         let words: Arguments<'_> = arguments.iter().copied().chain([user]).collect();
-        self.push_marked(MARK_USER | hides, command, database, &words);
+        self.push_marked(MARK_USER | hides | mark_of(command), command.id, database, &words);
     }
 
     /// A command that tells who sent it.
     pub fn push_for(
         &mut self,
         caller: Caller,
-        command: CommandId,
+        command: impl Into<Called>,
         database: u8,
         arguments: &[&[u8]],
     ) {
-        self.push_marked(marks_of(caller), command, database, arguments);
+        let command = command.into();
+        let marks = marks_of(caller) | mark_of(command);
+        self.push_marked(marks, command.id, database, arguments);
         self.push_session(caller.session);
     }
 
@@ -181,6 +213,11 @@ fn marks_of(caller: Caller) -> u32 {
         Protocol::Resp2 => MARK_SESSION,
         Protocol::Resp3 => MARK_SESSION | MARK_RESP3,
     }
+}
+
+#[inline]
+fn mark_of(command: Called) -> u32 {
+    if command.in_capitals { MARK_CAPITALS } else { 0 }
 }
 
 /// How many words the marks of a command add to its shape.
@@ -267,12 +304,26 @@ pub struct Command<'a> {
     pub group: Option<u32>,
     /// What of the client that sent it decides how it is run.
     pub sender: Sender<'a>,
+    /// How its name was sent.
+    pub in_capitals: bool,
 }
 
 impl<'a> Command<'a> {
     /// A command without marks.
     pub fn new(id: CommandId, database: u8, arguments: Arguments<'a>) -> Self {
-        Self { id, database, arguments, caller: None, group: None, sender: Sender::default() }
+        let sender = Sender::default();
+        Self { id, database, arguments, caller: None, group: None, sender, in_capitals: false }
+    }
+
+    /// Its name as it was sent.
+    pub fn name(&self) -> Cow<'static, [u8]> {
+        let name = spec(self.id).name.as_bytes();
+        if self.in_capitals { name.to_ascii_uppercase().into() } else { name.into() }
+    }
+
+    /// How it was called.
+    pub fn called(&self) -> Called {
+        Called { id: self.id, in_capitals: self.in_capitals }
     }
 }
 
@@ -342,7 +393,8 @@ impl<'a> Iterator for Commands<'a> {
         }
         let head = head.to_native();
         let mut command = Command::new(CommandId(head as u16), (head >> 16) as u8, arguments);
-        if head >> 24 != 0 {
+        command.in_capitals = head & MARK_CAPITALS != 0;
+        if head & MARKS_READ != 0 {
             self.read_marks(head, &mut command);
         }
         Some(command)
@@ -364,7 +416,8 @@ mod tests {
         queued.push(CommandId(4), 2, &[]);
         batch.push_transaction(None, CommandId(5), &queued, 2);
         batch.push_transaction(Some(caller(Protocol::Resp2)), CommandId(5), &queued, 2);
-        batch.push_of(UNNOTICED, CommandId(6), 7, &[b"seen"]);
+        let loud = Called { id: CommandId(6), in_capitals: true };
+        batch.push_of(UNNOTICED, loud, 7, &[b"seen"]);
         batch.push_of(Sender { user: Some(b"u"), ..UNNOTICED }, CommandId(6), 7, &[b"seen"]);
         batch.push_of(Sender { user: Some(b"u"), ..Sender::default() }, CommandId(6), 7, &[]);
         batch
@@ -390,6 +443,8 @@ mod tests {
         assert_eq!(senders, [Sender::default(), UNNOTICED, Sender { user, ..UNNOTICED }, checked]);
         assert_eq!((archived[11].arguments.len(), archived[12].arguments.len()), (1, 0));
         assert_eq!(archived[2].arguments.as_slice(), [&b""[..], b"\0\xff", b"x"]);
+        let loud: Vec<_> = archived.iter().map(|command| command.in_capitals).collect();
+        assert!(loud.iter().enumerate().all(|(at, loud)| *loud == (at == 10)), "{loud:?}");
         assert_eq!(archived[3].caller, Some(caller(Protocol::Resp3)));
         assert_eq!((archived[4].caller, archived[4].group), (None, Some(2)));
         assert_eq!(archived[5].arguments.as_slice(), [&b"in"[..]]);

@@ -25,6 +25,7 @@ pub mod tracking;
 pub mod types;
 pub mod value;
 pub mod waiting;
+pub mod witness;
 
 pub use keyspace::WARM_RUN;
 pub use run::{CommandStats, Engine, EngineStats, Ran, count_error};

@@ -21,6 +21,7 @@ use super::settings::Settings;
 use super::timing::{Histograms, Notable, Thresholds, Timing};
 use super::tracking::{self, Tracking};
 use super::waiting::{Served, Waiter, Waiting};
+use super::witness::Witness;
 use crate::raft::types::{MemberId, Millis};
 
 /// Distinct codes that are counted: those of the engine itself are fewer.
@@ -46,6 +47,8 @@ pub struct Engine {
     pub subscribers: Subscribers,
     /// The clients of this node that keep copies of what they read. No part of the state either.
     pub tracking: Tracking,
+    /// What scripts of this node's clients do. No part of the state.
+    pub witness: Witness,
     /// Whose clients sent the batch that is run.
     origin: MemberId,
     settings: Settings,
@@ -98,6 +101,7 @@ impl Engine {
             acl: Arc::default(),
             subscribers: Subscribers::default(),
             tracking: Tracking::default(),
+            witness: Witness::default(),
             origin: MemberId::NONE,
             settings: Settings::default(),
             settings_changed: false,
@@ -448,6 +452,7 @@ impl Engine {
             acl: &mut self.acl,
             subscribers: &mut self.subscribers,
             tracking: &mut self.tracking,
+            witness: &mut self.witness,
             stats: &mut self.stats,
             scripts: &mut self.scripts,
             runtime: &mut self.runtime,

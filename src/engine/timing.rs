@@ -217,7 +217,8 @@ impl EngineStats {
     fn note_notable(&mut self, command: &Command<'_>, nanos: u64, reply_bytes: usize) {
         let spec = super::command::spec(command.id);
         let is_fast = spec.flags.contains(super::command::Flags::FAST);
-        let words = std::iter::once(spec.name.as_bytes()).chain(command.arguments.iter().copied());
+        let name = command.name();
+        let words = std::iter::once(&*name).chain(command.arguments.iter().copied());
         let words = excerpt(words, command.arguments.len() + 1);
         self.timing.notable.push(Notable { words, nanos, reply_bytes, is_fast });
     }

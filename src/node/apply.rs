@@ -28,6 +28,7 @@ use crate::engine::random::Random;
 use crate::engine::reply::{Protocol, Reply};
 use crate::engine::timing::Notable;
 use crate::engine::waiting::{Served, WaitEnd};
+use crate::engine::witness::ScriptDenial;
 use crate::engine::{Engine, Ran};
 use crate::net::ring::Connection;
 use crate::raft::types::{Entry, EntryBody, Index, MemberId, Millis, Payload, Stream, Ticket};
@@ -397,6 +398,7 @@ impl ApplyRole {
         assert_eq!(pending.ticket, ticket, "what stood before it is answered");
         self.engine.begin_own_batch();
         self.begin_pass();
+        self.begin_witness();
         self.evicting.is_under_way &= !pending.evicts;
         let mut execution = Execution {
             engine: &mut self.engine,
@@ -406,11 +408,13 @@ impl ApplyRole {
             now_ms: entry.at_ms,
             blocked: &mut blocked,
             notable: Vec::new(),
+            denials: Vec::new(),
         };
         execution.engine.begin_timing(true, self.shared.observed.thresholds());
         execution.run(&pending, Some(commands), &mut self.read_random);
-        let Execution { reply, segments, notable, .. } = execution;
+        let Execution { reply, segments, notable, denials, .. } = execution;
         self.send_notable(stream, notable);
+        self.end_witness(stream, denials);
         for (session, connection) in blocked {
             let stream = pending.stream;
             self.blocked.insert(session, ClientHandle { stream, connection });
@@ -457,6 +461,7 @@ impl ApplyRole {
 
     fn execute_reads(&mut self, stream: usize, pending: Pending, at_ms: Millis) {
         self.begin_pass();
+        self.begin_witness();
         let now_ms = at_ms.max(self.engine.keyspace.clock_ms());
         let random = Random::new(self.read_random.next());
         let mut execution = Execution {
@@ -467,11 +472,13 @@ impl ApplyRole {
             now_ms,
             blocked: &mut Vec::new(),
             notable: Vec::new(),
+            denials: Vec::new(),
         };
         execution.engine.begin_timing(true, self.shared.observed.thresholds());
         execution.run(&pending, None, &mut self.read_random);
-        let Execution { reply, segments, notable, .. } = execution;
+        let Execution { reply, segments, notable, denials, .. } = execution;
         self.send_notable(stream, notable);
+        self.end_witness(stream, denials);
         self.send(stream, reply.buffer, segments, pending);
     }
 
@@ -582,6 +589,8 @@ struct Execution<'a> {
     blocked: &'a mut Vec<(SessionId, Connection)>,
     /// The commands that were slow or had large replies.
     notable: Vec<(Connection, Notable)>,
+    /// What scripts were denied.
+    denials: Vec<(Connection, ScriptDenial)>,
 }
 
 impl Execution<'_> {
@@ -635,6 +644,10 @@ impl Execution<'_> {
                 if step.source != Source::Quiet {
                     self.notable.extend(noted.map(|notable| (step.connection, notable)));
                 }
+            }
+            if self.engine.witness.has_news() {
+                let denials = self.engine.witness.take_denials().into_iter();
+                self.denials.extend(denials.map(|denial| (step.connection, denial)));
             }
             let cut = self.is_over(pending, start);
             push_segment(&mut self.segments, step, self.reply.buffer.len() - start, cut, waits);

@@ -16,6 +16,7 @@ use crate::engine::reply::Protocol;
 use crate::engine::timing::Notable;
 use crate::engine::tracking::{self, Invalidation};
 use crate::engine::waiting::WaitEnd;
+use crate::engine::witness::ScriptDenial;
 use crate::net::ring::{Connection, Doorbell};
 use crate::raft::types::{Applicant, ClusterId, Index, MemberId, Millis, Payload, Stream, Ticket};
 use crate::raft::{Committed, FreshNode, GivenUp, LogId, ReadReady};
@@ -343,6 +344,10 @@ pub enum ToNet {
     Served(Vec<(Connection, WaitEnd)>),
     /// Commands of its clients that were slow or had large replies.
     Notable(Vec<(Connection, Notable)>),
+    /// Lines of MONITOR of what scripts of its clients have run; nothing: some are lost.
+    ScriptLines(Vec<u8>),
+    /// What scripts of its clients were denied.
+    ScriptDenials(Vec<(Connection, ScriptDenial)>),
     /// Lines for its clients that monitor.
     Monitored(Lines),
     /// The users of the cluster, when they have changed.

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicU64;
 use std::sync::{Mutex, PoisonError};
 
-use crate::engine::acl::{Acl, AclError, Denial, Seed, parse_line};
+use crate::engine::acl::{Acl, AclError, Denied, Seed, parse_line};
 use crate::engine::reply::Reply;
 use crate::limits::ACL_FILE_BYTES_MAX;
 use crate::raft::types::Millis;
@@ -86,27 +86,6 @@ pub fn read_file(path: &Path) -> Result<UserLines, FileError> {
     Ok(users)
 }
 
-/// Why something was denied, as ACL LOG tells it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Denied {
-    pub reason: &'static str,
-    /// Where: `toplevel`, `multi` or `lua`.
-    pub context: &'static str,
-    pub object: Vec<u8>,
-    pub user: Vec<u8>,
-}
-
-impl Denied {
-    pub fn new(denial: &Denial<'_>, context: &'static str, user: &[u8]) -> Self {
-        let (reason, object) = match denial {
-            Denial::Command(name) => ("command", name.as_bytes()),
-            Denial::Key(key) => ("key", *key),
-            Denial::Channel(channel) => ("channel", *channel),
-        };
-        Self { reason, context, object: object.to_vec(), user: user.to_vec() }
-    }
-}
-
 /// What was denied to clients of this node, the latest first.
 #[derive(Default)]
 pub struct AclLog(Mutex<Log>);
@@ -119,7 +98,7 @@ struct Log {
 
 struct Entry {
     denied: Denied,
-    count: i64,
+    count: u64,
     id: u64,
     created_ms: Millis,
     updated_ms: Millis,
@@ -128,8 +107,16 @@ struct Entry {
 }
 
 impl AclLog {
-    /// `now_ms` is since the Unix epoch; of entries beyond `len_max` the oldest go.
-    pub fn note(&self, denied: Denied, client: Vec<u8>, now_ms: Millis, len_max: usize) {
+    /// `now_ms` is since the Unix epoch; of entries beyond `len_max` the oldest go. It was denied
+    /// `count` times.
+    pub fn note(
+        &self,
+        denied: Denied,
+        count: u64,
+        client: Vec<u8>,
+        now_ms: Millis,
+        len_max: usize,
+    ) {
         if len_max == 0 {
             return;
         }
@@ -139,11 +126,13 @@ impl AclLog {
         };
         let known = log.entries.iter().position(is_alike).and_then(|at| log.entries.remove(at));
         let entry = match known {
-            Some(known) => Entry { count: known.count + 1, updated_ms: now_ms, client, ..known },
+            Some(known) => {
+                Entry { count: known.count + count, updated_ms: now_ms, client, ..known }
+            }
             None => {
                 let id = log.next_id;
                 log.next_id += 1;
-                Entry { denied, count: 1, id, created_ms: now_ms, updated_ms: now_ms, client }
+                Entry { denied, count, id, created_ms: now_ms, updated_ms: now_ms, client }
             }
         };
         log.entries.push_front(entry);
@@ -174,7 +163,7 @@ impl Entry {
         let integer = |number: Millis| i64::try_from(number).unwrap_or(i64::MAX);
         reply.map(10);
         reply.bulk(b"count");
-        reply.integer(self.count);
+        reply.integer(integer(self.count));
         let words: [(&str, &[u8]); 4] = [
             ("reason", self.denied.reason.as_bytes()),
             ("context", self.denied.context.as_bytes()),
@@ -201,6 +190,7 @@ impl Entry {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::engine::acl::Denial;
 
     fn denied(object: &str) -> Denied {
         Denied::new(&Denial::Key(object.as_bytes()), "toplevel", b"u")
@@ -216,7 +206,7 @@ mod tests {
     fn what_is_alike_is_counted_and_the_oldest_go() {
         let log = AclLog::default();
         for (object, now_ms) in [("a", 1000), ("b", 2000), ("a", 61_000), ("b", 62_001)] {
-            log.note(denied(object), b"id=1\n".to_vec(), now_ms, 2);
+            log.note(denied(object), 1, b"id=1\n".to_vec(), now_ms, 2);
         }
         let text = told(&log, 10);
         // The second denial of `b` came too late to be counted with the first.
@@ -225,7 +215,7 @@ mod tests {
         assert!(text.contains("$11 client-info $4 id=1 $8 entry-id :2 "), "{text}");
         assert!(text.contains("$17 timestamp-created :1000 "), "{text}");
         assert!(told(&log, 1).starts_with("*1 "));
-        log.note(denied("c"), Vec::new(), 1, 0);
+        log.note(denied("c"), 1, Vec::new(), 1, 0);
         assert_eq!(told(&log, 10), text);
         log.clear();
         assert_eq!(told(&log, 10), "*0 ");

@@ -134,6 +134,8 @@ fn a_script_can_do_what_its_user_may(layout: Layout) {
     assert_eq!(made, Value::ok());
     let mut client = login(&cluster, survivors[0], "worker", "p");
     check_scripts(&mut client);
+    check_log_of_scripts(&cluster, survivors[0]);
+    assert_eq!(cluster.client(survivors[1]).call("ACL LOG"), Value::Array(Vec::new()));
     cluster.nodes[leader].kill();
     wait::until_true("the others go on", LONG, || client.call("SET app:1 x") == Value::ok());
     check_scripts(&mut client);
@@ -182,6 +184,30 @@ fn check_scripts(client: &mut Client) {
     let script: [&[u8]; 3] = [b"EVAL_RO", b"return redis.pcall('GET', 'other')", b"0"];
     assert_eq!(client.call_words(&script), Value::Simple("QUEUED".to_owned()));
     assert_eq!(client.call("EXEC"), Value::Array(vec![Value::Error(key)]));
+}
+
+/// What [`check_scripts`] was denied is told where its client is.
+fn check_log_of_scripts(cluster: &Cluster, position: usize) {
+    let Value::Array(log) = cluster.client(position).call("ACL LOG") else { panic!("no log") };
+    let told: Vec<String> = log
+        .iter()
+        .map(|entry| {
+            let Value::Array(fields) = entry else { panic!("{entry:?}") };
+            let field = |at: usize| match &fields[at] {
+                Value::Integer(number) => number.to_string(),
+                text => text.text(),
+            };
+            let caller =
+                field(13).split(" cmd=").nth(1).unwrap().split(' ').next().unwrap().to_owned();
+            [field(1), field(3), field(5), field(7), field(9), caller].join(" ")
+        })
+        .collect();
+    let expected = ["2 command lua del worker eval_ro", "4 key lua other worker eval_ro"];
+    let mut sorted = told.clone();
+    sorted.sort();
+    assert_eq!(sorted, expected, "{told:?}");
+    let info = |field| cluster.nodes[position].info(field).unwrap();
+    assert_eq!((&*info("acl_access_denied_cmd"), &*info("acl_access_denied_key")), ("2", "4"));
 }
 
 /// The reply to a command that was allowed when it was queued. The users reach the role that has

@@ -50,10 +50,20 @@ fn slow_commands_are_logged_where_their_client_is(layout: Layout) {
     client.call("CLIENT SETNAME someone");
     client.call("SORT list DESC LIMIT 0 5");
     client.call("KEYS *");
-    client.pipeline(&["MULTI", "SET k v", "GET k", "EXEC"].map(str::to_owned)).unwrap();
+    client.pipeline(&["MULTI", "set k v", "GET k", "EXEC"].map(str::to_owned)).unwrap();
+    client.call("rpush other x");
+    client.call("BLPOP other 0");
     let found = logged(&mut client, "SLOWLOG GET 20");
-    let found: Vec<String> = found.iter().map(|line| line.to_lowercase()).collect();
-    for line in ["sort list desc limit 0 5", "keys *", "set k v", "get k"] {
+    // Words are shown as they were sent.
+    let lines = [
+        "SORT list DESC LIMIT 0 5",
+        "KEYS *",
+        "set k v",
+        "GET k",
+        "rpush other x",
+        "BLPOP other 0",
+    ];
+    for line in lines {
         assert!(found.contains(&line.to_owned()), "{line} is not in {found:?}");
     }
     let reply = client.call("SLOWLOG GET -1");
@@ -83,7 +93,7 @@ fn large_commands_are_logged(client: &mut Client) {
     let requests = logged(client, "COMMANDLOG GET -1 large-request");
     assert!(requests.len() == 1 && requests[0].starts_with("SET large xx"), "{requests:?}");
     assert!(requests[0].ends_with("... (5872 more bytes)"), "{requests:?}");
-    assert_eq!(logged(client, "COMMANDLOG GET 1 large-reply"), ["get large"]);
+    assert_eq!(logged(client, "COMMANDLOG GET 1 large-reply"), ["GET large"]);
     assert_eq!(client.call("COMMANDLOG RESET large-reply"), Value::ok());
     assert_eq!(client.call("COMMANDLOG LEN large-reply"), Value::Integer(0));
 }
@@ -102,6 +112,48 @@ fn spikes_are_remembered(client: &mut Client) {
     assert_eq!(client.call("CONFIG SET latency-monitor-threshold 0"), Value::ok());
 }
 
+const SCRIPT: &[u8] = b"redis.call('SeT', KEYS[1], '\\255') redis.pcall('lpush', KEYS[1], 1) \
+    redis.pcall('get') redis.pcall('nope') redis.pcall('config', 'get', 'x') \
+    redis.call('select', 5) return redis.call('get', KEYS[1])";
+const LIBRARY: &[u8] = b"#!lua name=l\nredis.register_function('f', function() \
+    return redis.call('incr', 'n') end)";
+
+const CLIENT: &str = "3 127.0.0.1:";
+
+/// Who is told to have sent what, of the scripts that the client runs.
+fn lines_of_scripts() -> [(&'static str, String); 10] {
+    let script =
+        |script: &[u8]| String::from_utf8_lossy(script).replace('\\', "\\\\").replace('\n', "\\n");
+    [
+        (CLIENT, format!("\"eval\" \"{}\" \"1\" \"k\"", script(SCRIPT))),
+        ("3 lua", "\"SeT\" \"k\" \"\\xff\"".to_owned()),
+        ("3 lua", "\"lpush\" \"k\" \"1\"".to_owned()),
+        ("5 lua", "\"select\" \"5\"".to_owned()),
+        ("5 lua", "\"get\" \"k\"".to_owned()),
+        (CLIENT, "\"EVAL_RO\" \"return redis.call('get', KEYS[1])\" \"1\" \"k\"".to_owned()),
+        ("3 lua", "\"get\" \"k\"".to_owned()),
+        (CLIENT, format!("\"FUNCTION\" \"LOAD\" \"{}\"", script(LIBRARY))),
+        (CLIENT, "\"FCALL\" \"f\" \"0\"".to_owned()),
+        ("3 lua", "\"incr\" \"n\"".to_owned()),
+    ]
+}
+
+/// Where their lines are among those of the transaction differs from Redis, which runs each of its
+/// commands behind its line.
+fn scripts_of_a_transaction_are_shown(monitor: &mut Client, client: &mut Client) {
+    for line in ["MULTI", "FCALL f 0", "SET k 1", "EXEC"] {
+        client.call(line);
+    }
+    let mut shown: Vec<String> = (0..5).map(|_| monitor.receive().unwrap().text()).collect();
+    for line in &mut shown {
+        *line = line.split_once("] ").unwrap().1.to_owned();
+    }
+    shown.sort();
+    let all =
+        ["\"EXEC\"", "\"FCALL\" \"f\" \"0\"", "\"MULTI\"", "\"SET\" \"k\" \"1\"", "\"incr\" \"n\""];
+    assert_eq!(shown, all);
+}
+
 fn a_monitor_sees_what_the_clients_of_its_node_do(layout: Layout) {
     let mut cluster = Cluster::start(layout);
     let mut monitor = cluster.client(1);
@@ -116,9 +168,17 @@ fn a_monitor_sees_what_the_clients_of_its_node_do(layout: Layout) {
         vec![b"HELLO", b"2", b"AUTH", b"default", b"secret"],
         vec![b"multi"],
         vec![b"incr", b"n"],
-        vec![b"ping"],
+        vec![b"PING"],
         vec![b"exec"],
+        vec![b"eval", SCRIPT, b"1", b"k"],
+        vec![b"EVAL_RO", b"return redis.call('get', KEYS[1])", b"1", b"k"],
+        vec![b"FUNCTION", b"LOAD", LIBRARY],
+        vec![b"FCALL", b"f", b"0"],
     ];
+    if !is_stand_in() {
+        // What other nodes' clients run is shown there.
+        cluster.client(0).call_words(&[b"eval", b"return redis.call('incr', 'n')", b"0"]);
+    }
     for words in &sent {
         client.call_words(words);
     }
@@ -129,17 +189,20 @@ fn a_monitor_sees_what_the_clients_of_its_node_do(layout: Layout) {
         "\"HELLO\" \"2\" \"AUTH\" \"(redacted)\" \"(redacted)\"",
         "\"multi\"",
         "\"incr\" \"n\"",
-        "\"ping\"",
+        "\"PING\"",
         "\"exec\"",
     ];
-    for line in expected {
+    let expected =
+        expected.into_iter().map(|line| (CLIENT, line.to_owned())).chain(lines_of_scripts());
+    for (client, line) in expected {
         let shown = monitor.receive().unwrap().text();
         let (time, rest) = shown.split_once(" [").unwrap();
         assert!(time.parse::<f64>().unwrap() > 1e9, "{shown}");
         let (who, words) = rest.split_once("] ").unwrap();
-        assert!(who.starts_with("3 127.0.0.1:"), "{shown}");
+        assert!(who.starts_with(client), "{shown}");
         assert_eq!(words, line);
     }
+    scripts_of_a_transaction_are_shown(&mut monitor, &mut client);
     let refused = monitor.call("GET k").text();
     assert_eq!(refused, "ERR Replica can't interact with the keyspace");
     assert_eq!(monitor.call("RESET").text(), "RESET");

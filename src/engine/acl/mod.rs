@@ -78,6 +78,27 @@ impl Denial<'_> {
     }
 }
 
+/// Why something was denied, as ACL LOG tells it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Denied {
+    pub reason: &'static str,
+    /// Where: `toplevel`, `multi` or `lua`.
+    pub context: &'static str,
+    pub object: Vec<u8>,
+    pub user: Vec<u8>,
+}
+
+impl Denied {
+    pub fn new(denial: &Denial<'_>, context: &'static str, user: &[u8]) -> Self {
+        let (reason, object) = match denial {
+            Denial::Command(name) => ("command", name.as_bytes()),
+            Denial::Key(key) => ("key", *key),
+            Denial::Channel(channel) => ("channel", *channel),
+        };
+        Self { reason, context, object: object.to_vec(), user: user.to_vec() }
+    }
+}
+
 /// Why a rule cannot be taken over, in Redis's words.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum RuleError {

@@ -39,6 +39,7 @@ mod sort;
 mod sorted_set;
 mod stream;
 mod string;
+mod superseded;
 pub mod table;
 mod transaction;
 mod waiting;
@@ -60,6 +61,7 @@ use super::script::{Runtime, Scripts};
 use super::settings::Settings;
 use super::tracking::Tracking;
 use super::waiting::Waiting;
+use super::witness::Witness;
 use crate::raft::types::{MemberId, Millis};
 
 pub use access::{KeyAccess, key_accesses};
@@ -67,6 +69,7 @@ pub use arguments::{Argument, arguments_of};
 pub use container::{help, unknown_options};
 pub use describe::{categories, keys_of};
 pub use key_specs::{Begin, Find, key_specs};
+pub use superseded::{is_of_system, superseded};
 pub use table::{
     brief, command_count, fingerprint, lookup, resolve, spec, stat_count, stat_name, stat_slot,
 };
@@ -360,6 +363,8 @@ pub struct Context<'a> {
     pub(in crate::engine) subscribers: &'a mut Subscribers,
     /// The clients of this node that track what they read: not replicated.
     pub(in crate::engine) tracking: &'a mut Tracking,
+    /// What is to be told of scripts: not replicated.
+    pub(in crate::engine) witness: &'a mut Witness,
     pub(in crate::engine) stats: &'a mut EngineStats,
     /// The scripts that are known.
     pub(in crate::engine) scripts: &'a mut Scripts,

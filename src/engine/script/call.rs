@@ -1,6 +1,7 @@
 //! The commands that a script runs.
 
 use super::host::{Host, Stop};
+use crate::engine::acl::Denied;
 use crate::engine::batch::Command;
 use crate::engine::command::{
     CommandId, CommandSpec, Context, Flags, Handler, NodeCommand, lookup, resolve, spec,
@@ -122,11 +123,14 @@ impl<'a, 'b> Caller<'a, 'b> {
                     self.reply.buffer.clear();
                     self.reply.integer(0);
                 }
-                Ok(())
             }
-            Handler::Node(command) => self.answer(command, words),
-            Handler::Session(_) => Err(NOT_ALLOWED),
+            Handler::Node(command) => self.answer(command, words)?,
+            Handler::Session(_) => return Err(NOT_ALLOWED),
         }
+        if !resolved.flags.intersects(Flags::SKIP_MONITOR.union(Flags::ADMIN)) {
+            self.context.witness.note_call(self.database, words);
+        }
+        Ok(())
     }
 
     /// A script that has written goes on: half of what it does would be worse.
@@ -169,7 +173,7 @@ impl<'a, 'b> Caller<'a, 'b> {
 
 /// Whether a script may run a command at all: every command of every script passes here.
 pub fn check_call(
-    context: &Context<'_>,
+    context: &mut Context<'_>,
     (id, spec): (CommandId, &CommandSpec),
     words: &[&[u8]],
     read_only: bool,
@@ -181,7 +185,9 @@ pub fn check_call(
     if let Some(user) = user
         && let Err(denial) = user.check(id, words)
     {
+        let denied = Denied::new(&denial, "lua", &user.name);
         let text = format!("ERR ACL failure in script: {}", denial.text(&user.name));
+        context.witness.note_denial(denied, context.command);
         return Err(CommandError::Text(text.into()));
     }
     let changes = Flags::WRITE.union(Flags::MAY_REPLICATE);

@@ -30,8 +30,10 @@
 //! # What differs from Redis
 //! PUBLISH within a script replies 0: the number of receivers differs from node to node. Commands
 //! that tell of a node or a connection are refused. The read-only forms put no script into the
-//! cache, since they run on one node. What a script is denied for its user is in no ACL LOG, which
-//! is of one node. A script that fails half-way keeps what it has done so far.
+//! cache, since they run on one node. A script that fails half-way keeps what it has done so far.
+//!
+//! The node of the client that runs a script notes what it was denied for its user, for ACL LOG,
+//! and, while somebody monitors, what it has run ([`crate::engine::witness`]).
 
 mod cache;
 mod call;

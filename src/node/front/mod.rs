@@ -90,6 +90,8 @@ pub struct NetRole {
     /// Whether any client of the node monitors, and the lines for those.
     is_monitored: bool,
     shown: Vec<u8>,
+    /// Some of these are lost, as who monitors is to be told.
+    shown_are_lost: bool,
     /// MIGRATE commands whose keys are being sent.
     migrations: usize,
     /// Which commands wait for the end of CLIENT PAUSE, and the clients whose do.
@@ -208,6 +210,7 @@ impl NetRole {
             next_sample_ms: 0,
             is_monitored: false,
             shown: Vec::new(),
+            shown_are_lost: false,
             migrations: 0,
             paused: None,
             held: Vec::new(),
@@ -238,6 +241,8 @@ impl NetRole {
                     }
                 }
                 ToNet::Notable(notable) => self.log_notable(notable),
+                ToNet::ScriptLines(lines) => self.show_script_lines(&lines),
+                ToNet::ScriptDenials(denials) => self.log_script_denials(denials),
                 ToNet::Monitored(lines) => self.monitor(ring, &lines),
                 ToNet::Users(acl) => self.take_users(ring, acl),
                 ToNet::Published(published) => self.publish(ring, &published.content),

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use crate::engine::command::{CommandId, CommandSpec, Flags, brief, resolve, spec, stat_slot};
 use crate::engine::timing::{ALONE_NANOS_MIN, Notable, excerpt};
+use crate::engine::witness::ScriptDenial;
 use crate::limits::PUBLISHED_BYTES_MAX;
 use crate::net::ring::{Connection, Ring};
 
@@ -16,7 +17,7 @@ use super::super::observe::monitor::{Lines, write_line};
 use super::super::observe::rates::{SAMPLE_MS, Sums};
 use super::super::observe::words::shown;
 use super::super::observe::{counts::NetCounts, latency};
-use super::super::session::{AsideWork, Session, Transaction};
+use super::super::session::{self, AsideWork, Session, Transaction};
 use super::{Client, NetRole};
 
 /// A command that the role runs itself is under way.
@@ -163,12 +164,14 @@ impl NetRole {
         words: &[&[u8]],
     ) {
         let resolved = resolve(spec, &words[1..]).map_or(spec, |(resolved, _)| resolved);
-        if !resolved.flags.intersects(Flags::SKIP_MONITOR.union(Flags::ADMIN)) {
-            write_line(words, database, session.peer, &mut self.shown);
+        // Scripts and functions show themselves in Redis, when they begin.
+        let is_hidden = resolved.flags.intersects(Flags::SKIP_MONITOR.union(Flags::ADMIN));
+        if !is_hidden || resolved.runs_script() {
+            write_line(words, database, &session.peer, &mut self.shown);
         }
     }
 
-    /// Shows what a transaction is about to run; the names are as the table has them.
+    /// Shows what a transaction is about to run.
     #[cold]
     pub(super) fn show_transaction(&mut self, session: &Session, transaction: &Transaction) {
         let mut asides = transaction.asides.iter().peekable();
@@ -183,19 +186,38 @@ impl NetRole {
                 self.show(session, spec, &words);
             } else if let Some(command) = commands.next() {
                 let spec = spec(command.id);
-                let name = std::iter::once(spec.name.as_bytes());
+                let name = command.name();
+                let name = std::iter::once(&*name);
                 let words: Vec<&[u8]> = name.chain(command.arguments.iter().copied()).collect();
                 self.show_in(command.database, session, spec, &words);
             }
         }
     }
 
+    /// Shows what scripts of this role's clients have run.
+    pub(super) fn show_script_lines(&mut self, lines: &[u8]) {
+        self.shown_are_lost |= lines.is_empty();
+        self.shown.extend_from_slice(lines);
+    }
+
+    /// Logs what they were denied.
+    pub(super) fn log_script_denials(&self, denials: Vec<(Connection, ScriptDenial)>) {
+        let view = self.view();
+        for (connection, denial) in denials {
+            let slot = self.clients.get(connection.index()).and_then(Option::as_ref);
+            let client = slot.filter(|client| client.connection == connection);
+            session::deny_script(denial, client.map(|client| &client.session), &view);
+        }
+    }
+
     /// Hands the lines of MONITOR over to all roles, which have the clients that watch.
     pub(super) fn hand_over_shown(&mut self) {
-        if self.shown.is_empty() {
+        let are_lost = std::mem::take(&mut self.shown_are_lost);
+        if self.shown.is_empty() && !are_lost {
             return;
         }
         let lines: Arc<[u8]> = match self.shared.observed.monitoring.queued_bytes() {
+            _ if are_lost => Arc::from([]),
             queued if queued + self.shown.len() > PUBLISHED_BYTES_MAX => Arc::from([]),
             _ => Arc::from(&self.shown[..]),
         };

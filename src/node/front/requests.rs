@@ -3,6 +3,7 @@
 
 use std::sync::atomic::Ordering::Relaxed;
 
+use crate::engine::batch::Called;
 use crate::engine::command::{
     CommandId, CommandSpec, Flags, Handler, NodeCommand, SessionCommand, lookup, spec,
 };
@@ -183,7 +184,8 @@ impl NetRole {
         let source = if is_write || may_block { Source::Entry } else { Source::Reads };
         if may_block {
             let caller = self.caller(client);
-            self.gathering.writes.push_for(caller, id, database, &words[1..]);
+            let called = Called::by(words[0], id);
+            self.gathering.writes.push_for(caller, called, database, &words[1..]);
             // It is still received from, so that its end is noticed.
             client.block = Block::Waiting;
         } else {
@@ -191,7 +193,8 @@ impl NetRole {
                 true => &mut self.gathering.writes,
                 false => &mut self.gathering.pending.reads,
             };
-            batch.push_of(client.session.sender(spec), id, database, &words[1..]);
+            let called = Called::by(words[0], id);
+            batch.push_of(client.session.sender(spec), called, database, &words[1..]);
         }
         self.count_step(client, source);
     }

@@ -7,7 +7,7 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use crate::engine::batch::Caller;
+use crate::engine::batch::{Called, Caller};
 use crate::engine::command::{
     CommandId, CommandSpec, Flags, Handler, NodeCommand, SessionCommand, lookup, stat_slot,
 };
@@ -136,7 +136,9 @@ impl NetRole {
             (SessionCommand::Watch, false) => {
                 let caller = self.caller(client);
                 client.session.watches = true;
-                self.gathering.writes.push_for(caller, id, client.session.database, &words[1..]);
+                let called = Called::by(words[0], id);
+                let database = client.session.database;
+                self.gathering.writes.push_for(caller, called, database, &words[1..]);
                 self.count_step(client, Source::Entry);
             }
             (SessionCommand::Reset, _) => {

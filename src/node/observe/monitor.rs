@@ -1,6 +1,6 @@
 //! MONITOR: what the clients that watch are to be sent, from all net roles of a node.
 
-use std::net::SocketAddr;
+use std::fmt::Display;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -51,8 +51,11 @@ impl Drop for Lines {
     }
 }
 
-/// Writes the line of a command, as a status reply.
-pub fn write_line(words: &[&[u8]], database: u8, client: SocketAddr, out: &mut Vec<u8>) {
+/// Who is told to have sent the commands of scripts.
+pub const SCRIPT: &str = "lua";
+
+/// Writes the line of a command, as a status reply; `client` is its address, or [`SCRIPT`].
+pub fn write_line(words: &[&[u8]], database: u8, client: &dyn Display, out: &mut Vec<u8>) {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     let (seconds, micros) = (now.as_secs(), now.subsec_micros());
     out.extend_from_slice(format!("+{seconds}.{micros:06} [{database} {client}]").as_bytes());
@@ -70,7 +73,7 @@ mod tests {
     #[test]
     fn a_line_tells_when_who_and_what() {
         let mut out = Vec::new();
-        write_line(&[b"SET", b"a b", b"\"\n"], 3, "10.0.0.9:4242".parse().unwrap(), &mut out);
+        write_line(&[b"SET", b"a b", b"\"\n"], 3, &"10.0.0.9:4242", &mut out);
         let line = String::from_utf8(out).unwrap();
         let (time, rest) = line.split_once(' ').unwrap();
         let (seconds, micros) = time.strip_prefix('+').unwrap().split_once('.').unwrap();

@@ -7,13 +7,14 @@ use super::{
     Arguments, Buffers, NodeView, Outcome, Session, failure, help, is_word, subcommand,
     unknown_subcommand,
 };
-use crate::engine::acl::{Acl, Denial, full_name};
+use crate::engine::acl::{Acl, Denial, Denied, full_name};
 use crate::engine::command::{CommandId, NodeCommand, resolve, spec};
 use crate::engine::error::CommandError;
 use crate::engine::number::integer;
 use crate::engine::reply::Reply;
+use crate::engine::witness::ScriptDenial;
 use crate::node::shared::fill_randomly;
-use crate::node::users::{Denied, read_file};
+use crate::node::users::read_file;
 
 /// Bits of a password that ACL GENPASS makes: by default, and at most.
 const PASSWORD_BITS: i64 = 256;
@@ -41,7 +42,7 @@ pub fn check(
     resolve(spec(id), &words[1..])?;
     if let Err(denial) = session.user.check(id, words) {
         let denied = Denied::new(&denial, context(session), &session.user.name);
-        deny(denied, full_name(id, words), session, view);
+        deny((denied, 1), full_name(id, words), Some(session), view);
         return Err(failure(format!("NOPERM {}", denial.text(&session.user.name))));
     }
     session.user.check_sort(id, words)
@@ -55,7 +56,8 @@ pub fn check_again(
     view: &NodeView<'_>,
 ) -> Result<(), String> {
     let Err(denial) = session.user.check(id, words) else { return Ok(()) };
-    deny(Denied::new(&denial, "multi", &session.user.name), "exec", session, view);
+    let denied = Denied::new(&denial, "multi", &session.user.name);
+    deny((denied, 1), "exec", Some(session), view);
     let reason = match denial {
         Denial::Command(_) => "no permission to execute the command or subcommand",
         Denial::Key(_) => "no permission to touch the specified keys",
@@ -72,8 +74,14 @@ fn context(session: &Session) -> &'static str {
     if session.transaction.is_some() { "multi" } else { "toplevel" }
 }
 
-/// Counts and logs that a client was denied something when it called `command`.
-fn deny(denied: Denied, command: &str, session: &Session, view: &NodeView<'_>) {
+/// Counts and logs that a client was denied something so many times when it called `command`. What
+/// is not known any more of one that has left is not told.
+fn deny(
+    (denied, count): (Denied, u64),
+    command: &str,
+    session: Option<&Session>,
+    view: &NodeView<'_>,
+) {
     let users = &view.shared.users;
     let counter = match denied.reason {
         "auth" => &users.denied.auth,
@@ -81,12 +89,14 @@ fn deny(denied: Denied, command: &str, session: &Session, view: &NodeView<'_>) {
         "key" => &users.denied.key,
         _ => &users.denied.channel,
     };
-    counter.fetch_add(1, Relaxed);
+    counter.fetch_add(count, Relaxed);
     let mut client = Vec::new();
     let buffers = Buffers { input: 0, input_free: 0, output: 0 };
-    describe_at(session, command, &buffers, view.now_ms, &mut client);
+    if let Some(session) = session {
+        describe_at(session, command, &buffers, view.now_ms, &mut client);
+    }
     let len_max = view.settings.get("acllog-max-len").parse().unwrap_or(0);
-    users.log.note(denied, client, view.unix_ms, len_max);
+    users.log.note(denied, count, client, view.unix_ms, len_max);
 }
 
 /// A client could not say who it is.
@@ -94,7 +104,14 @@ pub fn deny_login(command: &[u8], user: &[u8], session: &Session, view: &NodeVie
     let context = context(session);
     let (object, user) = (command.to_vec(), user.to_vec());
     let name = String::from_utf8_lossy(command).to_lowercase();
-    deny(Denied { reason: "auth", context, object, user }, &name, session, view);
+    let denied = Denied { reason: "auth", context, object, user };
+    deny((denied, 1), &name, Some(session), view);
+}
+
+/// A script of a client was denied something; `None`: the client has left.
+pub fn deny_script(denial: ScriptDenial, session: Option<&Session>, view: &NodeView<'_>) {
+    let ScriptDenial { denied, command, count } = denial;
+    deny((denied, count), spec(command).name, session, view);
 }
 
 pub fn run(

@@ -1,8 +1,9 @@
-//! COMMAND DOCS: what commands are for, and what they take.
+//! COMMAND DOCS: what commands are for, and what they take. Texts are this server's own. The history
+//! of a command, which Redis tells in sentences of its documentation, is left out.
 
 use super::Arguments;
 use super::command::{Found, find};
-use crate::engine::command::{Argument, arguments_of, table};
+use crate::engine::command::{Argument, arguments_of, is_of_system, superseded, table};
 use crate::engine::reply::Reply;
 
 /// Names that nobody knows are left out.
@@ -22,19 +23,35 @@ fn docs_of(found: &Found, reply: &mut Reply) {
     let spec = found.spec;
     let name = found.full_name();
     reply.bulk(name.as_bytes());
+    let write = |(name, text): (&str, &str), reply: &mut Reply| {
+        reply.bulk(name.as_bytes());
+        reply.bulk(text.as_bytes());
+    };
     let fields = [
         ("summary", spec.docs.summary),
         ("since", spec.docs.since),
         ("group", spec.docs.group),
         ("complexity", spec.docs.complexity),
     ];
-    let known = || fields.iter().filter(|(_, text)| !text.is_empty());
+    let known = || fields.into_iter().filter(|(_, text)| !text.is_empty());
+    let superseded = superseded(&name);
+    let flag = match superseded {
+        Some(_) => Some("deprecated"),
+        None => is_of_system(&name).then_some("syscmd"),
+    };
     let arguments = arguments_of(&name);
-    let more = [!arguments.is_empty(), !spec.subcommands.is_empty()];
-    reply.map(known().count() + more.iter().filter(|is_told| **is_told).count());
-    for (name, text) in known() {
-        reply.bulk(name.as_bytes());
-        reply.bulk(text.as_bytes());
+    let more = [flag.is_some(), !arguments.is_empty(), !spec.subcommands.is_empty()];
+    let count = known().count() + more.iter().filter(|is_told| **is_told).count();
+    reply.map(count + 2 * usize::from(superseded.is_some()));
+    known().for_each(|field| write(field, reply));
+    if let Some(flag) = flag {
+        reply.bulk(b"doc_flags");
+        reply.set(1);
+        reply.simple(flag);
+    }
+    if let Some(superseded) = superseded {
+        write(("deprecated_since", superseded.since), reply);
+        write(("replaced_by", superseded.replaced_by), reply);
     }
     if !arguments.is_empty() {
         write_arguments(arguments, reply);

@@ -51,7 +51,7 @@ use super::report::{EngineReport, RaftReport};
 use super::settings::SharedSettings;
 use super::shared::Shared;
 
-pub use acl::{check, check_again};
+pub use acl::{check, check_again, deny_script};
 pub use client::{Buffers, class_of, describe, finish_survey};
 pub use cluster::host_and_port;
 pub use connection::{end_monitor, reset};

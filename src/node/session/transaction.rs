@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::config::is_of_cluster;
 use crate::engine::acl::User;
-use crate::engine::batch::{Batch, Sender};
+use crate::engine::batch::{Batch, Called, Sender};
 use crate::engine::command::{CommandId, CommandSpec, Flags, Handler, NodeCommand, SessionCommand};
 use crate::engine::command::{lookup, resolve, spec};
 use crate::engine::error::CommandError;
@@ -133,7 +133,8 @@ impl Transaction {
                 let is_checked = spec.runs_script() && !self.user.is_unrestricted();
                 let user = is_checked.then_some(&*self.user.name);
                 let sender = Sender { hides_usage: self.is_unnoticed, user };
-                self.commands.push_of(sender, id, self.database, &words[1..]);
+                let called = Called::by(words[0], id);
+                self.commands.push_of(sender, called, self.database, &words[1..]);
                 self.count += 1;
                 self.writes |= spec.writes(words.get(1));
                 let is_acl = matches!(spec.handler, Handler::Node(NodeCommand::Acl));
@@ -175,7 +176,7 @@ impl Transaction {
                 Ok(()) => {
                     let user = spec(command.id).runs_script().then_some(&*user.name);
                     let sender = Sender { user, ..command.sender };
-                    kept.push_of(sender, command.id, command.database, &words[1..]);
+                    kept.push_of(sender, command.called(), command.database, &words[1..]);
                     kept_count += 1;
                 }
                 Err(text) => kept_asides.push(Aside { place, work: AsideWork::Refuse(text) }),

@@ -121,6 +121,13 @@ fn documentation_skips_what_nobody_knows() {
     assert!(client.contains("|$11|subcommands|%"), "{client}");
     assert!(client.contains("|$9|client|id|%4|"), "{client}");
     assert!(bench.say("COMMAND DOCS client|id").starts_with("%1|$9|client|id|%4|"));
+    let substr = bench.say("COMMAND DOCS substr");
+    assert!(substr.starts_with("%1|$6|substr|%8|"), "{substr}");
+    let advice = "|$9|doc_flags|~1|+deprecated|$16|deprecated_since|$5|2.0.0|$11|replaced_by|$10|\
+                  `GETRANGE`|$9|arguments|";
+    assert!(substr.contains(advice), "{substr}");
+    assert!(bench.say("COMMAND DOCS replconf").contains("|$9|doc_flags|~1|+syscmd|"));
+    assert!(bench.say("COMMAND DOCS cluster").contains("|$11|replaced_by|$18|`CLUSTER REPLICAS`|"));
     assert!(bench.say("COMMAND DOCS").starts_with(&format!("%{}|", command_count())));
 }
 
