@@ -393,15 +393,15 @@ impl ApplyRole {
     fn run_own(&mut self, entry: &Entry, stream: usize, ticket: Ticket, commands: Commands<'_>) {
         let mut blocked = Vec::new();
         let waiting = self.waiting[stream].pop_front();
-        let pending = waiting.expect("invariant: a pass arrives before its entry").pending;
+        let mut pending = waiting.expect("invariant: a pass arrives before its entry").pending;
         assert_eq!(pending.ticket, ticket, "what stood before it is answered");
         self.engine.begin_own_batch();
         self.begin_pass();
         self.evicting.is_under_way &= !pending.evicts;
         let mut execution = Execution {
             engine: &mut self.engine,
-            reply: Reply::default(),
-            segments: Vec::with_capacity(pending.steps.len()),
+            reply: pending.reply_room(),
+            segments: std::mem::take(&mut pending.segments),
             random: Random::new(entry.seed),
             now_ms: entry.at_ms,
             blocked: &mut blocked,
@@ -455,14 +455,14 @@ impl ApplyRole {
         }
     }
 
-    fn execute_reads(&mut self, stream: usize, pending: Pending, at_ms: Millis) {
+    fn execute_reads(&mut self, stream: usize, mut pending: Pending, at_ms: Millis) {
         self.begin_pass();
         let now_ms = at_ms.max(self.engine.keyspace.clock_ms());
         let random = Random::new(self.read_random.next());
         let mut execution = Execution {
             engine: &mut self.engine,
-            reply: Reply::default(),
-            segments: Vec::with_capacity(pending.steps.len()),
+            reply: pending.reply_room(),
+            segments: std::mem::take(&mut pending.segments),
             random,
             now_ms,
             blocked: &mut Vec::new(),
