@@ -311,6 +311,13 @@ impl<'a> Commands<'a> {
         }
     }
 
+    /// Whether this may be more than one command: it is, if there are enough words for two with
+    /// two arguments each.
+    #[inline]
+    pub fn may_be_several(&self) -> bool {
+        self.shape.len() >= 8
+    }
+
     /// Database and first argument of each command that has one: the key, of most commands.
     pub fn first_arguments(&self) -> impl Iterator<Item = (u8, &'a [u8])> {
         let Self { mut shape, mut blob } = *self;

@@ -20,6 +20,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
 
 use crate::engine::acl::Acl;
+use crate::engine::ahead::Ahead;
 use crate::engine::batch::{ArchivedBatch, Command, Commands};
 use crate::engine::command::lookup;
 use crate::engine::keyspace::SessionId;
@@ -585,13 +586,9 @@ struct Execution<'a> {
 }
 
 impl Execution<'_> {
-    fn run(
-        &mut self,
-        pending: &Pending,
-        mut entry: Option<Commands<'_>>,
-        read_random: &mut Random,
-    ) {
-        let mut reads = pending.reads.commands();
+    fn run(&mut self, pending: &Pending, entry: Option<Commands<'_>>, read_random: &mut Random) {
+        let mut entry = entry.map(Ahead::new);
+        let mut reads = Ahead::new(pending.reads.commands());
         let mut canned = &pending.canned[..];
         for step in &pending.steps {
             let start = self.reply.buffer.len();
@@ -609,7 +606,7 @@ impl Execution<'_> {
                             continue;
                         }
                         let Self { engine, reply, now_ms, .. } = self;
-                        engine.run_next(&mut reads, reply, *now_ms, read_random);
+                        engine.run_ahead(&mut reads, reply, *now_ms, read_random);
                     }
                 }
                 Source::Entry | Source::Quiet => {
@@ -617,7 +614,7 @@ impl Execution<'_> {
                         entry.as_mut().expect("invariant: a pass with writes is an entry");
                     let Self { engine, reply, now_ms, random, .. } = self;
                     for _ in 0..step.count {
-                        let ran = engine.run_next(commands, reply, *now_ms, random);
+                        let ran = engine.run_ahead(commands, reply, *now_ms, random);
                         // A client waits with its last command, since it sends none meanwhile.
                         if let Some(Ran::Waits(session)) = ran {
                             self.blocked.push((session, step.connection));
