@@ -155,6 +155,9 @@ pub const CLIENT_INPUT_KEPT_BYTES: usize = 64 << 10;
 /// Answered passes of a net role whose vectors are kept for use again.
 pub const SPARE_PASSES_MAX: usize = 16;
 
+/// Bytes of replies for which an answered pass keeps the room: those of a pass of small ones.
+pub const REPLIES_KEPT_BYTES: usize = 256 << 10;
+
 /// Submissions that a core's ring takes before it enters the kernel early.
 pub const RING_DEPTH: u32 = 4096;
 

@@ -45,6 +45,9 @@ const MARK_CAPITALS: u32 = 1 << 29;
 /// What calls for a closer look.
 const MARKS_READ: u32 = (u32::MAX << 24) & !MARK_CAPITALS;
 
+/// What an archive has beside the contents of its vectors: where each is, and padding before that.
+const ARCHIVE_BYTES_BESIDE: usize = size_of::<ArchivedBatch>() + align_of::<ArchivedBatch>();
+
 /// The client of a command that leaves something behind for it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Caller {
@@ -199,7 +202,10 @@ impl Batch {
 
     /// The payload of a log entry.
     pub fn to_archive(&self) -> AlignedVec {
-        rkyv::to_bytes::<rkyv::rancor::Error>(self)
+        // Made in a buffer that need not grow: each doubling of one would be memory that was not
+        // used before, which the kernel clears, and a copy.
+        let room = AlignedVec::with_capacity(self.bytes() + ARCHIVE_BYTES_BESIDE);
+        rkyv::api::high::to_bytes_in::<_, rkyv::rancor::Error>(self, room)
             .expect("invariant: plain vectors always archive")
     }
 
@@ -356,6 +362,13 @@ impl<'a> Commands<'a> {
         }
     }
 
+    /// Whether this may be more than one command: it is, if there are enough words for two with
+    /// two arguments each.
+    #[inline]
+    pub fn may_be_several(&self) -> bool {
+        self.shape.len() >= 8
+    }
+
     /// Database and first argument of each command that has one: the key, of most commands.
     pub fn first_arguments(&self) -> impl Iterator<Item = (u8, &'a [u8])> {
         let Self { mut shape, mut blob } = *self;
@@ -457,6 +470,17 @@ mod tests {
             [(0, b"k"), (3, b""), (1, b"k"), (2, b"in"), (2, b"in"), (7, b"seen")];
         assert_eq!(firsts[..6], expected);
         assert_eq!(firsts[6], (7, &b"seen"[..]));
+    }
+
+    #[test]
+    fn an_archive_is_made_without_growing() {
+        for argument_len in 0..40 {
+            let mut batch = sample();
+            batch.push(CommandId(0), 0, &[&vec![b'x'; argument_len]]);
+            let archive = batch.to_archive();
+            assert_eq!(archive.capacity(), batch.bytes() + ARCHIVE_BYTES_BESIDE);
+        }
+        assert!(!Batch::default().to_archive().is_empty());
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! The state machine: entry in, reply out. Time and randomness come with the entry.
 
 pub mod acl;
+pub mod ahead;
 pub mod batch;
 pub mod bytes;
 pub mod command;

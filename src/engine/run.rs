@@ -5,13 +5,14 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::acl::Acl;
+use super::ahead::Ahead;
 use super::batch::{Command, Commands, Sender};
 use super::command::{
     CommandId, Context, Flags, Handler, awaited_type, keys_of, reads_for_group, resolve, spec,
     stat_count, stat_slot,
 };
 use super::error::CommandError;
-use super::keyspace::{DATABASE_COUNT, Entry, Keyspace, Place, SessionId, WARM_RUN, digest_of};
+use super::keyspace::{DATABASE_COUNT, Entry, Keyspace, Place, SessionId, digest_of};
 use super::notifications::{publish_events, tells_misses};
 use super::pubsub::{Subscriber, Subscribers};
 use super::random::Random;
@@ -318,9 +319,13 @@ impl Engine {
 
     /// Reads what the next commands will read, so that their cache misses overlap instead of adding
     /// up: to be called before each run of [`WARM_RUN`] commands of a batch.
+    ///
+    /// [`WARM_RUN`]: super::keyspace::WARM_RUN
     #[inline]
     pub fn warm(&self, commands: &Commands<'_>) {
-        self.keyspace.warm(commands.first_arguments());
+        if commands.may_be_several() && !self.keyspace.fits_cache() {
+            self.keyspace.warm(commands.first_arguments());
+        }
     }
 
     /// Runs one command and appends its reply. Precondition: the id is in the command table.
@@ -472,22 +477,10 @@ impl Engine {
         reply: &mut Reply,
     ) {
         let mut random = Random::new(seed);
-        let mut commands = commands;
-        loop {
-            self.warm(&commands);
-            let mut ran = 0;
-            while ran < WARM_RUN {
-                reply.buffer.clear();
-                if self.run_next(&mut commands, reply, at_ms, &mut random).is_none() {
-                    break;
-                }
-                ran += 1;
-            }
-            if ran < WARM_RUN {
-                break;
-            }
+        let mut commands = Ahead::new(commands);
+        while self.run_ahead(&mut commands, reply, at_ms, &mut random).is_some() {
+            reply.buffer.clear();
         }
-        reply.buffer.clear();
         reply.buffer.shrink_to(UNWANTED_REPLY_BYTES_MAX);
     }
 }

@@ -20,6 +20,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
 
 use crate::engine::acl::Acl;
+use crate::engine::ahead::Ahead;
 use crate::engine::batch::{ArchivedBatch, Command, Commands};
 use crate::engine::command::lookup;
 use crate::engine::keyspace::SessionId;
@@ -394,7 +395,7 @@ impl ApplyRole {
     fn run_own(&mut self, entry: &Entry, stream: usize, ticket: Ticket, commands: Commands<'_>) {
         let mut blocked = Vec::new();
         let waiting = self.waiting[stream].pop_front();
-        let pending = waiting.expect("invariant: a pass arrives before its entry").pending;
+        let mut pending = waiting.expect("invariant: a pass arrives before its entry").pending;
         assert_eq!(pending.ticket, ticket, "what stood before it is answered");
         self.engine.begin_own_batch();
         self.begin_pass();
@@ -402,8 +403,8 @@ impl ApplyRole {
         self.evicting.is_under_way &= !pending.evicts;
         let mut execution = Execution {
             engine: &mut self.engine,
-            reply: Reply::default(),
-            segments: Vec::with_capacity(pending.steps.len()),
+            reply: pending.reply_room(),
+            segments: std::mem::take(&mut pending.segments),
             random: Random::new(entry.seed),
             now_ms: entry.at_ms,
             blocked: &mut blocked,
@@ -459,15 +460,15 @@ impl ApplyRole {
         }
     }
 
-    fn execute_reads(&mut self, stream: usize, pending: Pending, at_ms: Millis) {
+    fn execute_reads(&mut self, stream: usize, mut pending: Pending, at_ms: Millis) {
         self.begin_pass();
         self.begin_witness();
         let now_ms = at_ms.max(self.engine.keyspace.clock_ms());
         let random = Random::new(self.read_random.next());
         let mut execution = Execution {
             engine: &mut self.engine,
-            reply: Reply::default(),
-            segments: Vec::with_capacity(pending.steps.len()),
+            reply: pending.reply_room(),
+            segments: std::mem::take(&mut pending.segments),
             random,
             now_ms,
             blocked: &mut Vec::new(),
@@ -594,13 +595,9 @@ struct Execution<'a> {
 }
 
 impl Execution<'_> {
-    fn run(
-        &mut self,
-        pending: &Pending,
-        mut entry: Option<Commands<'_>>,
-        read_random: &mut Random,
-    ) {
-        let mut reads = pending.reads.commands();
+    fn run(&mut self, pending: &Pending, entry: Option<Commands<'_>>, read_random: &mut Random) {
+        let mut entry = entry.map(Ahead::new);
+        let mut reads = Ahead::new(pending.reads.commands());
         let mut canned = &pending.canned[..];
         for step in &pending.steps {
             let start = self.reply.buffer.len();
@@ -618,7 +615,7 @@ impl Execution<'_> {
                             continue;
                         }
                         let Self { engine, reply, now_ms, .. } = self;
-                        engine.run_next(&mut reads, reply, *now_ms, read_random);
+                        engine.run_ahead(&mut reads, reply, *now_ms, read_random);
                     }
                 }
                 Source::Entry | Source::Quiet => {
@@ -626,7 +623,7 @@ impl Execution<'_> {
                         entry.as_mut().expect("invariant: a pass with writes is an entry");
                     let Self { engine, reply, now_ms, random, .. } = self;
                     for _ in 0..step.count {
-                        let ran = engine.run_next(commands, reply, *now_ms, random);
+                        let ran = engine.run_ahead(commands, reply, *now_ms, random);
                         // A client waits with its last command, since it sends none meanwhile.
                         if let Some(Ran::Waits(session)) = ran {
                             self.blocked.push((session, step.connection));

@@ -12,11 +12,12 @@ use crate::engine::acl::Acl;
 use crate::engine::batch::Batch;
 use crate::engine::keyspace::Victim;
 use crate::engine::pubsub::{Change, Published, Question, Subscriber};
-use crate::engine::reply::Protocol;
+use crate::engine::reply::{Protocol, Reply};
 use crate::engine::timing::Notable;
 use crate::engine::tracking::{self, Invalidation};
 use crate::engine::waiting::WaitEnd;
 use crate::engine::witness::ScriptDenial;
+use crate::limits::REPLIES_KEPT_BYTES;
 use crate::net::ring::{Connection, Doorbell};
 use crate::raft::types::{Applicant, ClusterId, Index, MemberId, Millis, Payload, Stream, Ticket};
 use crate::raft::{Committed, FreshNode, GivenUp, LogId, ReadReady};
@@ -265,9 +266,27 @@ pub struct Pending {
     pub reply_bytes_max: usize,
     /// When it was sent on its way, in nanoseconds, if its writes are to be timed; else 0.
     pub submitted: u64,
+    /// Room for the replies, and for how they are shared out.
+    pub replied: Vec<u8>,
+    pub segments: Vec<Segment>,
 }
 
 impl Pending {
+    /// A reply to be written into the room for that.
+    pub fn reply_room(&mut self) -> Reply {
+        Reply { buffer: std::mem::take(&mut self.replied), protocol: Protocol::default() }
+    }
+
+    /// Takes back the room of its replies, which were sent.
+    pub fn keep_room(&mut self, mut bytes: Vec<u8>, mut segments: Vec<Segment>) {
+        bytes.clear();
+        segments.clear();
+        self.segments = segments;
+        if bytes.capacity() <= REPLIES_KEPT_BYTES {
+            self.replied = bytes;
+        }
+    }
+
     /// Empties the vectors and keeps their room.
     pub fn recycle(&mut self) {
         self.steps.clear();

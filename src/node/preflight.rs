@@ -133,6 +133,7 @@ pub fn prepare(mut config: NodeConfig) -> Result<Prepared, PreflightError> {
     if let Err(error) = sys::register_membarrier() {
         log::debug!("membarrier cannot be registered: {error}");
     }
+    sys::keep_freed_memory();
     allow_locked_memory()?;
     allow_files(&mut config)?;
     probe_ring()?;

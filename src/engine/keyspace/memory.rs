@@ -39,6 +39,12 @@ pub(super) struct Account {
 }
 
 impl Account {
+    /// All that is counted but for the open entry.
+    #[inline]
+    pub fn counted(&self) -> usize {
+        self.bytes
+    }
+
     /// So much of what was counted is gone. Precondition: settled before that.
     #[inline]
     pub fn forget(&mut self, bytes: usize) {

@@ -63,6 +63,13 @@ impl Numbers {
         places.map(|place| (place, self.slots[place])).take_while(|(_, slot)| *slot != EMPTY)
     }
 
+    /// Reads the first slot where a number with this hash may be.
+    #[inline]
+    pub fn touch(&self, hash: u64) -> u32 {
+        let place = hash as usize & self.slots.len().wrapping_sub(1);
+        self.slots.get(place).copied().unwrap_or(EMPTY)
+    }
+
     /// The numbers that may have this hash.
     #[inline]
     pub fn with_hash(&self, hash: u64) -> impl Iterator<Item = u32> {

@@ -374,6 +374,20 @@ impl Table {
         Some(Position { segment, number })
     }
 
+    /// Reads where the search for this hash begins.
+    #[inline]
+    pub fn touch(&self, hash: u64) -> u32 {
+        self.segments[self.segment_of(hash) as usize].numbers.touch(hash)
+    }
+
+    /// Reads where the entries are of which one is at this position. Precondition: as for
+    /// [`Table::at`].
+    #[inline]
+    pub fn touch_chunk(&self, position: Position) -> usize {
+        let chunks = &self.segments[position.segment as usize].entries.0;
+        chunks[(position.number >> PLACE_BITS) as usize].len()
+    }
+
     pub fn into_segments(self) -> Vec<Segment> {
         self.segments
     }

@@ -3,8 +3,8 @@
 
 use crate::raft::types::{Index, Millis};
 
-/// How long nothing must be appended and dropped: longer than the allocator holds on to what is
-/// freed, in the hope of a further use (1 s by default).
+/// How long nothing must be appended and dropped: longer than a load rests between two bursts, for
+/// which the allocator holds on to what is freed.
 const REST_MS: Millis = 2000;
 
 /// The ends of the log, seen at each tick.

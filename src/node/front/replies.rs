@@ -32,6 +32,7 @@ impl NetRole {
             self.ended.extend(pending.ended.iter().filter(|ended| ended.insists));
         }
         pending.recycle();
+        pending.keep_room(bytes, segments);
         if self.spare.len() < SPARE_PASSES_MAX {
             self.spare.push(pending);
         }
