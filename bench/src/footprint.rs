@@ -1,6 +1,9 @@
 //! What data takes in memory: the same data sets in one node and in redis-server, each in a fresh
 //! process, by the resident memory of the process with the data less that without.
 //!
+//! What serving takes, such as the buffers that a node receives into, is no data: both answer some
+//! requests that store nothing before they are looked at for the first time. It is told apart.
+//!
 //! The node drops its log before it is looked at; what of it cannot be dropped yet counts as its
 //! own. Both get some moments to give memory back that the loading took.
 
@@ -21,6 +24,10 @@ use crate::table::Table;
 
 /// Commands that are sent before their replies are read.
 const COMMANDS_IN_FLIGHT: u32 = 500;
+
+/// Requests that store nothing, and what each carries: twice what a node receives into at once.
+const IDLE_REQUESTS: u32 = 32_000;
+const IDLE_REQUEST_BYTES: usize = 1000;
 
 /// How long a process may give memory back: a node does two seconds after it has come to rest.
 const SETTLE_TIME: Duration = Duration::from_secs(4);
@@ -143,13 +150,16 @@ pub fn run(options: &Options) -> Result<(), FootprintError> {
     println!("memory, {}, {}", machine::describe(), machine::date());
     println!(
         "{count} of each; bytes of resident memory for each, with the data less without; fresh \
-         processes\nmayfly: one node, its log compacted; redis-server: no persistence\n"
+         processes that have served\nmayfly: one node, its log compacted; redis-server: no \
+         persistence\n"
     );
     let mut table = Table::new(&["data", "mayfly", "redis-server", "ratio"]);
+    let mut without = [0; 2];
     for set in sets {
         eprintln!("{}: {}", set.name, set.about);
-        let own = per_item(&mut Own::start()?, set, count)?;
-        let reference = per_item(&mut Reference::start()?, set, count)?;
+        let (own, own_without) = per_item(&mut Own::start()?, set, count)?;
+        let (reference, reference_without) = per_item(&mut Reference::start()?, set, count)?;
+        without = [own_without, reference_without];
         table.push(vec![
             format!("{}: {}", set.name, set.about),
             format!("{own:.1}"),
@@ -158,6 +168,8 @@ pub fn run(options: &Options) -> Result<(), FootprintError> {
         ]);
     }
     print!("{}", table.to_text());
+    let [own, reference] = without.map(|bytes| bytes >> 20);
+    println!("\nwithout data: mayfly {own} MiB, redis-server {reference} MiB");
     Ok(())
 }
 
@@ -207,18 +219,29 @@ impl Holder for Reference {
     }
 }
 
-/// Bytes for each of `count`.
-fn per_item(holder: &mut dyn Holder, set: &DataSet, count: u32) -> Result<f64, FootprintError> {
+/// Bytes for each of `count`, and what the process takes without them.
+fn per_item(
+    holder: &mut dyn Holder,
+    set: &DataSet,
+    count: u32,
+) -> Result<(f64, u64), FootprintError> {
     let Endpoint { port, pid } = holder.endpoint()?;
+    let payload = "x".repeat(IDLE_REQUEST_BYTES);
+    run_all(port, IDLE_REQUESTS, |_| words("PING", &payload, []))?;
     let empty = resident(pid)?.now;
-    load(port, set, count)?;
+    run_all(port, count, set.command)?;
     holder.compact()?;
     thread::sleep(SETTLE_TIME);
     let full = resident(pid)?.now;
-    Ok(full.saturating_sub(empty) as f64 / f64::from(count))
+    Ok((full.saturating_sub(empty) as f64 / f64::from(count), empty))
 }
 
-fn load(port: u16, set: &DataSet, count: u32) -> Result<(), FootprintError> {
+/// Sends the commands of so many numbers, and waits for all replies.
+fn run_all(
+    port: u16,
+    count: u32,
+    command_of: impl Fn(u32) -> Vec<String>,
+) -> Result<(), FootprintError> {
     let mut client = Client::connect(port)?;
     let mut next = 0;
     while next < count {
@@ -227,7 +250,7 @@ fn load(port: u16, set: &DataSet, count: u32) -> Result<(), FootprintError> {
         }
         let end = count.min(next + COMMANDS_IN_FLIGHT);
         for number in next..end {
-            let command = (set.command)(number);
+            let command = command_of(number);
             client.queue(&command.iter().map(String::as_str).collect::<Vec<_>>());
         }
         client.send()?;

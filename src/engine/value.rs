@@ -16,7 +16,7 @@ pub enum Value {
     String(StringValue),
     List(Box<List>),
     Set(Box<Set>),
-    Hash(Box<HashValue>),
+    Hash(HashValue),
     SortedSet(Box<SortedSet>),
     Stream(Box<Stream>),
 }

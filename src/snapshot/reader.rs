@@ -352,12 +352,12 @@ impl Partial {
             }
             Self::Hash(hash) => {
                 let is_sound = !hash.is_empty() && kind == Kind::Hash(hash.encoding());
-                (Value::Hash(Box::new(hash)), is_sound)
+                (Value::Hash(hash), is_sound)
             }
             Self::ExpiringHash(hash) => {
                 let is_sound =
                     hash.first_deadline() != 0 && kind == Kind::ExpiringHash(hash.encoding());
-                (Value::Hash(Box::new(hash)), is_sound)
+                (Value::Hash(hash), is_sound)
             }
             Self::SortedSet(sorted_set) => {
                 let is_sound =

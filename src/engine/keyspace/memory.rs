@@ -6,7 +6,8 @@
 //! - itself, with up to 22 bytes of key and 22 of a string: 64 bytes; a longer key or string: its
 //!   length besides; a string that was changed in place: 24 more;
 //! - a deadline: [`DEADLINE_BYTES`];
-//! - a list: 2, 6 or 10 bytes and the element for each; a small hash, set or sorted set the like;
+//! - a list: 2, 6 or 10 bytes and the element for each; a small set or sorted set the like;
+//! - a small hash: 1 byte, and for each field 1 or 3 bytes with the lengths of field and value;
 //! - a table of a set: 40 bytes a member, and the length of one over 22 bytes; of a hash: 48 a
 //!   field, and the lengths of field and value; a sorted set: as told in its module;
 //! - fields that expire: 88 each, and their lengths; a stream: its entries with 17 or so bytes

@@ -188,7 +188,7 @@ impl<'a> Input<'a> {
             kind::HASH_ZIPLIST => Ziplist::items(&self.string()?)?.each_pair(&mut set)?,
             _ => Listpack::items(&self.string()?)?.each_pair(&mut set)?,
         }
-        if hash.is_empty() { Err(RdbError::Format) } else { Ok(Value::Hash(Box::new(hash))) }
+        if hash.is_empty() { Err(RdbError::Format) } else { Ok(Value::Hash(hash)) }
     }
 
     /// A deadline that is past is as good as any here: what reads the value knows the time.
@@ -224,7 +224,7 @@ impl<'a> Input<'a> {
                 field.with(|field| value.with(|value| set(field, value, at_ms)))?;
             }
         }
-        if hash.is_empty() { Err(RdbError::Format) } else { Ok(Value::Hash(Box::new(hash))) }
+        if hash.is_empty() { Err(RdbError::Format) } else { Ok(Value::Hash(hash)) }
     }
 
     fn sorted_set(&mut self, kind: u8) -> Result<Value> {

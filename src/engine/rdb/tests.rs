@@ -75,8 +75,8 @@ fn values(random: &mut Random, len: usize) -> Vec<Value> {
         Value::List(Box::new(list)),
         Value::Set(Box::new(set)),
         Value::Set(Box::new(integers)),
-        Value::Hash(Box::new(hash)),
-        Value::Hash(Box::new(expiring)),
+        Value::Hash(hash),
+        Value::Hash(expiring),
         Value::SortedSet(Box::new(sorted_set)),
         Value::Stream(Box::new(stream)),
     ]

@@ -1,5 +1,5 @@
-//! A hash: fields with values. Small ones are one packed sequence of fields and values in turn,
-//! searched from the front; larger ones a table that keeps an order.
+//! A hash: fields with values. Small ones are one packed sequence of pairs, searched from the
+//! front; larger ones a table that keeps an order.
 //!
 //! Order: a new field comes last; the last field takes the place of one that is removed. Both forms
 //! keep it alike, so the order is a function of the operations alone. A table stays a table, as in
@@ -9,27 +9,24 @@
 //! for it.
 
 mod expiring;
+mod pairs;
+mod table;
 
-use std::borrow::Borrow;
 use std::fmt;
 use std::hash::{Hash as HashKey, Hasher};
 use std::mem;
 
-use indexmap::IndexSet;
-
-use super::packed::{self, Packed, entry_size};
-use super::{COMPACT_LEN_MAX, COMPACT_STRING_BYTES_MAX, FixedState};
+use super::{COMPACT_LEN_MAX, COMPACT_STRING_BYTES_MAX};
 use crate::engine::error::CommandError;
 use crate::engine::value::{Kind, Value};
 use crate::raft::types::Millis;
 use expiring::FieldDeadlines;
 pub use expiring::View;
+use pairs::Pairs;
+use table::Table;
 
-/// What a field of the table costs beside its bytes: the entry, its slot, the allocator's header.
-const PAIR_OVERHEAD_BYTES: usize = 48;
-
-/// Fields that expire add nothing to a hash that has none.
-const _: () = assert!(size_of::<Hash>() == 64);
+/// It lies within a [`Value`], so that a small hash is one allocation.
+const _: () = assert!(size_of::<Hash>() == 16);
 
 /// No deadline of a field is later: Redis keeps the two highest bits of the 48 that it has for one.
 pub const FIELD_DEADLINE_MAX_MS: Millis = (1 << 46) - 1;
@@ -41,12 +38,15 @@ pub struct Hash {
 
 #[derive(Clone)]
 enum Form {
-    /// Fields and values in turn.
-    Packed(Packed),
-    /// `payload` is the sum of the lengths of all fields and values.
-    Table { pairs: IndexSet<Pair, FixedState>, payload: usize },
+    Packed(Pairs),
+    Large(Box<Large>),
+}
+
+#[derive(Clone)]
+enum Large {
+    Table(Table),
     /// Some field has a deadline.
-    Expiring(Box<Expiring>),
+    Expiring(Expiring),
 }
 
 /// Invariant: `fields` is of another form, and has each field of `deadlines`, of which there is
@@ -55,6 +55,20 @@ enum Form {
 struct Expiring {
     fields: Hash,
     deadlines: FieldDeadlines,
+}
+
+/// The form of a hash, however deep it lies.
+enum Parts<'a> {
+    Packed(&'a Pairs),
+    Table(&'a Table),
+    Expiring(&'a Expiring),
+}
+
+/// As [`Parts`].
+enum PartsMut<'a> {
+    Packed(&'a mut Pairs),
+    Table(&'a mut Table),
+    Expiring(&'a mut Expiring),
 }
 
 /// How a hash lies in memory; a part of what every node has alike.
@@ -74,67 +88,15 @@ impl HashEncoding {
     }
 }
 
-/// A field and its value in one allocation, equal and hashed by the field.
-#[derive(Clone, Debug)]
-pub struct Pair {
-    bytes: Box<[u8]>,
-    field_len: u32,
-}
-
-impl Pair {
-    fn new(field: &[u8], value: &[u8]) -> Self {
-        let field_len = u32::try_from(field.len()).expect("invariant: strings are below 4 GiB");
-        Self { bytes: [field, value].concat().into_boxed_slice(), field_len }
-    }
-
-    fn field(&self) -> &[u8] {
-        &self.bytes[..self.field_len as usize]
-    }
-
-    fn value(&self) -> &[u8] {
-        &self.bytes[self.field_len as usize..]
-    }
-
-    fn parts(&self) -> (&[u8], &[u8]) {
-        self.bytes.split_at(self.field_len as usize)
-    }
-}
-
-impl HashKey for Pair {
-    fn hash<H: Hasher>(&self, state: &mut H) {
-        self.field().hash(state);
-    }
-}
-
-impl PartialEq for Pair {
-    fn eq(&self, other: &Self) -> bool {
-        self.field() == other.field()
-    }
-}
-
-impl Eq for Pair {}
-
-impl Borrow<[u8]> for Pair {
-    fn borrow(&self) -> &[u8] {
-        self.field()
-    }
-}
-
 impl Default for Form {
     fn default() -> Self {
-        Self::Packed(Packed::default())
+        Self::Packed(Pairs::default())
     }
 }
 
-/// Where the value of `field` begins in the packed form.
-fn find_value(packed: &Packed, field: &[u8]) -> Option<usize> {
-    let mut iter = packed.iter();
-    loop {
-        let found = iter.next()? == field;
-        if found {
-            return Some(packed.offset(&iter));
-        }
-        iter.next();
+impl Form {
+    fn table(table: Table) -> Self {
+        Self::Large(Box::new(Large::Table(table)))
     }
 }
 
@@ -143,34 +105,58 @@ impl Hash {
     pub fn with_encoding(encoding: HashEncoding) -> Self {
         let form = match encoding {
             HashEncoding::Listpack => Form::default(),
-            HashEncoding::Hashtable => Form::Table { pairs: IndexSet::default(), payload: 0 },
+            HashEncoding::Hashtable => Form::table(Table::default()),
         };
         Self { form }
     }
 
-    pub fn encoding(&self) -> HashEncoding {
+    #[inline]
+    fn parts(&self) -> Parts<'_> {
         match &self.form {
-            Form::Packed(_) => HashEncoding::Listpack,
-            Form::Table { .. } => HashEncoding::Hashtable,
-            Form::Expiring(expiring) => expiring.fields.encoding(),
+            Form::Packed(pairs) => Parts::Packed(pairs),
+            Form::Large(large) => match &**large {
+                Large::Table(table) => Parts::Table(table),
+                Large::Expiring(expiring) => Parts::Expiring(expiring),
+            },
+        }
+    }
+
+    #[inline]
+    fn parts_mut(&mut self) -> PartsMut<'_> {
+        match &mut self.form {
+            Form::Packed(pairs) => PartsMut::Packed(pairs),
+            Form::Large(large) => match &mut **large {
+                Large::Table(table) => PartsMut::Table(table),
+                Large::Expiring(expiring) => PartsMut::Expiring(expiring),
+            },
+        }
+    }
+
+    pub fn encoding(&self) -> HashEncoding {
+        match self.parts() {
+            Parts::Packed(_) => HashEncoding::Listpack,
+            Parts::Table(_) => HashEncoding::Hashtable,
+            Parts::Expiring(expiring) => expiring.fields.encoding(),
         }
     }
 
     /// The logical size: a function of the content and the encoding.
+    #[inline]
     pub fn bytes(&self) -> usize {
-        match &self.form {
-            Form::Packed(packed) => packed.size(),
-            Form::Table { pairs, payload } => payload + pairs.len() * PAIR_OVERHEAD_BYTES,
-            Form::Expiring(expiring) => expiring.fields.bytes() + expiring.deadlines.bytes(),
+        match self.parts() {
+            Parts::Packed(pairs) => pairs.size(),
+            Parts::Table(table) => table.bytes(),
+            Parts::Expiring(expiring) => expiring.fields.bytes() + expiring.deadlines.bytes(),
         }
     }
 
     /// The number of fields.
+    #[inline]
     pub fn len(&self) -> usize {
-        match &self.form {
-            Form::Packed(packed) => packed.len() / 2,
-            Form::Table { pairs, .. } => pairs.len(),
-            Form::Expiring(expiring) => expiring.fields.len(),
+        match self.parts() {
+            Parts::Packed(pairs) => pairs.len(),
+            Parts::Table(table) => table.len(),
+            Parts::Expiring(expiring) => expiring.fields.len(),
         }
     }
 
@@ -179,10 +165,10 @@ impl Hash {
     }
 
     pub fn get(&self, field: &[u8]) -> Option<&[u8]> {
-        match &self.form {
-            Form::Packed(packed) => packed.iter_from(find_value(packed, field)?).next(),
-            Form::Table { pairs, .. } => pairs.get(field).map(Pair::value),
-            Form::Expiring(expiring) => expiring.fields.get(field),
+        match self.parts() {
+            Parts::Packed(pairs) => pairs.get(field),
+            Parts::Table(table) => table.get(field),
+            Parts::Expiring(expiring) => expiring.fields.get(field),
         }
     }
 
@@ -192,35 +178,30 @@ impl Hash {
 
     /// The field at `index` of the order, and its value.
     pub fn at(&self, index: usize) -> Option<(&[u8], &[u8])> {
-        match &self.form {
-            Form::Packed(packed) if index < packed.len() / 2 => {
-                let mut iter = packed.iter_from(packed.offset_of(index * 2));
-                iter.next().zip(iter.next())
-            }
-            Form::Packed(_) => None,
-            Form::Table { pairs, .. } => pairs.get_index(index).map(Pair::parts),
-            Form::Expiring(expiring) => expiring.fields.at(index),
+        match self.parts() {
+            Parts::Packed(pairs) => pairs.iter().nth(index),
+            Parts::Table(table) => table.at(index),
+            Parts::Expiring(expiring) => expiring.fields.at(index),
         }
     }
 
     /// All fields with their values, in order.
     pub fn iter(&self) -> Iter<'_> {
-        match &self.form {
-            Form::Packed(packed) => Iter::Packed(packed.iter()),
-            Form::Table { pairs, .. } => Iter::Table(pairs.iter()),
-            Form::Expiring(expiring) => expiring.fields.iter(),
+        match self.parts() {
+            Parts::Packed(pairs) => Iter::Packed(pairs.iter()),
+            Parts::Table(table) => Iter::Table(table.iter()),
+            Parts::Expiring(expiring) => expiring.fields.iter(),
         }
     }
 
     /// Sets fields to values, which are given in turn, as [`Hash::set`] does; tells how many are
-    /// new. A hash that had none gets no more room than they need.
+    /// new.
     pub fn set_all(&mut self, pairs: &[&[u8]]) -> usize {
         if let Form::Packed(packed) = &mut self.form
-            && packed.is_empty()
-            && pairs.len() <= COMPACT_LEN_MAX * 2
+            && packed.len() + pairs.len() / 2 <= COMPACT_LEN_MAX
             && pairs.iter().all(|bytes| bytes.len() <= COMPACT_STRING_BYTES_MAX)
         {
-            packed.reserve(pairs.iter().map(|bytes| entry_size(bytes.len())).sum());
+            return packed.set_all(pairs);
         }
         pairs.chunks_exact(2).filter(|pair| self.set(pair[0], pair[1])).count()
     }
@@ -237,46 +218,25 @@ impl Hash {
         if field.len().max(value.len()) > COMPACT_STRING_BYTES_MAX {
             self.make_table();
         }
-        match &mut self.form {
-            Form::Packed(packed) => {
-                if let Some(offset) = find_value(packed, field) {
-                    packed.replace(offset, value);
-                    return false;
-                }
-                packed.reserve(entry_size(field.len()) + entry_size(value.len()));
-                packed.push_back(field);
-                packed.push_back(value);
-                if packed.len() > COMPACT_LEN_MAX * 2 {
+        match self.parts_mut() {
+            PartsMut::Packed(pairs) => {
+                let is_new = pairs.set(field, value);
+                if pairs.len() > COMPACT_LEN_MAX {
                     self.make_table();
                 }
-                true
+                is_new
             }
-            Form::Table { pairs, payload } => {
-                *payload += field.len() + value.len();
-                match pairs.replace(Pair::new(field, value)) {
-                    Some(old) => *payload -= old.bytes.len(),
-                    None => return true,
-                }
-                false
-            }
-            Form::Expiring(expiring) => expiring.fields.set_value(field, value),
+            PartsMut::Table(table) => table.set(field, value),
+            PartsMut::Expiring(expiring) => expiring.fields.set_value(field, value),
         }
     }
 
     /// Removes the field, and tells whether there was one.
     pub fn remove(&mut self, field: &[u8]) -> bool {
-        match &mut self.form {
-            Form::Packed(packed) => {
-                let Some(offset) = find_value(packed, field) else { return false };
-                packed.swap_remove(offset - entry_size(field.len()), 2);
-                true
-            }
-            Form::Table { pairs, payload } => {
-                let Some(pair) = pairs.swap_take(field) else { return false };
-                *payload -= pair.bytes.len();
-                true
-            }
-            Form::Expiring(expiring) => {
+        match self.parts_mut() {
+            PartsMut::Packed(pairs) => pairs.remove(field),
+            PartsMut::Table(table) => table.remove(field),
+            PartsMut::Expiring(expiring) => {
                 let is_removed = expiring.fields.remove(field);
                 self.clear_deadline(field);
                 is_removed
@@ -292,9 +252,9 @@ impl Hash {
 
     #[inline]
     fn deadlines(&self) -> Option<&FieldDeadlines> {
-        match &self.form {
-            Form::Expiring(expiring) => Some(&expiring.deadlines),
-            Form::Packed(_) | Form::Table { .. } => None,
+        match self.parts() {
+            Parts::Expiring(expiring) => Some(&expiring.deadlines),
+            Parts::Packed(_) | Parts::Table(_) => None,
         }
     }
 
@@ -329,12 +289,12 @@ impl Hash {
         if !self.contains(field) {
             return false;
         }
-        if !matches!(self.form, Form::Expiring(_)) {
+        if self.deadlines().is_none() {
             let fields = mem::take(self);
             let expiring = Expiring { fields, deadlines: FieldDeadlines::default() };
-            self.form = Form::Expiring(Box::new(expiring));
+            self.form = Form::Large(Box::new(Large::Expiring(expiring)));
         }
-        if let Form::Expiring(expiring) = &mut self.form {
+        if let PartsMut::Expiring(expiring) = self.parts_mut() {
             expiring.deadlines.set(field, at_ms);
         }
         true
@@ -343,7 +303,7 @@ impl Hash {
     /// Takes the deadline of the field away, and tells whether there was one.
     #[inline]
     pub fn clear_deadline(&mut self, field: &[u8]) -> bool {
-        let Form::Expiring(expiring) = &mut self.form else { return false };
+        let PartsMut::Expiring(expiring) = self.parts_mut() else { return false };
         let is_cleared = expiring.deadlines.clear(field);
         self.settle();
         is_cleared
@@ -353,7 +313,7 @@ impl Hash {
     pub fn remove_due(&mut self, clock_ms: Millis, limit: usize) -> usize {
         let mut removed = 0;
         while removed < limit
-            && let Form::Expiring(expiring) = &mut self.form
+            && let PartsMut::Expiring(expiring) = self.parts_mut()
             && let Some(field) = expiring.deadlines.take_due(clock_ms)
         {
             expiring.fields.remove(&field);
@@ -365,7 +325,7 @@ impl Hash {
 
     /// A hash of which no field expires any more is again as if none ever had.
     fn settle(&mut self) {
-        if let Form::Expiring(expiring) = &mut self.form
+        if let PartsMut::Expiring(expiring) = self.parts_mut()
             && expiring.deadlines.is_empty()
         {
             *self = mem::take(&mut expiring.fields);
@@ -380,33 +340,30 @@ impl Hash {
     /// stays below the cursor; above it are only fields that were seen or came later. The order is
     /// the same on every node, so a cursor is good on another node too.
     pub fn scan(&self, cursor: u64, count: usize) -> (u64, Iter<'_>) {
-        let pairs = match &self.form {
-            Form::Packed(_) => return (0, self.iter()),
-            Form::Table { pairs, .. } => pairs,
-            Form::Expiring(expiring) => return expiring.fields.scan(cursor, count),
+        let table = match self.parts() {
+            Parts::Packed(_) => return (0, self.iter()),
+            Parts::Table(table) => table,
+            Parts::Expiring(expiring) => return expiring.fields.scan(cursor, count),
         };
-        let (next, slice) = super::scan_range(pairs.len(), cursor, count);
-        let part = pairs.get_range(slice).expect("invariant: the range lies in the table");
-        (next, Iter::Table(part.iter()))
+        let (next, range) = super::scan_range(table.len(), cursor, count);
+        (next, Iter::Table(table.range(range)))
     }
 
     fn make_table(&mut self) {
-        let Form::Packed(packed) = &self.form else { return };
-        let mut pairs = IndexSet::with_capacity_and_hasher(packed.len(), FixedState::default());
-        let mut payload = 0;
-        for (field, value) in self.iter() {
-            payload += field.len() + value.len();
-            pairs.insert(Pair::new(field, value));
+        let Form::Packed(pairs) = &self.form else { return };
+        let mut table = Table::with_capacity(pairs.len() + 1);
+        for (field, value) in pairs.iter() {
+            table.set(field, value);
         }
-        self.form = Form::Table { pairs, payload };
+        self.form = Form::table(table);
     }
 }
 
 /// Fields with their values, in order.
 #[derive(Clone, Debug)]
 pub enum Iter<'a> {
-    Packed(packed::Iter<'a>),
-    Table(indexmap::set::Iter<'a, Pair>),
+    Packed(pairs::Iter<'a>),
+    Table(table::Iter<'a>),
 }
 
 impl<'a> Iterator for Iter<'a> {
@@ -415,8 +372,8 @@ impl<'a> Iterator for Iter<'a> {
     #[inline]
     fn next(&mut self) -> Option<Self::Item> {
         match self {
-            Self::Packed(iter) => iter.next().zip(iter.next()),
-            Self::Table(iter) => iter.next().map(Pair::parts),
+            Self::Packed(iter) => iter.next(),
+            Self::Table(iter) => iter.next(),
         }
     }
 }
@@ -457,7 +414,7 @@ impl Kind for Hash {
     }
 
     fn empty() -> Value {
-        Value::Hash(Box::default())
+        Value::Hash(Self::default())
     }
 
     fn is_empty(&self) -> bool {

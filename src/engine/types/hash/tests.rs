@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use proptest::prelude::*;
 
+use super::table::PAIR_OVERHEAD_BYTES;
 use super::*;
 
 #[derive(Clone, Debug)]
