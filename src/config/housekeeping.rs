@@ -2,9 +2,9 @@
 //! it looks at what is due, what it does for files and replicas of a kind that are not here.
 //!
 //! Configurations and tools set them, and no client of this server can tell one value from another
-//! but by asking. So each is taken, kept and told, with Redis's default, and changes nothing. A
-//! setting that would change what clients see, and is not to be had here, is not among them: it is a
-//! constant, or unknown.
+//! but by asking. So each is taken, kept and told, with Redis's default, and changes nothing. What
+//! would change what clients see, and is not to be had here, is not among them: it is a constant,
+//! or unknown.
 
 use super::directives::{Directive as D, bytes, number};
 use super::value::Kind;
