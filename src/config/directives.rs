@@ -2,10 +2,12 @@
 //! CONFIG GET and CONFIG SET.
 //!
 //! Architecture invariant: a directive stands here only if the node honours it, or if its value is
-//! a plain truth about this server that tools ask for ([`Kind::Constant`]).
+//! a plain truth about this server that tools ask for ([`Kind::Constant`]), or if it says how Redis
+//! keeps house, and no client can tell but by asking ([`super::housekeeping`]).
 
 use std::sync::LazyLock;
 
+use super::housekeeping::HOUSEKEEPING;
 use super::value::Kind;
 use crate::engine::settings::{Setting, SettingId};
 use crate::node::placement::NET_CORES_MAX;
@@ -42,7 +44,7 @@ pub enum Section {
     Cores,
     Consensus,
     Log,
-    /// Not listed: nothing but the default can be said.
+    /// Not listed: nothing but the default can be said, or whatever is said changes nothing.
     Fixed,
 }
 
@@ -98,7 +100,17 @@ impl Directive {
         Self { name, alias: None, default, kind, change: Change::AtRunTime, section, doc }
     }
 
-    const fn constant(name: &'static str, value: &'static str) -> Self {
+    /// One that changes nothing which a client can see.
+    pub(super) const fn unseen(
+        name: &'static str,
+        default: &'static str,
+        kind: Kind,
+        doc: &'static str,
+    ) -> Self {
+        Self::at_run_time(Section::Fixed, name, default, kind, doc)
+    }
+
+    pub(super) const fn constant(name: &'static str, value: &'static str) -> Self {
         Self {
             name,
             alias: None,
@@ -110,7 +122,7 @@ impl Directive {
         }
     }
 
-    const fn alias(mut self, alias: &'static str) -> Self {
+    pub(super) const fn alias(mut self, alias: &'static str) -> Self {
         self.alias = Some(alias);
         self
     }
@@ -119,11 +131,11 @@ impl Directive {
 const INT_MAX: i64 = i32::MAX as i64;
 const MB: i64 = 1 << 20;
 
-const fn number(min: i64, max: i64) -> Kind {
+pub(super) const fn number(min: i64, max: i64) -> Kind {
     Kind::Number { min, max }
 }
 
-const fn bytes(min: i64) -> Kind {
+pub(super) const fn bytes(min: i64) -> Kind {
     Kind::Bytes { min, max: i64::MAX }
 }
 
@@ -152,8 +164,10 @@ use Directive as D;
 use Section::{Cluster, Consensus, Cores, Dataset, Limits, Log, Network};
 
 /// All directives, those that the cluster has as one behind those of the node.
-pub static DIRECTIVES: LazyLock<Vec<Directive>> =
-    LazyLock::new(|| OWN.iter().copied().chain(SettingId::ALL.iter().map(of_cluster)).collect());
+pub static DIRECTIVES: LazyLock<Vec<Directive>> = LazyLock::new(|| {
+    let of_cluster = SettingId::ALL.iter().map(of_cluster);
+    OWN.iter().chain(HOUSEKEEPING).copied().chain(of_cluster).collect()
+});
 
 fn of_cluster(id: &SettingId) -> Directive {
     let Setting { name, default, doc, .. } = *id.setting();
@@ -562,8 +576,6 @@ static OWN: &[Directive] = &[
     D::constant("zset-max-listpack-value", "64").alias("zset-max-ziplist-value"),
     D::constant("cluster-enabled", "no"),
     D::constant("daemonize", "no"),
-    // Looks at what is due, per second.
-    D::constant("hz", "100"),
     D::constant("protected-mode", "no"),
     D::constant("tls-port", "0"),
     D::constant("unixsocket", ""),

@@ -4,6 +4,7 @@
 pub mod cli;
 mod directives;
 mod file;
+mod housekeeping;
 mod peers;
 mod rewrite;
 mod settings;

@@ -63,6 +63,8 @@ pub struct EngineReport {
     pub keyspace: KeyspaceStats,
     /// What keys and values count: equal on all nodes.
     pub memory: usize,
+    /// Keys that are gone and whose memory is yet to be given back.
+    pub condemned: usize,
     /// Sessions of all nodes that watch keys, and how many keys they watch in all.
     pub watching_clients: usize,
     pub watched_keys: usize,
@@ -133,6 +135,7 @@ impl EngineReport {
                 .collect(),
             keyspace: keyspace.stats(),
             memory: keyspace.memory(),
+            condemned: keyspace.condemned_len(),
             watching_clients: keyspace.watching().len(),
             watched_keys: keyspace.watching().values().map(|watching| watching.keys.len()).sum(),
             blocking_keys: engine.waiting().key_count(),

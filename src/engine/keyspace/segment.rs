@@ -278,6 +278,12 @@ impl Default for Table {
     }
 }
 
+impl Segment {
+    pub fn len(&self) -> usize {
+        self.entries.len()
+    }
+}
+
 impl Table {
     pub fn len(&self) -> usize {
         self.len

@@ -210,6 +210,11 @@ impl Condemned {
         self.entries.append(&mut other.entries);
     }
 
+    /// How many keys there are in it.
+    pub fn len(&self) -> usize {
+        self.segments.iter().map(Segment::len).sum::<usize>() + self.entries.len()
+    }
+
     pub fn free_some(&mut self) {
         if self.is_empty() {
             return;
@@ -237,6 +242,11 @@ impl Keyspace {
         if let Some(walk) = self.walk.take() {
             self.condemned.end(*walk);
         }
+    }
+
+    /// Keys of flushed databases, or of former values, whose memory is yet to be given back.
+    pub fn condemned_len(&self) -> usize {
+        self.condemned.len()
     }
 
     /// About how many bytes are held only because the walk has yet to visit them.

@@ -8,7 +8,9 @@ use crate::engine::keyspace::Victims;
 use crate::engine::random::Random;
 use crate::engine::settings::SettingId;
 use crate::limits::{EVICT_AHEAD_BYTES, EVICT_PER_ENTRY_MAX};
+use crate::node::clock::{nanoseconds, unix_seconds};
 use crate::node::mailbox::ToNet;
+use crate::node::observe::latency::EVICTION_CYCLE;
 
 use super::ApplyRole;
 
@@ -36,7 +38,10 @@ impl ApplyRole {
         let samples = engine.settings().unsigned(SettingId::MaxmemorySamples) as usize;
         let bytes = 2 * engine.keyspace.excess() + EVICT_AHEAD_BYTES;
         let keyspace = &engine.keyspace;
+        let began = nanoseconds();
         let chosen = victims.choose(keyspace, samples, (bytes, EVICT_PER_ENTRY_MAX), random);
+        let nanos = nanoseconds().saturating_sub(began);
+        self.shared.observed.note_latency(EVICTION_CYCLE, nanos, unix_seconds);
         if !chosen.is_empty() {
             self.evicting.is_under_way = true;
             self.nets[0].send(ToNet::Evict { index: self.applied_index, victims: chosen });

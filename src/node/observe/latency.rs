@@ -9,6 +9,8 @@ pub const COMMAND: &str = "command";
 pub const FAST_COMMAND: &str = "fast-command";
 /// Removing the keys that were due before an entry did.
 pub const EXPIRE_CYCLE: &str = "expire-cycle";
+/// Choosing keys to evict did.
+pub const EVICTION_CYCLE: &str = "eviction-cycle";
 /// Committing the writes of one pass of a net role did, from its end to the replies.
 pub const RAFT_COMMIT: &str = "raft-commit";
 /// Taking over the state of a snapshot from another member did.

@@ -1,5 +1,5 @@
-//! COMMAND DOCS: what commands are for, and what they take. Texts are this server's own. The history
-//! of a command, which Redis tells in sentences of its documentation, is left out.
+//! COMMAND DOCS: what commands are for, and what they take. Texts are this server's own. The
+//! history of a command, which Redis tells in sentences of its documentation, is left out.
 
 use super::Arguments;
 use super::command::{Found, find};

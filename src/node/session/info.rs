@@ -1,5 +1,9 @@
 //! INFO: the sections that Redis has and this node can fill, in Redis's order, and `# Raft` with
 //! RedisRaft's names, in its order, before ours.
+//!
+//! Fields that nothing here corresponds to are left out: those of jemalloc (`allocator_*`), the
+//! compiler, read and write calls, the traffic of replication, partial resynchronisation, and times
+//! over `maxmemory`. What Redis forks or saves for is told as never done, since tools ask for it.
 
 use std::sync::atomic::Ordering::Relaxed;
 
@@ -38,6 +42,9 @@ enum Shown {
     ByDefault,
     WithAll,
 }
+
+/// Redis's clock of uses wraps around at so many bits of seconds.
+const LRU_CLOCK_BITS: u32 = 24;
 
 const fn section(
     name: &'static str,
@@ -117,6 +124,9 @@ fn server(sources: &Sources<'_>) -> Fields {
     let executable = std::env::current_exe().map(|path| path.display().to_string());
     fields([
         ("redis_version", REDIS_VERSION.to_owned()),
+        // In the form that Redis has without a repository.
+        ("redis_git_sha1", "00000000".to_owned()),
+        ("redis_git_dirty", "0".to_owned()),
         ("server_name", "mayfly".to_owned()),
         ("mayfly_version", VERSION.to_owned()),
         ("redis_mode", "standalone".to_owned()),
@@ -125,6 +135,7 @@ fn server(sources: &Sources<'_>) -> Fields {
         ("monotonic_clock", "POSIX clock_gettime".to_owned()),
         ("multiplexing_api", "io_uring".to_owned()),
         ("process_id", std::process::id().to_string()),
+        ("process_supervised", "no".to_owned()),
         ("run_id", run_id(shared.boot)),
         ("tcp_port", shared.port.to_string()),
         ("server_time_usec", (unix_ms * 1000).to_string()),
@@ -132,6 +143,8 @@ fn server(sources: &Sources<'_>) -> Fields {
         ("uptime_in_days", (uptime / 86_400).to_string()),
         // Looks at what is due, per second.
         ("hz", (1000 / TICK_MS).to_string()),
+        ("configured_hz", settings.get("hz")),
+        ("lru_clock", (unix_ms / 1000 % (1 << LRU_CLOCK_BITS)).to_string()),
         ("executable", executable.unwrap_or_default()),
         ("config_file", settings.file()),
         // The threads of the layout do the work of Redis's threads for sockets.
@@ -169,6 +182,9 @@ fn memory(sources: &Sources<'_>) -> Fields {
     let memory = proc::memory();
     let bytes_max: u64 = settings.get("maxmemory").parse().unwrap_or(0);
     let scripts = &sources.engine.scripts;
+    let dataset = sources.engine.memory as u64;
+    let log_bytes = sources.raft.status.as_ref().map_or(0, |status| status.log_bytes);
+    let all_scripts = (scripts.bytes + scripts.library_bytes) as u64;
     fields([
         ("used_memory", memory.resident.to_string()),
         ("used_memory_human", human(memory.resident)),
@@ -178,22 +194,42 @@ fn memory(sources: &Sources<'_>) -> Fields {
         ("used_memory_peak_human", human(memory.resident_peak)),
         ("used_memory_peak_perc", percent(memory.resident, memory.resident_peak)),
         ("mem_clients_normal", sources.counted.buffers.total.to_string()),
-        ("used_memory_dataset", sources.engine.memory.to_string()),
+        ("mem_clients_slaves", "0".to_owned()),
+        ("used_memory_overhead", memory.resident.saturating_sub(dataset).to_string()),
+        ("used_memory_dataset", dataset.to_string()),
+        ("used_memory_dataset_perc", percent(dataset, memory.resident)),
         ("mem_logical", sources.engine.memory.to_string()),
         ("total_system_memory", memory.system.to_string()),
         ("total_system_memory_human", human(memory.system)),
+        ("used_memory_lua", scripts.vm_bytes.to_string()),
+        ("used_memory_lua_human", human(scripts.vm_bytes as u64)),
         ("used_memory_vm_eval", scripts.vm_bytes.to_string()),
         ("used_memory_scripts_eval", scripts.bytes.to_string()),
         ("number_of_cached_scripts", scripts.cached.to_string()),
+        // Functions run in the same state as scripts.
+        ("used_memory_vm_functions", "0".to_owned()),
+        ("used_memory_vm_total", scripts.vm_bytes.to_string()),
+        ("used_memory_vm_total_human", human(scripts.vm_bytes as u64)),
         ("used_memory_functions", scripts.library_bytes.to_string()),
         ("number_of_libraries", scripts.libraries.to_string()),
         ("number_of_functions", scripts.functions.to_string()),
+        ("used_memory_scripts", all_scripts.to_string()),
+        ("used_memory_scripts_human", human(all_scripts)),
         ("maxmemory", bytes_max.to_string()),
         ("maxmemory_human", human(bytes_max)),
         ("maxmemory_policy", settings.get("maxmemory-policy")),
         // What is resident is what counts as used.
         ("mem_fragmentation_ratio", "1.00".to_owned()),
+        ("mem_fragmentation_bytes", "0".to_owned()),
+        // maxmemory bounds what keys and values count, and nothing else.
+        ("mem_not_counted_for_evict", "0".to_owned()),
+        // The log of consensus, which others go on from.
+        ("mem_replication_backlog", log_bytes.to_string()),
+        ("mem_total_replication_buffers", log_bytes.to_string()),
+        ("mem_aof_buffer", "0".to_owned()),
         ("mem_allocator", "mimalloc".to_owned()),
+        ("active_defrag_running", "0".to_owned()),
+        ("lazyfree_pending_objects", sources.engine.condemned.to_string()),
     ])
 }
 
@@ -218,6 +254,12 @@ fn persistence(sources: &Sources<'_>) -> Fields {
     fields([
         ("loading", if is_joining { "1" } else { "0" }),
         ("async_loading", "0"),
+        ("current_cow_peak", "0"),
+        ("current_cow_size", "0"),
+        ("current_cow_size_age", "0"),
+        ("current_fork_perc", "0.00"),
+        ("current_save_keys_processed", "0"),
+        ("current_save_keys_total", "0"),
         ("rdb_changes_since_last_save", "0"),
         ("rdb_bgsave_in_progress", "0"),
         ("rdb_last_save_time", &last_save),
@@ -225,6 +267,9 @@ fn persistence(sources: &Sources<'_>) -> Fields {
         ("rdb_last_bgsave_time_sec", "-1"),
         ("rdb_current_bgsave_time_sec", "-1"),
         ("rdb_saves", "0"),
+        ("rdb_last_cow_size", "0"),
+        ("rdb_last_load_keys_expired", "0"),
+        ("rdb_last_load_keys_loaded", "0"),
         ("aof_enabled", "0"),
         ("aof_rewrite_in_progress", "0"),
         ("aof_rewrite_scheduled", "0"),
@@ -232,6 +277,11 @@ fn persistence(sources: &Sources<'_>) -> Fields {
         ("aof_current_rewrite_time_sec", "-1"),
         ("aof_last_bgrewrite_status", "ok"),
         ("aof_last_write_status", "ok"),
+        ("aof_last_cow_size", "0"),
+        ("aof_rewrites", "0"),
+        ("aof_rewrites_consecutive_failures", "0"),
+        ("module_fork_in_progress", "0"),
+        ("module_fork_last_cow_size", "0"),
     ])
 }
 
@@ -270,10 +320,21 @@ fn stats(sources: &Sources<'_>) -> Fields {
         // No process is ever forked.
         ("latest_fork_usec", 0),
         ("total_forks", 0),
+        // No connection of MIGRATE is kept, no replica expires keys, and nothing is moved.
+        ("migrate_cached_sockets", 0),
+        ("slave_expires_tracked_keys", 0),
+        ("active_defrag_hits", 0),
+        ("active_defrag_misses", 0),
+        ("active_defrag_key_hits", 0),
+        ("active_defrag_key_misses", 0),
+        ("total_active_defrag_time", 0),
+        ("current_active_defrag_time", 0),
         ("unexpected_error_replies", 0),
         ("tracking_total_keys", engine.tracked_keys as u64),
         ("tracking_total_items", engine.tracked_items as u64),
         ("tracking_total_prefixes", engine.tracked_prefixes as u64),
+        ("io_threaded_reads_processed", 0),
+        ("io_threaded_writes_processed", 0),
         ("total_error_replies", sources.counted.total_errors),
         ("client_query_buffer_limit_disconnections", clients.query_limit_closed.load(Relaxed)),
         ("client_output_buffer_limit_disconnections", clients.output_limit_closed.load(Relaxed)),
@@ -310,6 +371,7 @@ fn replication(sources: &Sources<'_>) -> Fields {
         ("master_failover_state", failover.to_owned()),
         ("master_replid", run_id(raft.cluster)),
         ("master_repl_offset", commit_index.to_string()),
+        ("master_replid2", "0".repeat(40)),
         ("second_repl_offset", "-1".to_owned()),
         // The log of consensus, in bytes.
         ("repl_backlog_active", "1".to_owned()),

@@ -11,7 +11,7 @@ use crate::engine::error::CommandError;
 use crate::engine::reply::Reply;
 use crate::node::clock::unix_seconds;
 use crate::node::observe::latency::{
-    COMMAND, EXPIRE_CYCLE, Event, FAST_COMMAND, RAFT_COMMIT, SNAPSHOT_INSTALL,
+    COMMAND, EVICTION_CYCLE, EXPIRE_CYCLE, Event, FAST_COMMAND, RAFT_COMMIT, SNAPSHOT_INSTALL,
 };
 use crate::node::report::EngineReport;
 
@@ -118,6 +118,10 @@ fn diagnosis(name: &str, event: &Event) -> String {
         }
         EXPIRE_CYCLE => {
             "Many keys were due at once. Spread their times of expiry with a random part."
+        }
+        EVICTION_CYCLE => {
+            "Choosing keys to evict took long: lower maxmemory-samples, or look at the load of the \
+             machine."
         }
         RAFT_COMMIT => {
             "A majority of the voters took long to take writes: look at the network between the \

@@ -46,9 +46,10 @@ fn every_section_has_its_fields_in_order() {
     let cases = [
         (
             "server",
-            "redis_version server_name mayfly_version redis_mode os arch_bits monotonic_clock \
-             multiplexing_api process_id run_id tcp_port server_time_usec uptime_in_seconds \
-             uptime_in_days hz executable config_file io_threads_active slot_name layout \
+            "redis_version redis_git_sha1 redis_git_dirty server_name mayfly_version redis_mode \
+             os arch_bits monotonic_clock multiplexing_api process_id process_supervised run_id \
+             tcp_port server_time_usec uptime_in_seconds uptime_in_days hz configured_hz \
+             lru_clock executable config_file io_threads_active slot_name layout \
              system_check_failed system_check_findings",
         ),
         (
@@ -61,37 +62,50 @@ fn every_section_has_its_fields_in_order() {
             "memory",
             "used_memory used_memory_human used_memory_rss used_memory_rss_human \
              used_memory_peak used_memory_peak_human used_memory_peak_perc mem_clients_normal \
-             used_memory_dataset mem_logical total_system_memory total_system_memory_human \
-             used_memory_vm_eval used_memory_scripts_eval number_of_cached_scripts \
-             used_memory_functions number_of_libraries number_of_functions maxmemory \
-             maxmemory_human maxmemory_policy mem_fragmentation_ratio mem_allocator",
+             mem_clients_slaves used_memory_overhead used_memory_dataset \
+             used_memory_dataset_perc mem_logical total_system_memory total_system_memory_human \
+             used_memory_lua used_memory_lua_human used_memory_vm_eval used_memory_scripts_eval \
+             number_of_cached_scripts used_memory_vm_functions used_memory_vm_total \
+             used_memory_vm_total_human used_memory_functions number_of_libraries \
+             number_of_functions used_memory_scripts used_memory_scripts_human maxmemory \
+             maxmemory_human maxmemory_policy mem_fragmentation_ratio mem_fragmentation_bytes \
+             mem_not_counted_for_evict mem_replication_backlog mem_total_replication_buffers \
+             mem_aof_buffer mem_allocator active_defrag_running lazyfree_pending_objects",
         ),
         (
             "persistence",
-            "loading async_loading rdb_changes_since_last_save rdb_bgsave_in_progress \
-             rdb_last_save_time rdb_last_bgsave_status rdb_last_bgsave_time_sec \
-             rdb_current_bgsave_time_sec rdb_saves aof_enabled aof_rewrite_in_progress \
-             aof_rewrite_scheduled aof_last_rewrite_time_sec aof_current_rewrite_time_sec \
-             aof_last_bgrewrite_status aof_last_write_status",
+            "loading async_loading current_cow_peak current_cow_size current_cow_size_age \
+             current_fork_perc current_save_keys_processed current_save_keys_total \
+             rdb_changes_since_last_save rdb_bgsave_in_progress rdb_last_save_time \
+             rdb_last_bgsave_status rdb_last_bgsave_time_sec rdb_current_bgsave_time_sec \
+             rdb_saves rdb_last_cow_size rdb_last_load_keys_expired rdb_last_load_keys_loaded \
+             aof_enabled aof_rewrite_in_progress aof_rewrite_scheduled \
+             aof_last_rewrite_time_sec aof_current_rewrite_time_sec aof_last_bgrewrite_status \
+             aof_last_write_status aof_last_cow_size aof_rewrites \
+             aof_rewrites_consecutive_failures module_fork_in_progress \
+             module_fork_last_cow_size",
         ),
         (
             "stats",
             "total_connections_received total_commands_processed instantaneous_ops_per_sec \
-              total_net_input_bytes total_net_output_bytes instantaneous_input_kbps \
-              instantaneous_output_kbps rejected_connections sync_full expired_subkeys \
-              expired_keys evicted_keys evicted_clients keyspace_hits keyspace_misses \
-              pubsub_channels pubsub_patterns pubsubshard_channels acl_access_denied_auth \
-              acl_access_denied_cmd acl_access_denied_key acl_access_denied_channel \
-              latest_fork_usec total_forks unexpected_error_replies tracking_total_keys \
-              tracking_total_items tracking_total_prefixes \
-              total_error_replies client_query_buffer_limit_disconnections \
+             total_net_input_bytes total_net_output_bytes instantaneous_input_kbps \
+             instantaneous_output_kbps rejected_connections sync_full expired_subkeys \
+             expired_keys evicted_keys evicted_clients keyspace_hits keyspace_misses \
+             pubsub_channels pubsub_patterns pubsubshard_channels acl_access_denied_auth \
+             acl_access_denied_cmd acl_access_denied_key acl_access_denied_channel \
+             latest_fork_usec total_forks migrate_cached_sockets slave_expires_tracked_keys \
+             active_defrag_hits active_defrag_misses active_defrag_key_hits \
+             active_defrag_key_misses total_active_defrag_time current_active_defrag_time \
+             unexpected_error_replies tracking_total_keys tracking_total_items \
+             tracking_total_prefixes io_threaded_reads_processed io_threaded_writes_processed \
+             total_error_replies client_query_buffer_limit_disconnections \
              client_output_buffer_limit_disconnections total_commands_applied",
         ),
         (
             "replication",
             "role connected_slaves slave0 slave1 slave2 master_failover_state master_replid \
-             master_repl_offset second_repl_offset repl_backlog_active repl_backlog_size \
-             repl_backlog_histlen",
+             master_repl_offset master_replid2 second_repl_offset repl_backlog_active \
+             repl_backlog_size repl_backlog_histlen",
         ),
         (
             "cpu",
