@@ -10,6 +10,7 @@ mod events;
 mod eviction;
 mod expiry;
 mod fields;
+mod forms;
 mod interest;
 mod memory;
 mod numbers;
@@ -35,6 +36,7 @@ use crate::raft::types::Millis;
 pub use events::Changed;
 use events::Events;
 use expiry::Deadlines;
+use forms::Forms;
 use interest::Interest;
 pub use interest::{Place, SessionId, WatchError, Watching};
 use memory::Account;
@@ -68,6 +70,7 @@ pub struct Keyspace {
     interest: Interest,
     events: Events,
     account: Account,
+    forms: Forms,
     usage: Usage,
     hits: Cell<u64>,
     misses: Cell<u64>,
@@ -126,6 +129,7 @@ impl Keyspace {
             interest: Interest::default(),
             events: Events::default(),
             account: Account::default(),
+            forms: Forms::default(),
             usage: Usage::default(),
             hits: Cell::new(0),
             misses: Cell::new(0),

@@ -390,8 +390,13 @@ impl Hash {
         (next, Iter::Table(part.iter()))
     }
 
-    fn make_table(&mut self) {
-        let Form::Packed(packed) = &self.form else { return };
+    /// Changes the small form to the large one.
+    pub fn make_table(&mut self) {
+        let packed = match &mut self.form {
+            Form::Packed(packed) => packed,
+            Form::Table { .. } => return,
+            Form::Expiring(expiring) => return expiring.fields.make_table(),
+        };
         let mut pairs = IndexSet::with_capacity_and_hasher(packed.len(), FixedState::default());
         let mut payload = 0;
         for (field, value) in self.iter() {
