@@ -3,7 +3,8 @@
 //!
 //! A value that a command has changed leaves its small form at the end of the command, when it is
 //! above a bound. Then the entry is still open, so no walk over a former state can have met it in
-//! between; and the form is a function of the log alone, as the settings are.
+//! between. Nothing else leaves an entry open while there are such bounds: otherwise a read, which
+//! runs on one node alone, would change its form there.
 
 use super::Keyspace;
 use crate::engine::settings::{SettingId, Settings};
@@ -121,6 +122,7 @@ impl Forms {
 impl Keyspace {
     /// The bounds are these from here on, for what changes.
     pub(super) fn follow_forms(&mut self, settings: &Settings) {
+        self.settle();
         self.forms = Forms::of(settings);
         self.set_forms_news(self.forms.is_tight);
     }
@@ -133,6 +135,7 @@ impl Keyspace {
             if let Some(entry) = self.open_entry() {
                 forms.keep(&mut entry.value);
             }
+            self.settle();
         }
     }
 }

@@ -359,6 +359,7 @@ impl Keyspace {
         let position = table.insert(&self.hasher, hash, entry);
         self.open_new(database, position);
         self.move_field_deadline(database, hash, 0, fields);
+        self.settle();
         true
     }
 
@@ -567,7 +568,9 @@ impl Keyspace {
             removed += self.expire_item(database, deadline_ms, hash);
         }
         self.expired += removed as u64;
-        removed + self.expire_fields_due(limit.saturating_sub(removed))
+        removed += self.expire_fields_due(limit.saturating_sub(removed));
+        self.settle();
+        removed
     }
 
     /// Whether what is due is removed at its time: so it is, unless a test wants it otherwise.
