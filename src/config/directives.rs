@@ -173,7 +173,7 @@ fn of_cluster(id: &SettingId) -> Directive {
     let Setting { name, default, doc, .. } = *id.setting();
     Directive {
         name,
-        alias: None,
+        alias: id.alias(),
         default,
         kind: Kind::OfCluster(*id),
         change: Change::ByCluster,
@@ -565,15 +565,6 @@ static OWN: &[Directive] = &[
     D::constant("save", ""),
     D::constant("appendonly", "no"),
     D::constant("replica-read-only", "no").alias("slave-read-only"),
-    // The bounds of the small forms of values take part in what an entry means, too.
-    D::constant("hash-max-listpack-entries", "128").alias("hash-max-ziplist-entries"),
-    D::constant("hash-max-listpack-value", "64").alias("hash-max-ziplist-value"),
-    D::constant("list-max-listpack-size", "-2").alias("list-max-ziplist-size"),
-    D::constant("set-max-intset-entries", "512"),
-    D::constant("set-max-listpack-entries", "128"),
-    D::constant("set-max-listpack-value", "64"),
-    D::constant("zset-max-listpack-entries", "128").alias("zset-max-ziplist-entries"),
-    D::constant("zset-max-listpack-value", "64").alias("zset-max-ziplist-value"),
     D::constant("cluster-enabled", "no"),
     D::constant("daemonize", "no"),
     D::constant("protected-mode", "no"),

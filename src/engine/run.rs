@@ -573,6 +573,7 @@ impl Context<'_> {
         if spec.writes(arguments.first()) && !tells_misses(spec.name) {
             self.keyspace.drop_misses();
         }
+        self.keyspace.keep_forms();
         spread_news(self.keyspace, self.subscribers, self.tracking);
         if self.tracking.remembers() && spec.only_reads(arguments.first()) {
             let words: Vec<&[u8]> =

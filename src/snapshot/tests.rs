@@ -206,6 +206,33 @@ fn versions_and_keys_that_are_due_survive() {
     assert!(loaded.keyspace.peek(5, b"due").is_none());
 }
 
+/// What was small when a bound was lowered stays so until it changes, here as there, and whoever
+/// reads it.
+#[test]
+fn forms_follow_the_log_alone() {
+    let mut engine = Engine::new(1);
+    engine.begin_entry(1, START_MS);
+    for line in ["HSET hash f v", "HSET due f v g w", "HPEXPIRE due 10 FIELDS 1 f"] {
+        run_line(&mut engine, 0, line);
+    }
+    let lower = "RAFT.SETTING SET hash-max-listpack-entries 0";
+    run_line(&mut engine, 0, lower);
+    let mut loaded = reloaded(&mut engine, 1);
+    let read = |engine: &mut Engine| run_line(engine, 0, "OBJECT ENCODING hash");
+    assert_eq!(read(&mut loaded), b"$8\r\nlistpack\r\n", "a read changes nothing");
+    for engine in [&mut engine, &mut loaded] {
+        engine.begin_entry(2, START_MS + 10);
+        engine.expire_due(10);
+    }
+    run_line(&mut loaded, 0, "HGET due g");
+    for engine in [&mut engine, &mut loaded] {
+        run_line(engine, 0, "SET other 1");
+    }
+    assert_eq!(engine.digest(), loaded.digest());
+    run_line(&mut engine, 0, "HSET hash g w");
+    assert_eq!(read(&mut engine), b"$9\r\nhashtable\r\n");
+}
+
 #[test]
 fn what_sessions_watch_survives() {
     let mut engine = Engine::new(1);

@@ -26,7 +26,7 @@ fn object(context: &mut Context<'_>, arguments: &[&[u8]]) -> Result {
     let bytes = rdb::dump(value).len().saturating_sub(1 + rdb::FOOTER_BYTES);
     let text = format!(
         "Value at:0x0 refcount:1 encoding:{} serializedlength:{bytes} lru:0 lru_seconds_idle:0",
-        encoding_of(value)
+        encoding_of(value, context.settings)
     );
     context.reply.simple(&text);
     Ok(())

@@ -2,6 +2,7 @@
 
 use super::{CommandSpec, Context, Docs, Flags, Handler, Keys, container};
 use crate::engine::error::CommandError;
+use crate::engine::settings::{SettingId, Settings};
 use crate::engine::types::hash::HashEncoding;
 use crate::engine::value::Value;
 
@@ -10,15 +11,18 @@ type Result = std::result::Result<(), CommandError>;
 fn encoding(context: &mut Context<'_>, arguments: &[&[u8]]) -> Result {
     match context.keyspace.peek(context.database, arguments[0]) {
         None => context.reply.null(),
-        Some(entry) => context.reply.bulk(encoding_of(&entry.value).as_bytes()),
+        Some(entry) => {
+            let encoding = encoding_of(&entry.value, context.settings);
+            context.reply.bulk(encoding.as_bytes());
+        }
     }
     Ok(())
 }
 
-pub(super) fn encoding_of(value: &Value) -> &'static str {
+pub(super) fn encoding_of(value: &Value, settings: &Settings) -> &'static str {
     match value {
         Value::String(string) => string.encoding(),
-        Value::List(list) => list.encoding(),
+        Value::List(list) => list.encoding(settings.get(SettingId::ListMaxListpackSize)),
         Value::Set(set) => set.encoding().name(),
         Value::Hash(hash) => match hash.encoding() {
             HashEncoding::Listpack if hash.first_deadline() != 0 => "listpackex",

@@ -16,6 +16,8 @@ pub(super) struct Events {
     /// Whether the engine is to look after each command, since something may have been gathered.
     is_any: Cell<bool>,
     is_always: bool,
+    /// The engine is to look at the form of what was changed, too.
+    is_of_forms: bool,
 }
 
 /// Keys that have changed, whatever their databases.
@@ -77,9 +79,15 @@ impl Keyspace {
         self.events.note();
     }
 
+    /// Lets it hold for the sake of [`Keyspace::keep_forms`].
+    pub(super) fn set_forms_news(&mut self, is_of_forms: bool) {
+        self.events.is_of_forms = is_of_forms;
+        self.events.note();
+    }
+
     /// The events since the last call, in order.
     pub fn take_events(&mut self) -> Vec<Event> {
-        self.events.is_any.set(self.events.is_always);
+        self.events.is_any.set(self.events.is_always | self.events.is_of_forms);
         std::mem::take(self.events.gathered.get_mut())
     }
 

@@ -21,7 +21,7 @@
 //! [`Account::open`]. That is an addition and a subtraction for each change.
 
 use super::segment::Position;
-use super::{DATABASE_COUNT, Deadline, Keyspace};
+use super::{DATABASE_COUNT, Deadline, Entry, Keyspace};
 use crate::engine::settings::{Policy, SettingId, Settings};
 use crate::limits::{EVICTION_SLACK_BYTES, EVICTION_SLACK_SHARE};
 use crate::raft::types::Millis;
@@ -71,6 +71,7 @@ impl Keyspace {
     /// The settings are these from here on.
     pub fn follow_settings(&mut self, settings: &Settings) {
         self.set_event_classes(settings.event_classes());
+        self.follow_forms(settings);
         let policy = settings.policy();
         let bytes = settings.unsigned(SettingId::Maxmemory) as usize;
         self.account.limit = (bytes > 0).then_some(Limit { bytes, policy });
@@ -158,6 +159,12 @@ impl Keyspace {
         home.bytes -= bytes;
         self.account.bytes -= bytes;
         self.account.open = Some((database, position));
+    }
+
+    /// The entry that may be being changed.
+    pub(super) fn open_entry(&mut self) -> Option<&mut Entry> {
+        let (database, position) = self.account.open?;
+        Some(self.databases[usize::from(database)].table.at_mut(position))
     }
 
     /// An entry is new, and may be about to change.

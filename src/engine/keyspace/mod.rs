@@ -10,6 +10,7 @@ mod events;
 mod eviction;
 mod expiry;
 mod fields;
+mod forms;
 mod interest;
 mod memory;
 mod numbers;
@@ -35,6 +36,7 @@ use crate::raft::types::Millis;
 pub use events::Changed;
 use events::Events;
 use expiry::Deadlines;
+use forms::Forms;
 use interest::Interest;
 pub use interest::{Place, SessionId, WatchError, Watching};
 use memory::Account;
@@ -72,6 +74,7 @@ pub struct Keyspace {
     interest: Interest,
     events: Events,
     account: Account,
+    forms: Forms,
     usage: Usage,
     hits: Cell<u64>,
     misses: Cell<u64>,
@@ -130,6 +133,7 @@ impl Keyspace {
             interest: Interest::default(),
             events: Events::default(),
             account: Account::default(),
+            forms: Forms::default(),
             usage: Usage::default(),
             hits: Cell::new(0),
             misses: Cell::new(0),
@@ -372,6 +376,7 @@ impl Keyspace {
         let position = table.insert(&self.hasher, hash, entry);
         self.open_new(database, position);
         self.move_field_deadline(database, hash, 0, fields);
+        self.settle();
         true
     }
 
@@ -580,7 +585,9 @@ impl Keyspace {
             removed += self.expire_item(database, deadline_ms, hash);
         }
         self.expired += removed as u64;
-        removed + self.expire_fields_due(limit.saturating_sub(removed))
+        removed += self.expire_fields_due(limit.saturating_sub(removed));
+        self.settle();
+        removed
     }
 
     /// Whether what is due is removed at its time: so it is, unless a test wants it otherwise.

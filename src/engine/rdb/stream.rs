@@ -149,7 +149,10 @@ pub(super) fn read(input: &mut Input<'_>, kind: u8) -> Result<Stream> {
     }
     for _ in 0..input.length()? {
         let name = SmallBytes::new(&input.string()?);
-        let group = read_group(input, kind)?;
+        let mut group = read_group(input, kind)?;
+        if kind == kind::STREAM_LISTPACKS {
+            group.estimate_read(&stream.log);
+        }
         if stream.groups.insert(name, group).is_some() {
             return Err(RdbError::Format);
         }

@@ -285,3 +285,31 @@ fn few_bytes_do_not_become_too_many() {
     assert_eq!(input.unpack(2 << 30), Ok(()));
     assert_eq!(input.unpack(1), Err(RdbError::Format));
 }
+
+/// Before 7.0 nobody counted what a group has read. Where the group stands at the first entry or
+/// before it, the stream tells.
+#[test]
+fn what_the_groups_of_an_old_stream_have_read_is_estimated() {
+    let mut stream = Stream::default();
+    for ms in [5, 6] {
+        stream.log.append(StreamId { ms, seq: 0 }, &[b"f", b"v"]);
+    }
+    for (name, ms) in [("g1", 5), ("g2", 0)] {
+        stream
+            .groups
+            .insert(SmallBytes::new(name.as_bytes()), Group::new(StreamId { ms, seq: 0 }, Some(9)));
+    }
+    let body = write::value(&Value::Stream(Box::new(stream)));
+    let end = b"\x02\x06\0\x05\0\0\0\x02\x02\x02g1\x05\0\x09\0\0\x02g2\0\0\x09\0\0";
+    let entries = body.strip_suffix(end).expect("the counters come last");
+    let old_end = b"\x02\x06\0\x02\x02g1\x05\0\0\0\x02g2\0\0\0\0";
+    let old = [&[kind::STREAM_LISTPACKS], &entries[1..], old_end].concat();
+    let Ok(Value::Stream(stream)) = load(&payload(&old, 9)) else { panic!("it is not loaded") };
+    let read = |name: &[u8]| {
+        let group = &stream.groups[name];
+        (group.entries_read(), group.lag(&stream.log))
+    };
+    assert_eq!(read(b"g1"), (Some(1), Some(1)));
+    assert_eq!(read(b"g2"), (Some(0), Some(2)));
+    assert_eq!(stream.log.entries_added(), 2);
+}

@@ -47,7 +47,10 @@ macro_rules! settings {
     };
 }
 
+const INT_MIN: i64 = i32::MIN as i64;
 const INT_MAX: i64 = i32::MAX as i64;
+const COUNT_BOUND: Kind = Kind::Number { min: 0, max: i64::MAX };
+const SIZE_BOUND: Kind = Kind::Bytes { min: 0, max: i64::MAX };
 
 /// About a thousand years: a time that is added to any clock.
 const TTL_MAX_MS: i64 = 1 << 45;
@@ -70,6 +73,30 @@ settings! {
         "Longest time to live of a key, whatever it is given; 0 is no bound";
     NotifyKeyspaceEvents: "notify-keyspace-events", "", Kind::Events,
         "Of which events on keys messages are published: Redis's letters for channels and classes";
+    HashMaxListpackEntries: "hash-max-listpack-entries", "128", COUNT_BOUND,
+        "Fields that a hash has at most in its small form; it has at most 128 in any case";
+    HashMaxListpackValue: "hash-max-listpack-value", "64", SIZE_BOUND,
+        "Bytes of a field or value at most there; 64 in any case";
+    ListMaxListpackSize: "list-max-listpack-size", "-2", Kind::Number { min: INT_MIN, max: INT_MAX },
+        "Up to what OBJECT ENCODING calls a list small: so many elements, or -1 to -5 for 4 to 64 KiB";
+    SetMaxIntsetEntries: "set-max-intset-entries", "512", COUNT_BOUND,
+        "Members that a set of integers has at most in its small form; 512 in any case";
+    SetMaxListpackEntries: "set-max-listpack-entries", "128", COUNT_BOUND,
+        "Members that another set has at most in its small form; 128 in any case";
+    SetMaxListpackValue: "set-max-listpack-value", "64", SIZE_BOUND,
+        "Bytes of a member at most there; 64 in any case";
+    ZsetMaxListpackEntries: "zset-max-listpack-entries", "128", COUNT_BOUND,
+        "Members that a sorted set has at most in its small form; 128 in any case";
+    ZsetMaxListpackValue: "zset-max-listpack-value", "64", SIZE_BOUND,
+        "Bytes of a member at most there; 64 in any case";
+    ListCompressDepth: "list-compress-depth", "0", Kind::Number { min: 0, max: INT_MAX },
+        "Taken and told as in Redis; no part of a list is compressed here";
+    StreamNodeMaxEntries: "stream-node-max-entries", "100", COUNT_BOUND,
+        "Taken and told as in Redis; here a stream is trimmed to the entry, in whatever blocks it lies";
+    StreamNodeMaxBytes: "stream-node-max-bytes", "4096", SIZE_BOUND,
+        "Taken and told as in Redis, like stream-node-max-entries";
+    HllSparseMaxBytes: "hll-sparse-max-bytes", "3000", SIZE_BOUND,
+        "Taken and told as in Redis; here a HyperLogLog is sparse up to 3000 bytes";
 }
 
 const COUNT: usize = SettingId::ALL.len();
@@ -82,7 +109,22 @@ impl SettingId {
     /// The setting of this name, in letters of any case.
     pub fn find(name: &str) -> Option<Self> {
         let mut all = Self::ALL.iter().copied();
-        all.find(|id| id.setting().name.eq_ignore_ascii_case(name))
+        all.find(|id| {
+            let names = [Some(id.setting().name), id.alias()];
+            names.into_iter().flatten().any(|own| own.eq_ignore_ascii_case(name))
+        })
+    }
+
+    /// Its name in Redis before 7.0.
+    pub fn alias(self) -> Option<&'static str> {
+        Some(match self {
+            Self::HashMaxListpackEntries => "hash-max-ziplist-entries",
+            Self::HashMaxListpackValue => "hash-max-ziplist-value",
+            Self::ListMaxListpackSize => "list-max-ziplist-size",
+            Self::ZsetMaxListpackEntries => "zset-max-ziplist-entries",
+            Self::ZsetMaxListpackValue => "zset-max-ziplist-value",
+            _ => return None,
+        })
     }
 
     /// Reads a value.

@@ -20,6 +20,10 @@ fn values_are_read_and_written_as_redis_does() {
         ("notify-keyspace-events", "AKEn", "AnKE"),
         ("notify-keyspace-events", "gxnE", "gxnE"),
         ("notify-keyspace-events", "", ""),
+        ("hash-max-listpack-value", "1kb", "1024"),
+        ("Hash-Max-Ziplist-Value", "0", "0"),
+        ("list-max-ziplist-size", "-5", "-5"),
+        ("zset-max-ziplist-entries", "9223372036854775807", "9223372036854775807"),
     ] {
         assert_eq!(set(name, value).as_deref(), Ok(told), "{name} {value}");
         assert_eq!(set(name, told).as_deref(), Ok(told), "{name} {told}");
@@ -44,6 +48,8 @@ fn changes_are_refused_in_the_words_of_redis() {
         ("lfu-log-factor", "-1", "argument must be between 0 and 2147483647 inclusive"),
         ("lfu-decay-time", "x", int),
         ("notify-keyspace-events", "KEQ", events),
+        ("hash-max-ziplist-value", "-1", "argument must be a memory value"),
+        ("set-max-intset-entries", "1kb", int),
     ] {
         assert_eq!(set(name, value), failed(name, why), "{name} {value}");
     }

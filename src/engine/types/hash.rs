@@ -349,8 +349,13 @@ impl Hash {
         (next, Iter::Table(table.range(range)))
     }
 
-    fn make_table(&mut self) {
-        let Form::Packed(pairs) = &self.form else { return };
+    /// Changes the small form to the large one.
+    pub fn make_table(&mut self) {
+        let pairs = match self.parts_mut() {
+            PartsMut::Packed(pairs) => pairs,
+            PartsMut::Table(_) => return,
+            PartsMut::Expiring(expiring) => return expiring.fields.make_table(),
+        };
         let mut table = Table::with_capacity(pairs.len() + 1);
         for (field, value) in pairs.iter() {
             table.set(field, value);

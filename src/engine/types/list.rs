@@ -38,9 +38,14 @@ impl List {
         self.size
     }
 
-    /// What OBJECT ENCODING calls it.
-    pub fn encoding(&self) -> &'static str {
-        if self.size <= CHUNK_BYTES_MAX { "listpack" } else { "quicklist" }
+    /// What OBJECT ENCODING calls it, for a `list-max-listpack-size`: how many elements are one
+    /// listpack, or, below 0, one of the sizes from 4 to 64 KiB.
+    pub fn encoding(&self, listpack_size: i64) -> &'static str {
+        let is_one = match listpack_size {
+            0.. => self.len as u64 <= listpack_size.max(1) as u64 && self.size <= 8192,
+            _ => self.size <= 2048 << listpack_size.max(-5).unsigned_abs(),
+        };
+        if is_one { "listpack" } else { "quicklist" }
     }
 
     /// Pushes one after the other. A list that had none gets no more room than they need.

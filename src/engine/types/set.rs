@@ -19,8 +19,6 @@ use crate::engine::error::CommandError;
 use crate::engine::number::parse_integer;
 use crate::engine::value::{Kind, Value};
 
-/// A vector of integers has at most so many; Redis's default.
-const INTEGERS_LEN_MAX: usize = 512;
 /// What a member costs in the table: its bytes if they are few, their hash and the slot.
 const MEMBER_OVERHEAD_BYTES: usize = 40;
 
@@ -67,6 +65,9 @@ impl Default for Form {
 }
 
 impl Set {
+    /// A vector of integers has at most so many; Redis's default.
+    pub const INTEGERS_LEN_MAX: usize = 512;
+
     /// An empty set in a given form, to be filled in order with the content of another.
     pub fn with_encoding(encoding: SetEncoding) -> Self {
         let form = match encoding {
@@ -144,7 +145,7 @@ impl Set {
             };
             let Err(index) = integers.binary_search(&integer) else { return false };
             integers.insert(index, integer);
-            if integers.len() > INTEGERS_LEN_MAX {
+            if integers.len() > Self::INTEGERS_LEN_MAX {
                 self.make_table();
             }
             return true;
@@ -226,6 +227,11 @@ impl Set {
         if !is_small {
             return self.make_table();
         }
+        self.make_packed();
+    }
+
+    /// Changes integers to a packed sequence, in the same order. Precondition: they are few.
+    pub fn make_packed(&mut self) {
         let mut packed = Packed::default();
         packed.reserve(self.iter().map(|old| entry_size(old.len())).sum());
         for old in self.iter() {
@@ -234,7 +240,8 @@ impl Set {
         self.form = Form::Packed(packed);
     }
 
-    fn make_table(&mut self) {
+    /// Changes a small form to the large one.
+    pub fn make_table(&mut self) {
         if matches!(self.form, Form::Table { .. }) {
             return;
         }

@@ -75,7 +75,7 @@ fn check_size(size: &[u8]) -> Result<(), CommandError> {
     let units = [("gb", 1 << 30), ("mb", 1 << 20), ("kb", 1 << 10), ("b", 1), ("", 1u64)];
     let found = units.iter().find_map(|(unit, bytes)| Some((text.strip_suffix(unit)?, bytes)));
     let size = found.and_then(|(digits, bytes)| digits.parse::<u64>().ok()?.checked_mul(*bytes));
-    if size.is_some_and(|size| (1..PACKED_BYTES_MAX).contains(&size)) {
+    if size.is_some_and(|size| (0..PACKED_BYTES_MAX).contains(&size)) {
         return Ok(());
     }
     Err(CommandError::text(

@@ -125,3 +125,64 @@ fn a_command_may_go_unnoticed() {
     check(&mut engine, "GET k", "$1\r\nv\r\n");
     check(&mut engine, "OBJECT IDLETIME k", ":0\r\n");
 }
+
+fn check_encoding(engine: &mut Engine, key: &str, expected: &str) {
+    check(
+        engine,
+        &format!("OBJECT ENCODING {key}"),
+        &format!("${}\r\n{expected}\r\n", expected.len()),
+    );
+}
+
+#[test]
+fn values_that_change_keep_to_the_bounds_of_small_forms() {
+    let cases = [
+        ("hash-max-listpack-entries 2", "HSET k a 1 b 2", "listpack", "HSET k c 3", "hashtable"),
+        ("hash-max-ziplist-entries 0", "HSET other a 1", "listpack", "HSET k c 3", "hashtable"),
+        ("hash-max-ziplist-value 3", "HSET k a 123", "listpack", "HSET k a 1234", "hashtable"),
+        ("hash-max-ziplist-value 3", "HSET k abc 1", "listpack", "HINCRBY k abcd 1", "hashtable"),
+        ("set-max-intset-entries 2", "SADD k 1 2", "intset", "SADD k 3", "hashtable"),
+        ("set-max-intset-entries 0", "SADD k 1 2", "listpack", "SADD k a", "listpack"),
+        ("set-max-listpack-entries 1", "SADD k a", "listpack", "SADD k 3", "hashtable"),
+        ("set-max-listpack-value 1", "SADD k a", "listpack", "SADD k ab", "hashtable"),
+        ("zset-max-listpack-entries 1", "ZADD k 1 a", "listpack", "ZADD k 1 b", "skiplist"),
+        ("zset-max-ziplist-value 1", "ZADD k 1 a", "listpack", "ZINCRBY k 1 ab", "skiplist"),
+        ("list-max-listpack-size 1", "RPUSH k a", "listpack", "RPUSH k b", "quicklist"),
+        ("list-max-ziplist-size -1", "RPUSH k a", "listpack", "RPUSH k b", "listpack"),
+        // The types have bounds of their own.
+        ("zset-max-listpack-value 1kb", "ZADD k 1 a", "listpack", "ZADD k 1 b", "listpack"),
+    ];
+    for (setting, first, small, second, large) in cases {
+        let mut engine = engine();
+        run_line(&mut engine, Protocol::Resp2, &format!("RAFT.SETTING SET {setting}"));
+        run_line(&mut engine, Protocol::Resp2, first);
+        if first.split(' ').nth(1) == Some("k") {
+            check_encoding(&mut engine, "k", small);
+        }
+        run_line(&mut engine, Protocol::Resp2, second);
+        check_encoding(&mut engine, "k", large);
+        assert_eq!(engine.keyspace.memory(), engine.keyspace.recount_memory(), "{setting}");
+    }
+}
+
+#[test]
+fn a_lower_bound_is_for_what_changes_from_then_on() {
+    let mut engine = engine();
+    let all = "SINTERSTORE copy words words";
+    for line in ["SADD words a b", "HSET hash f v", "RAFT.SETTING SET set-max-listpack-entries 1"] {
+        run_line(&mut engine, Protocol::Resp2, line);
+    }
+    check_encoding(&mut engine, "words", "listpack");
+    run_line(&mut engine, Protocol::Resp2, all);
+    check_encoding(&mut engine, "copy", "hashtable");
+    run_line(&mut engine, Protocol::Resp2, "HSET hash f w");
+    check_encoding(&mut engine, "hash", "listpack");
+    // What a script changes is looked at after each of its commands.
+    let script = "redis.call('sadd', 's', 'a', 'b') return redis.call('object', 'encoding', 's')";
+    let reply = run_words(&mut engine, Protocol::Resp2, &[b"EVAL", script.as_bytes(), b"0"]);
+    assert_eq!(reply, b"$9\r\nhashtable\r\n");
+    run_line(&mut engine, Protocol::Resp2, "RAFT.SETTING SET set-max-listpack-entries 128");
+    run_line(&mut engine, Protocol::Resp2, "SADD words c");
+    check_encoding(&mut engine, "words", "listpack");
+    check_encoding(&mut engine, "copy", "hashtable");
+}

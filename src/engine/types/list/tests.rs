@@ -148,13 +148,25 @@ fn what_is_left_of_many_chunks_is_joined() {
 #[test]
 fn the_encoding_follows_the_size() {
     let mut list = List::default();
-    assert_eq!(list.encoding(), "listpack");
+    assert_eq!(list.encoding(-2), "listpack");
     for _ in 0..1000 {
         list.push(End::Left, b"0123456789");
     }
-    assert_eq!(list.encoding(), "quicklist");
+    assert_eq!(list.encoding(-2), "quicklist");
+    for (listpack_size, encoding) in [
+        (-1, "quicklist"),
+        (-3, "listpack"),
+        (-9, "listpack"),
+        (0, "quicklist"),
+        (1000, "quicklist"),
+    ] {
+        assert_eq!(list.encoding(listpack_size), encoding, "{listpack_size}: 12 KB");
+    }
     list.discard(900, End::Left);
-    assert_eq!(list.encoding(), "listpack");
+    assert_eq!(list.encoding(-2), "listpack");
+    assert_eq!([99, 100].map(|len| list.encoding(len)), ["quicklist", "listpack"]);
+    list.discard(99, End::Left);
+    assert_eq!(list.encoding(0), "listpack");
 }
 
 #[test]

@@ -48,7 +48,7 @@ impl Model {
         self.members.push(member.to_vec());
         if self.is_sorted {
             self.members.sort_by_key(|member| parse_integer(member));
-            self.is_sorted = self.members.len() <= INTEGERS_LEN_MAX;
+            self.is_sorted = self.members.len() <= Set::INTEGERS_LEN_MAX;
         }
         true
     }

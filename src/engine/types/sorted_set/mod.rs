@@ -151,11 +151,20 @@ impl SortedSet {
         if Packed::fits(packed.len() + 1, member) {
             packed.insert(member, score);
         } else {
-            let mut ordered = Ordered::from_sorted(packed.range(0..packed.len()));
-            ordered.insert(member, score);
-            self.0 = Form::Ordered(ordered);
+            self.make_ordered().insert(member, score);
         }
         None
+    }
+
+    /// Changes the small form to the large one.
+    pub fn make_ordered(&mut self) -> &mut Ordered {
+        if let Form::Packed(packed) = &self.0 {
+            self.0 = Form::Ordered(Ordered::from_sorted(packed.range(0..packed.len())));
+        }
+        match &mut self.0 {
+            Form::Ordered(ordered) => ordered,
+            Form::Packed(_) => unreachable!("it was changed above"),
+        }
     }
 
     /// The score that the member had.

@@ -116,6 +116,12 @@ impl Group {
         self.last_id = id;
     }
 
+    /// What the group has read so far, as far as the stream tells; for one that comes from where
+    /// this was not counted.
+    pub fn estimate_read(&mut self, log: &StreamLog) {
+        self.entries_read = entries_up_to(log, self.last_id);
+    }
+
     /// How many entries are left to be delivered, if that can be told. It is negative when the
     /// counters were set so.
     pub fn lag(&self, log: &StreamLog) -> Option<i64> {
