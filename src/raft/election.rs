@@ -289,7 +289,7 @@ impl Raft {
                 if *leader_id != from {
                     return false;
                 }
-                self.leader_contact_ms = self.now.monotonic_ms;
+                self.note_leader_contact();
                 self.reset_election_deadline();
                 true
             }
@@ -300,9 +300,30 @@ impl Raft {
         }
     }
 
+    /// The leader has spoken.
+    pub(super) fn note_leader_contact(&mut self) {
+        if self.is_leader_overdue() {
+            self.contact_regained_ms = Some(self.now.monotonic_ms);
+        }
+        self.leader_contact_ms = self.now.monotonic_ms;
+    }
+
+    /// The leader was not heard when it should have been: this member stood still, or was cut off.
+    fn is_leader_overdue(&self) -> bool {
+        self.now.monotonic_ms > self.leader_contact_ms + self.transfer_margin_ms()
+    }
+
+    /// The leader tells this member to take over, as long as it hands over: it says so again with
+    /// every sign of this member. After a gap that word may be one of a hand-over that is over by
+    /// now, and standing for election would only end the term of a leader that goes on. So it
+    /// counts only once a heartbeat has passed since then, by which time what was on its way has
+    /// been handled.
     pub(super) fn on_timeout_now(&mut self, from: MemberId) {
         let is_leader = matches!(self.role, Role::Follower { leader_id: Some(id) } if id == from);
-        if is_leader && self.may_campaign() {
+        let interval = self.config.heartbeat_interval_ms;
+        let is_hearing_old = self.is_leader_overdue()
+            || self.contact_regained_ms.is_some_and(|ms| self.now.monotonic_ms < ms + interval);
+        if is_leader && !is_hearing_old && self.may_campaign() {
             self.campaign(Campaign::Transfer);
         }
     }

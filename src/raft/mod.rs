@@ -143,6 +143,8 @@ pub struct Raft {
     succession: Option<election::Succession>,
     /// When the leader of this term last sent something.
     leader_contact_ms: Millis,
+    /// When the leader of this term was last heard again after a gap. What it says then may be old.
+    contact_regained_ms: Option<Millis>,
     /// Since when no leader is known.
     leaderless_ms: Option<Millis>,
     /// Who has said something since then, and when last.
@@ -213,6 +215,7 @@ impl Raft {
             election_deadline_ms: 0,
             succession: None,
             leader_contact_ms: now.monotonic_ms,
+            contact_regained_ms: None,
             leaderless_ms: Some(now.monotonic_ms),
             heard_leaderless: Vec::new(),
             log: Log::after_snapshot(Index::ZERO, Term(0), 0),

@@ -58,9 +58,12 @@ impl Raft {
             self.term = term;
             self.voted_for = None;
             self.unacknowledged = None;
+            // Nothing of a new term is old.
+            self.leader_contact_ms = self.now.monotonic_ms;
+            self.contact_regained_ms = None;
         }
         if leader_id.is_some() {
-            self.leader_contact_ms = self.now.monotonic_ms;
+            self.note_leader_contact();
         }
         self.role = Role::Follower { leader_id };
         self.reset_election_deadline();
@@ -80,6 +83,9 @@ impl Raft {
         self.term = self.term.next();
         self.voted_for = Some(self.id);
         self.unacknowledged = None;
+        // Nothing of a new term is old.
+        self.leader_contact_ms = self.now.monotonic_ms;
+        self.contact_regained_ms = None;
         self.role = Role::Candidate(Votes::default());
         self.reset_election_deadline();
         self.on_role_changed(before);

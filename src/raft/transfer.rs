@@ -3,10 +3,10 @@
 
 use thiserror::Error;
 
-use super::Raft;
 use super::message::Body;
 use super::role::Role;
 use super::types::{MemberId, Millis};
+use super::{Config, Raft};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Error)]
 pub enum TransferError {
@@ -62,12 +62,23 @@ impl Raft {
 
     /// Tells the target to campaign as soon as it can win, and again with every sign of it: the
     /// word may get lost.
+    /// It is not told so at the very end: it would believe it when the transfer is over.
     pub(super) fn urge_transfer(&mut self) {
-        let Some(Transfer { target, .. }) = self.transfer else { return };
+        let Some(Transfer { target, deadline_ms }) = self.transfer else { return };
+        if self.now.monotonic_ms + self.transfer_margin_ms() >= deadline_ms {
+            return;
+        }
         let last_index = self.log.last_index();
         if self.peer_mut(target).is_some_and(|peer| peer.match_index == last_index) {
             self.send(target, Body::TimeoutNow);
         }
+    }
+
+    /// How long the target believes what it was told without hearing of the leader: by then the
+    /// leader does not hand over any less than when it said so.
+    pub(super) fn transfer_margin_ms(&self) -> Millis {
+        let Config { heartbeat_interval_ms, election_timeout_ms, .. } = self.config;
+        (2 * heartbeat_interval_ms).min(election_timeout_ms / 2)
     }
 
     pub(super) fn tick_transfer(&mut self) {

@@ -10,7 +10,7 @@ use crate::messages::{
     ROLES, accepted, append, granted, in_role, message, noop, pre_granted, pre_vote_request,
     said_to, tell, vote_request,
 };
-use crate::network::{Network, T, at, config, founder};
+use crate::network::{HEARTBEAT, Network, T, at, config, founder};
 
 use RoleKind::{Candidate, Follower, Leader, PreCandidate};
 
@@ -472,6 +472,7 @@ fn state_transition() {
     assert_eq!((raft.role_kind(), raft.term()), (PreCandidate, Term(2)), "asks again first");
     raft.step(message(2, 1, 2, append((3, 1), 3, vec![])));
     assert_eq!(raft.role_kind(), Follower);
+    raft.set_now(at(4 * T + HEARTBEAT));
     raft.step(message(2, 1, 2, Body::TimeoutNow));
     assert_eq!((raft.role_kind(), raft.term()), (Candidate, Term(3)));
     raft.step(message(2, 1, 3, granted(true)));

@@ -628,6 +628,11 @@ impl Network {
         entries.filter(is_founding).map(|entry| entry.term.0).collect()
     }
 
+    /// Whether such a message waits to be delivered.
+    pub fn is_on_its_way(&self, chosen: impl Fn(&Message) -> bool) -> bool {
+        self.transit.iter().any(|(_, message)| chosen(message))
+    }
+
     /// What was said since `position` of [`Self::sent`], by `from` to `to`.
     pub fn said(&self, position: usize, from: u64, to: u64) -> Vec<&Body> {
         let between = |m: &&Message| (m.from.0, m.to.0) == (from, to);

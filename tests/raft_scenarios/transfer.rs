@@ -1,9 +1,9 @@
 //! Leadership transfer: to whom, and what becomes of it when it does not work out.
 
 use mayfly::raft::RoleKind::{Candidate, Follower, Leader};
-use mayfly::raft::message::Body;
+use mayfly::raft::message::{Body, Message};
 use mayfly::raft::types::{Applicant, MemberId};
-use mayfly::raft::{MembershipError, Raft, TransferError};
+use mayfly::raft::{Config, MembershipError, Raft, TransferError};
 
 use crate::messages::{append, granted, is_append, is_append_answer, message, tell};
 use crate::network::{HEARTBEAT, Network, T, at, config};
@@ -260,6 +260,75 @@ fn lost_words_of_a_transfer_are_said_again() {
     net.heal();
     net.heartbeat();
     net.assert_leader(3);
+}
+
+/// 3 stands still while 1 hands over to it, for so long; what was said to it waits.
+fn told_while_it_stands_still(ms: u64) -> Network {
+    let patient = Config { election_timeout_ms: 2 * T, ..config() };
+    let mut net = Network::with_config(3, &patient);
+    net.campaign_now(1);
+    net.deliver_all();
+    net.assert_leader(1);
+    net.heartbeat();
+    net.pause(3);
+    assert_eq!(transfer(&mut net, 1, 3), Ok(()));
+    let is_told = |m: &Message| m.to.0 == 3 && m.body == Body::TimeoutNow;
+    assert!(net.is_on_its_way(is_told));
+    net.run(ms);
+    net
+}
+
+/// 3 goes on, and reads all that was said to it before it does anything of its own.
+fn goes_on(net: &mut Network) {
+    net.resume(3);
+    net.skip(3, 0);
+    net.deliver_all();
+}
+
+#[test]
+fn a_target_that_stood_still_takes_nothing_over_when_it_is_too_late() {
+    let mut net = told_while_it_stands_still(2 * T + 1);
+    assert_eq!(net.nodes[&1].transfer, Some(Err(TransferError::TimedOut)));
+    goes_on(&mut net);
+    net.run(3 * T);
+    net.assert_leader(1);
+    net.assert_terms(&[2, 2, 2]);
+    assert_eq!(transfer(&mut net, 1, 3), Ok(()));
+    net.assert_leader(3);
+}
+
+#[test]
+fn a_target_that_stood_still_takes_nothing_over_that_was_called_off() {
+    let mut net = told_while_it_stands_still(3 * HEARTBEAT);
+    assert!(net.get(1).raft.abort_transfer());
+    goes_on(&mut net);
+    net.run(3 * T);
+    net.assert_leader(1);
+    net.assert_terms(&[2, 2, 2]);
+}
+
+#[test]
+fn a_target_that_stood_still_takes_over_as_long_as_it_is_wanted() {
+    let mut net = told_while_it_stands_still(2 * HEARTBEAT + 1);
+    goes_on(&mut net);
+    net.assert_leader(1);
+    // It is told again when it is heard again.
+    net.run(2 * HEARTBEAT);
+    net.assert_leader(3);
+    assert_eq!(net.nodes[&1].transfer, Some(Ok(())));
+}
+
+#[test]
+fn a_target_is_not_told_when_it_could_believe_it_for_too_long() {
+    let mut net = Network::led(3);
+    net.lose(|message| message.body == Body::TimeoutNow);
+    assert_eq!(transfer(&mut net, 1, 3), Ok(()));
+    net.run(T - 2 * HEARTBEAT);
+    net.heal();
+    net.run(2 * HEARTBEAT);
+    assert_eq!(net.nodes[&1].transfer, Some(Err(TransferError::TimedOut)));
+    net.run(T);
+    net.assert_leader(1);
 }
 
 #[test]
