@@ -37,6 +37,12 @@ pub(super) static HOUSEKEEPING: &[D] = &[
     // Scripts are bounded by their instructions, and none runs so long that others are told.
     D::unseen("busy-reply-threshold", "5000", Kind::Milliseconds { min: 0, max: i64::MAX }, DOC)
         .alias("lua-time-limit"),
+    // Lists, streams and HyperLogLogs lie in memory otherwise: no part of a list is compressed, a
+    // stream is trimmed to the entry, and a HyperLogLog is sparse up to 3000 bytes.
+    count("list-compress-depth", "0", 0, INT_MAX),
+    count("stream-node-max-entries", "100", 0, i64::MAX),
+    D::unseen("stream-node-max-bytes", "4096", bytes(0), DOC),
+    D::unseen("hll-sparse-max-bytes", "3000", bytes(0), DOC),
     // There are no files of data.
     yes_no("stop-writes-on-bgsave-error", "yes"),
     yes_no("rdbcompression", "yes"),

@@ -2,15 +2,17 @@
 //!
 //! The suite is that of Redis 7.0, in Tcl. `tests/run install` fetches it into
 //! `target/redis-suite`; nothing of it lies here. It is told that it tests an external server, and
-//! its units go one by one to one node of the cluster. What it leaves out for any external server
-//! is left out here, too; what else is left out stands in `skipped.txt`, with the reason. A test
-//! that fails, and a row of that list without a test, fail this one.
+//! each of its units goes to one node of the cluster: by turns the leader and a follower. What it
+//! leaves out for any external server is left out here, too; what else is left out stands in
+//! `skipped.txt`, with the reason. A test that fails, and a row of that list without a test, fail
+//! this one.
 //!
 //! | Variable | Effect |
 //! |---|---|
 //! | `MAYFLY_SUITE` | folder of the suite, instead of `target/redis-suite` |
 //! | `MAYFLY_SUITE_UNITS=unit/dump,unit/scan` | only these units |
-//! | `MAYFLY_SUITE_LISTED=1` | runs what the list leaves out, and fails where it passes |
+//! | `MAYFLY_SUITE_NODE=leader`, `=follower` | all units through this node |
+//! | `MAYFLY_SUITE_LISTED=1` | runs the tests of the list, too, and fails where one passes |
 //!
 //! `MAYFLY_BIN=redis-server` runs all on one redis-server instead.
 
@@ -33,15 +35,7 @@ mod skipped;
 #[allow(dead_code, reason = "the suite of clusters uses the rest")]
 mod wait;
 
-use cluster::Layout;
-use run::{Through, suite};
-
 #[test]
-fn the_suite_passes_through_the_leader() {
-    suite(Layout::Folded, Through::Leader);
-}
-
-#[test]
-fn the_suite_passes_through_a_follower() {
-    suite(Layout::Split, Through::Follower);
+fn the_suite_passes() {
+    run::suite();
 }

@@ -5,7 +5,7 @@ use std::fmt;
 /// A row of `skipped.txt`: unit, test and reason, with a tab between them.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Skipped {
-    /// Name of the unit as the suite has it; `*` in the row of a tag.
+    /// Name of the unit as the suite has it; `*` for a tag in all units.
     pub unit: String,
     pub what: What,
     pub reason: String,
@@ -32,6 +32,13 @@ impl fmt::Display for Skipped {
     }
 }
 
+impl Skipped {
+    /// Whether it passes, and only takes longer than it is worth in each run.
+    pub fn is_slow(&self) -> bool {
+        self.reason.starts_with("slow: ")
+    }
+}
+
 /// Reads the list: empty lines and those that begin with `#` say nothing.
 pub fn parse(text: &str) -> Vec<Skipped> {
     let rows = text.lines().filter(|line| !line.is_empty() && !line.starts_with('#'));
@@ -44,13 +51,13 @@ fn row(line: &str) -> Skipped {
         panic!("skipped.txt: not unit, test and reason with tabs between them: {line}");
     };
     assert!(reason.len() > 10, "skipped.txt: a reason is missing: {line}");
-    let what = match (unit, what.strip_prefix("tag:")) {
-        ("*", Some(tag)) => What::Tag(tag.to_owned()),
-        ("*", None) => panic!("skipped.txt: only tags are left out of all units: {line}"),
-        _ if what == "*" => What::Unit,
+    let what = match what.strip_prefix("tag:") {
+        Some(tag) => What::Tag(tag.to_owned()),
+        None if unit == "*" => panic!("skipped.txt: only tags are left out everywhere: {line}"),
+        None if what == "*" => What::Unit,
         // The suite takes such a name for a regular expression, which might leave out others.
-        _ if what.starts_with('/') => panic!("skipped.txt: not a name: {line}"),
-        _ => What::Test(what.to_owned()),
+        None if what.starts_with('/') => panic!("skipped.txt: not a name: {line}"),
+        None => What::Test(what.to_owned()),
     };
     Skipped { unit: unit.to_owned(), what, reason: reason.to_owned() }
 }

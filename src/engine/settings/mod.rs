@@ -89,14 +89,6 @@ settings! {
         "Members that a sorted set has at most in its small form; 128 in any case";
     ZsetMaxListpackValue: "zset-max-listpack-value", "64", SIZE_BOUND,
         "Bytes of a member at most there; 64 in any case";
-    ListCompressDepth: "list-compress-depth", "0", Kind::Number { min: 0, max: INT_MAX },
-        "Taken and told as in Redis; no part of a list is compressed here";
-    StreamNodeMaxEntries: "stream-node-max-entries", "100", COUNT_BOUND,
-        "Taken and told as in Redis; here a stream is trimmed to the entry, in whatever blocks it lies";
-    StreamNodeMaxBytes: "stream-node-max-bytes", "4096", SIZE_BOUND,
-        "Taken and told as in Redis, like stream-node-max-entries";
-    HllSparseMaxBytes: "hll-sparse-max-bytes", "3000", SIZE_BOUND,
-        "Taken and told as in Redis; here a HyperLogLog is sparse up to 3000 bytes";
 }
 
 const COUNT: usize = SettingId::ALL.len();
