@@ -251,10 +251,10 @@ impl Block {
         }
     }
 
-    /// Blocks of one stream take about as much each.
+    /// Blocks of one stream take about as much each, unless an entry was large.
     fn with_room_of(mut self, other: &Self) -> Self {
         self.starts.reserve_exact(other.starts.len());
-        self.bytes.reserve_exact(other.bytes.len());
+        self.bytes.reserve_exact(other.bytes.len().min(BLOCK_BYTES * 2));
         self
     }
 

@@ -191,3 +191,12 @@ fn entries_of_the_same_fields_take_little_beside_their_values() {
     let taken: usize = stream.blocks.iter().map(room).sum();
     assert!(taken < 1000 * (16 + 12), "{taken}");
 }
+
+#[test]
+fn a_large_entry_makes_no_room_for_another() {
+    let mut stream = StreamLog::default();
+    stream.append(id(1, 0), &[b"f", &[b'v'; 1 << 20]]);
+    stream.append(id(2, 0), &[b"f", b"v"]);
+    assert_eq!(stream.blocks.len(), 2);
+    assert!(stream.blocks[1].bytes.capacity() <= BLOCK_BYTES * 2);
+}
