@@ -25,9 +25,8 @@ use crate::table::Table;
 /// Commands that are sent before their replies are read.
 const COMMANDS_IN_FLIGHT: u32 = 500;
 
-/// Requests that store nothing, and what each carries: twice what a node receives into at once.
-const IDLE_REQUESTS: u32 = 32_000;
-const IDLE_REQUEST_BYTES: usize = 1000;
+/// Requests that store nothing, enough to pass through all buffers that a node receives into.
+const IDLE_REQUESTS: u32 = 500_000;
 
 /// How long a process may give memory back: a node does two seconds after it has come to rest.
 const SETTLE_TIME: Duration = Duration::from_secs(4);
@@ -226,13 +225,14 @@ fn per_item(
     count: u32,
 ) -> Result<(f64, u64), FootprintError> {
     let Endpoint { port, pid } = holder.endpoint()?;
-    let payload = "x".repeat(IDLE_REQUEST_BYTES);
-    run_all(port, IDLE_REQUESTS, |_| words("PING", &payload, []))?;
-    let empty = resident(pid)?.now;
-    run_all(port, count, set.command)?;
-    holder.compact()?;
-    thread::sleep(SETTLE_TIME);
-    let full = resident(pid)?.now;
+    let resident_after = |requests, command: fn(u32) -> Vec<String>| {
+        run_all(port, requests, command)?;
+        holder.compact()?;
+        thread::sleep(SETTLE_TIME);
+        Ok::<_, FootprintError>(resident(pid)?.now)
+    };
+    let empty = resident_after(IDLE_REQUESTS, |number| words("PING", &key(number), []))?;
+    let full = resident_after(count, set.command)?;
     Ok((full.saturating_sub(empty) as f64 / f64::from(count), empty))
 }
 
@@ -240,7 +240,7 @@ fn per_item(
 fn run_all(
     port: u16,
     count: u32,
-    command_of: impl Fn(u32) -> Vec<String>,
+    command_of: fn(u32) -> Vec<String>,
 ) -> Result<(), FootprintError> {
     let mut client = Client::connect(port)?;
     let mut next = 0;

@@ -152,8 +152,8 @@ impl Pairs {
         let Some(Place { pair, .. }) = find(&self.bytes, field) else { return false };
         self.edit(|bytes| {
             let len = bytes.len();
-            let rest = Iter { rest: &bytes[pair.end..] };
-            let last_size = rest.last().map_or(0, |(field, value)| size_of_pair(field, value));
+            let later = Iter { rest: &bytes[pair.end..] };
+            let last_size = later.last().map_or(0, |(field, value)| size_of_pair(field, value));
             bytes[pair.end..].rotate_right(last_size);
             bytes.copy_within(pair.end.., pair.start);
             bytes.truncate(len - pair.len());

@@ -43,7 +43,7 @@ fn assert_same(stream: &StreamLog, model: &Model, random: &mut Random) {
     }
     let packed: usize = stream
         .range(StreamId::MIN, StreamId::MAX)
-        .map(|entry| entry.packed.len() + ENTRY_OVERHEAD_BYTES)
+        .map(|entry| size_of_fields(entry.fields()) + ENTRY_OVERHEAD_BYTES)
         .sum();
     assert_eq!(stream.bytes(), size_of::<StreamLog>() + packed);
     assert!(stream.blocks.iter().all(|block| block.live() > 0));
@@ -64,8 +64,13 @@ fn random_operations_agree_with_the_model() {
                         _ => id(last.ms + 1 + random.below(3) as u64, random.below(3) as u64),
                     };
                     let size = if random.below(20) == 0 { 3000 } else { 20 };
+                    // Some have the fields of those before, and some of these others in number.
+                    let kind = random.below(3) as u8;
                     let fields: Fields = (0..2 * (1 + random.below(4)))
-                        .map(|_| vec![b'x'; random.below(size)])
+                        .map(|index| match (kind, index % 2) {
+                            (0, 0) => vec![b'f'; index],
+                            _ => vec![b'x' + kind; random.below(size)],
+                        })
                         .collect();
                     stream.append(id, &fields.iter().map(Vec::as_slice).collect::<Vec<_>>());
                     model.insert(id, fields);
@@ -145,11 +150,53 @@ fn ids_carry_between_their_parts() {
 
 #[test]
 fn numbers_of_any_size_are_packed_and_read_back() {
-    for number in [0, 1, 127, 128, 16_383, 16_384, 1 << 30, usize::MAX] {
+    for number in [0, 1, 127, 128, 16_383, 16_384, 1 << 30, u64::MAX >> 1, u64::MAX] {
         let mut bytes = Vec::new();
         push_number(&mut bytes, number);
+        assert_eq!(bytes.len(), number_size(number));
         let mut rest = bytes.as_slice();
         assert_eq!(take_number(&mut rest), number);
         assert!(rest.is_empty());
     }
+}
+
+#[test]
+fn ids_may_lie_as_far_apart_as_they_like() {
+    let ids = [
+        id(0, 1),
+        id(0, 2),
+        id(0, u64::MAX),
+        id(1, 0),
+        id(1 << 40, 7),
+        id(u64::MAX, 0),
+        StreamId::MAX,
+    ];
+    let mut stream = StreamLog::default();
+    ids.iter().for_each(|id| stream.append(*id, &[b"f", b"v"]));
+    let found: Vec<_> = stream.range(StreamId::MIN, StreamId::MAX).map(|entry| entry.id).collect();
+    assert_eq!(found, ids);
+    assert!(ids.iter().all(|id| stream.get(*id).is_some_and(|entry| entry.id == *id)));
+    assert!(stream.get(id(1, 1)).is_none());
+    ids.iter().rev().for_each(|id| assert!(stream.remove(*id)));
+    assert!(stream.is_empty());
+}
+
+#[test]
+fn entries_of_the_same_fields_take_little_beside_their_values() {
+    let mut stream = StreamLog::default();
+    for ms in 1_700_000_000_000..1_700_000_001_000 {
+        stream.append(id(ms, 0), &[b"a long name of a field", &[b'v'; 16]]);
+    }
+    let room = |block: &Block| block.bytes.capacity() + block.starts.capacity() * 4;
+    let taken: usize = stream.blocks.iter().map(room).sum();
+    assert!(taken < 1000 * (16 + 12), "{taken}");
+}
+
+#[test]
+fn a_large_entry_makes_no_room_for_another() {
+    let mut stream = StreamLog::default();
+    stream.append(id(1, 0), &[b"f", &[b'v'; 1 << 20]]);
+    stream.append(id(2, 0), &[b"f", b"v"]);
+    assert_eq!(stream.blocks.len(), 2);
+    assert!(stream.blocks[1].bytes.capacity() <= BLOCK_BYTES * 2);
 }
