@@ -57,12 +57,13 @@ impl Reply {
 
     /// An error line; line breaks in `text` become spaces.
     pub fn error_text(&mut self, text: &str) {
-        self.line(b'-', text.as_bytes());
+        self.error_bytes(text.as_bytes());
     }
 
-    /// An error line of any bytes; line breaks become spaces.
+    /// An error line of any bytes; line breaks become spaces, and at the end nothing.
     pub fn error_bytes(&mut self, bytes: &[u8]) {
-        self.line(b'-', bytes);
+        let end = bytes.iter().rposition(|byte| !b"\r\n".contains(byte)).map_or(0, |at| at + 1);
+        self.line(b'-', &bytes[..end]);
     }
 
     /// A number of any length; line breaks in it become spaces. A bulk string for RESP2.
@@ -231,6 +232,16 @@ pub struct Deferred(usize);
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn line_breaks_do_not_break_a_line() {
+        let mut reply = Reply::new(Protocol::Resp2);
+        for text in ["ERR a\nb\r\n", "\n", ""] {
+            reply.error_bytes(text.as_bytes());
+            reply.error_text(text);
+        }
+        assert_eq!(reply.buffer, b"-ERR a b\r\n-ERR a b\r\n-\r\n-\r\n-\r\n-\r\n");
+    }
 
     #[test]
     fn the_first_of_several_replies_is_found() {

@@ -327,11 +327,13 @@ fn bitfield(context: &mut Context<'_>, arguments: &[&[u8]]) -> Result {
     context.reply.array(steps.len());
     for step in steps {
         let old = step.old(bytes);
-        match step.run(bytes) {
+        let result = step.run(bytes);
+        match result {
             Some(number) => context.reply.integer(number),
             None => context.reply.null(),
         }
-        is_changed |= step.old(bytes) != old;
+        let has_written = step.action != Action::Get && result.is_some();
+        is_changed |= step.old(bytes) != old || is_longer && has_written;
     }
     if is_changed {
         notify_bits(context, key);

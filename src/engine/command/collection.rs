@@ -2,7 +2,7 @@
 
 use indexmap::IndexSet;
 
-use super::options::is_word;
+use super::options::{is_word, negatable};
 use crate::engine::error::CommandError;
 use crate::engine::number::integer;
 use crate::engine::random::Random;
@@ -29,13 +29,7 @@ pub enum Picks {
 impl Picks {
     /// From the count of a command, negative for repeated picks.
     pub fn parse(argument: &[u8]) -> Result<Self, CommandError> {
-        let count = integer(argument)?;
-        if count == i64::MIN {
-            return Err(CommandError::text(
-                "ERR value is out of range, value must between -9223372036854775807 and \
-                 9223372036854775807",
-            ));
-        }
+        let count = negatable(argument)?;
         if count < 0 && count.unsigned_abs() > REPEATED_PICKS_MAX {
             return Err(OUT_OF_RANGE);
         }
@@ -105,22 +99,15 @@ impl<'a> ScanOptions<'a> {
     }
 }
 
-/// A cursor as C's strtoul takes it, which Redis does: nothing is 0, and a sign wraps around.
+/// A cursor of digits, behind a plus if need be. Redis 7.0 takes nothing for 0 and lets a minus wrap
+/// around; later ones refuse both.
 pub fn parse_cursor(argument: &[u8]) -> Result<u64, CommandError> {
-    let (digits, is_negative) = match argument {
-        [b'-', digits @ ..] => (digits, true),
-        [b'+', digits @ ..] => (digits, false),
-        [] => return Ok(0),
-        digits => (digits, false),
-    };
+    let digits = argument.strip_prefix(b"+").unwrap_or(argument);
     let is_number = !digits.is_empty() && digits.iter().all(u8::is_ascii_digit);
     let value = digits.iter().try_fold(0u64, |value, digit| {
         value.checked_mul(10)?.checked_add(u64::from(digit.wrapping_sub(b'0')))
     });
-    match value {
-        Some(value) if is_number => Ok(if is_negative { value.wrapping_neg() } else { value }),
-        _ => Err(CommandError::text("ERR invalid cursor")),
-    }
+    value.filter(|_| is_number).ok_or(CommandError::text("ERR invalid cursor"))
 }
 
 /// The reply to a scan: the next cursor, and the strings found.
@@ -174,11 +161,10 @@ mod tests {
 
     #[test]
     fn cursors_are_read_as_redis_reads_them() {
-        for (text, cursor) in [("", 0), ("0", 0), ("+7", 7), ("18446744073709551615", u64::MAX)] {
+        for (text, cursor) in [("0", 0), ("+7", 7), ("18446744073709551615", u64::MAX)] {
             assert_eq!(parse_cursor(text.as_bytes()), Ok(cursor));
         }
-        assert_eq!(parse_cursor(b"-1"), Ok(u64::MAX));
-        for text in ["x", " 0", "0 ", "18446744073709551616", "-", "/"] {
+        for text in ["", "-1", "+", "x", " 0", "0 ", "18446744073709551616", "-", "/"] {
             assert!(parse_cursor(text.as_bytes()).is_err(), "{text}");
         }
     }

@@ -1,5 +1,6 @@
 //! Keys of any type: their presence, names, deadlines, and walks over all of them.
 
+use super::collection::parse_cursor;
 use super::options::{TimeForm, database, is_word};
 use super::{CommandSpec, Context, Docs, Flags, Keys};
 use crate::engine::error::CommandError;
@@ -304,11 +305,7 @@ fn keys(context: &mut Context<'_>, arguments: &[&[u8]]) -> Result {
 }
 
 fn scan(context: &mut Context<'_>, arguments: &[&[u8]]) -> Result {
-    let cursor: u64 = std::str::from_utf8(arguments[0])
-        .ok()
-        .filter(|text| !text.starts_with('+'))
-        .and_then(|text| text.parse().ok())
-        .ok_or(CommandError::text("ERR invalid cursor"))?;
+    let cursor = parse_cursor(arguments[0])?;
     let mut count = SCAN_COUNT_DEFAULT;
     let mut pattern: Option<&[u8]> = None;
     let mut type_name: Option<&[u8]> = None;

@@ -3,7 +3,7 @@
 
 use smallvec::SmallVec;
 
-use super::options::is_word;
+use super::options::{is_word, negatable};
 use super::waiting::deadline_of_seconds;
 use super::{CommandSpec, Context, Docs, Flags, Keys};
 use crate::engine::error::CommandError;
@@ -248,7 +248,7 @@ fn lrem(context: &mut Context<'_>, arguments: &[&[u8]]) -> Result {
     let [key, count, element] = *arguments else {
         return Err(CommandError::Arity("lrem".into()));
     };
-    let count = integer(count)?;
+    let count = negatable(count)?;
     let list = context.keyspace.read::<List>(context.database, key)?;
     if !list.is_some_and(|list| list.iter().any(|other| other == element)) {
         context.reply.integer(0);
@@ -295,13 +295,7 @@ impl Search {
         for pair in options.chunks(2) {
             match *pair {
                 [name, argument] if is_word(name, "RANK") => {
-                    let rank = integer(argument)?;
-                    if rank == i64::MIN {
-                        return Err(CommandError::text(
-                            "ERR value is out of range, value must between \
-                             -9223372036854775807 and 9223372036854775807",
-                        ));
-                    }
+                    let rank = negatable(argument)?;
                     if rank == 0 {
                         return Err(CommandError::text(
                             "ERR RANK can't be zero: use 1 to start from the first match, 2 from \

@@ -5,6 +5,17 @@ use crate::engine::keyspace::DATABASE_COUNT;
 use crate::engine::number::integer;
 use crate::raft::types::Millis;
 
+/// A number that can be negated, or Redis's error for the one that cannot.
+pub fn negatable(argument: &[u8]) -> Result<i64, CommandError> {
+    match integer(argument)? {
+        i64::MIN => Err(CommandError::text(
+            "ERR value is out of range, value must between -9223372036854775807 and \
+             9223372036854775807",
+        )),
+        number => Ok(number),
+    }
+}
+
 /// Whether an argument is this word, in letters of any case. Precondition: `word` is in upper case.
 #[inline]
 pub fn is_word(argument: &[u8], word: &str) -> bool {

@@ -40,7 +40,10 @@ pub fn commandlog(
 ) -> Result<Outcome, CommandError> {
     let (name, arguments) = subcommand(NodeCommand::Commandlog, words, session)?;
     match (name, arguments) {
-        ("get", [count, kind]) => get(parse_kind(kind)?, parse_count(count)?, view, reply),
+        ("get", [count, kind]) => {
+            let count = parse_count(count)?;
+            get(parse_kind(kind)?, count, view, reply);
+        }
         ("len", [kind]) => reply.count(view.shared.observed.log(parse_kind(kind)?).len()),
         ("reset", [kind]) => reset(parse_kind(kind)?, view, reply),
         ("help", _) => help(reply, "COMMANDLOG", COMMANDLOG_HELP),

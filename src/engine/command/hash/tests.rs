@@ -207,6 +207,7 @@ fn a_small_hash_is_scanned_in_one_part() {
             ("HSCAN h x", "-ERR invalid cursor\r\n"),
             ("HSCAN s x", "-ERR invalid cursor\r\n"),
             ("HSCAN nok x", "-ERR invalid cursor\r\n"),
+            ("HSCAN nok -1", "-ERR invalid cursor\r\n"),
             ("HSCAN h 0 COUNT 0", SYNTAX),
             ("HSCAN h 0 COUNT x", NOT_INTEGER),
             ("HSCAN h 0 COUNT", SYNTAX),

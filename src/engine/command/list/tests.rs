@@ -7,6 +7,8 @@ use crate::engine::testing::{check, check_all, check3, engine, run_line};
 const WRONG_TYPE: &str = "-WRONGTYPE Operation against a key holding the wrong kind of value\r\n";
 const NOT_INTEGER: &str = "-ERR value is not an integer or out of range\r\n";
 const SYNTAX: &str = "-ERR syntax error\r\n";
+const OUT_OF_RANGE_LONG: &str = "-ERR value is out of range, value must between \
+                                 -9223372036854775807 and 9223372036854775807\r\n";
 const NOT_POSITIVE: &str = "-ERR value is out of range, must be positive\r\n";
 
 /// `l` holds a, b, c; `s` is a string.
@@ -153,12 +155,13 @@ fn equal_elements_are_removed_from_the_end_that_the_sign_names() {
             ("RPUSH r x a x b x c x", ":7\r\n"),
             ("LREM r y x", NOT_INTEGER),
             ("LREM s y x", NOT_INTEGER),
+            ("LREM nok -9223372036854775808 x", OUT_OF_RANGE_LONG),
             ("LREM nok 0 x", ":0\r\n"),
             ("LREM r 0 none", ":0\r\n"),
             ("LREM r 1 x", ":1\r\n"),
             ("LREM r -2 x", ":2\r\n"),
             ("LRANGE r 0 -1", "*4\r\n$1\r\na\r\n$1\r\nx\r\n$1\r\nb\r\n$1\r\nc\r\n"),
-            ("LREM r -9223372036854775808 x", ":1\r\n"),
+            ("LREM r -9223372036854775807 x", ":1\r\n"),
             ("LREM l 0 a", ":1\r\n"),
             ("LREM l 0 b", ":1\r\n"),
             ("LREM l 0 c", ":1\r\n"),

@@ -71,6 +71,7 @@ fn each_kind_of_command_has_its_log() {
             "*1|*6|:0|:1700000000|:12|*2|$3|get|$1|k|$13|10.0.0.9:4242|$2|me|",
         ),
         ("COMMANDLOG GET 1 other", kind),
+        ("COMMANDLOG GET -4 other", "-ERR count should be greater than or equal to -1|"),
         ("COMMANDLOG RESET other", kind),
         ("COMMANDLOG RESET slow", "+OK|"),
         ("SLOWLOG LEN", ":0|"),
