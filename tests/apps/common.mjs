@@ -1,4 +1,5 @@
-// What the scenarios in JavaScript share. Usage of each: SCENARIO.mjs LEADER_PORT PORT PORT
+// What the scenarios in JavaScript share. Usage of each: SCENARIO.mjs PORT.. SENTINEL_PORT.., three
+// of each, the leader's first
 
 import assert from "node:assert/strict";
 import { createRequire } from "node:module";
@@ -8,6 +9,8 @@ export { assert, sleep };
 
 export const ports = process.argv.slice(2, 5).map(Number);
 
+export const sentinelPorts = process.argv.slice(5, 8).map(Number);
+
 /** Loads an installed package; they do not lie beside the sources. */
 export const load = createRequire(`${process.env.MAYFLY_NODE_MODULES}/`);
 
@@ -15,6 +18,9 @@ export const say = (text) => process.stdout.write(`${text}\n`);
 
 /** Asks for it; it dies a moment later, and its port soon has another node. */
 export const killTheLeader = () => say("kill the leader");
+
+/** Asks for a new process in the place of each node; then there is the key `rolled`. */
+export const restartEachNode = () => say("restart each node");
 
 export const range = (count) => Array.from({ length: count }, (_, number) => number);
 

@@ -1,4 +1,5 @@
-"""What the scenarios in Python share. Usage of each: SCENARIO.py LEADER_PORT PORT PORT"""
+"""What the scenarios in Python share. Usage of each: SCENARIO.py PORT.. SENTINEL_PORT.., three of
+each, the leader's first"""
 
 import os
 import socket
@@ -9,6 +10,7 @@ import time
 
 FOLDER = os.path.dirname(os.path.abspath(__file__))
 PORTS = [int(port) for port in sys.argv[1:4]]
+SENTINEL_PORTS = [int(port) for port in sys.argv[4:7]]
 
 
 def say(text):
@@ -30,6 +32,11 @@ def kill_the_leader():
         connection.close()
 
     return wait
+
+
+def restart_each_node():
+    """Asks for a new process in the place of each node; then there is the key `rolled`."""
+    say("restart each node")
 
 
 def url(position, database=0):

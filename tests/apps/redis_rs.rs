@@ -11,8 +11,8 @@ use std::time::Duration;
 
 use redis::{Commands, Connection, ErrorKind, RedisResult};
 
-use crate::cluster::{Cluster, Layout};
-use crate::scenario;
+use crate::cluster::Layout;
+use crate::scenario::Stage;
 use crate::wait::{self, LONG};
 
 /// Writes of each writer, and after how many in all the leader dies.
@@ -22,7 +22,7 @@ const WRITERS: u32 = 3;
 /// Longer than any reply may take.
 const REPLY_TIME: Duration = Duration::from_secs(30);
 
-fn connect(port: &str) -> RedisResult<Connection> {
+fn connect(port: u16) -> RedisResult<Connection> {
     let client = redis::Client::open(format!("redis://127.0.0.1:{port}/"))?;
     let connection = client.get_connection_with_timeout(REPLY_TIME)?;
     connection.set_read_timeout(Some(REPLY_TIME))?;
@@ -30,28 +30,28 @@ fn connect(port: &str) -> RedisResult<Connection> {
 }
 
 pub fn tour(layout: Layout) {
-    let mut cluster = Cluster::start(layout);
-    let ports = scenario::ports(&cluster);
+    let mut stage = Stage::start(layout);
+    let ports = stage.ports();
     for port in &ports {
-        let mut connection = connect(port).unwrap();
+        let mut connection = connect(*port).unwrap();
         redis::cmd("FLUSHALL").exec(&mut connection).unwrap();
-        types(&mut connection, &mut connect(&ports[1]).unwrap());
+        types(&mut connection, &mut connect(ports[1]).unwrap());
         pipelines(&mut connection);
         transaction(&mut connection);
-        messages(port, &mut connection);
+        messages(*port, &mut connection);
     }
     let acknowledged = AtomicU32::new(0);
     thread::scope(|scope| {
         for (writer, port) in ports.iter().enumerate() {
             let acknowledged = &acknowledged;
-            scope.spawn(move || write(port, writer, acknowledged));
+            scope.spawn(move || write(*port, writer, acknowledged));
         }
         let half = WRITES * WRITERS / 2;
         let is_half = || acknowledged.load(Ordering::Relaxed) >= half;
         wait::until_true("half of the writes", LONG, is_half);
-        scenario::replace_leader(&mut cluster, layout);
+        stage.replace_leader();
     });
-    let mut connection = connect(&ports[2]).unwrap();
+    let mut connection = connect(ports[2]).unwrap();
     let members: u32 = connection.scard("written").unwrap();
     assert_eq!(members, WRITES * WRITERS, "members of a set that every write adds to");
     for writer in 0..WRITERS {
@@ -61,7 +61,7 @@ pub fn tour(layout: Layout) {
         let most = if writer == 0 { WRITES + 1 } else { WRITES };
         assert!((WRITES..=most).contains(&count), "writer {writer}: {count}");
     }
-    scenario::finish(cluster);
+    stage.finish();
 }
 
 fn types(connection: &mut Connection, other: &mut Connection) {
@@ -107,7 +107,7 @@ fn transaction(connection: &mut Connection) {
     assert_eq!(after, (11,));
 }
 
-fn messages(port: &str, publisher: &mut Connection) {
+fn messages(port: u16, publisher: &mut Connection) {
     let mut connection = connect(port).unwrap();
     let mut subscriber = connection.as_pubsub();
     subscriber.subscribe("news").unwrap();
@@ -124,7 +124,7 @@ fn messages(port: &str, publisher: &mut Connection) {
     }
 }
 
-fn write(port: &str, writer: usize, acknowledged: &AtomicU32) {
+fn write(port: u16, writer: usize, acknowledged: &AtomicU32) {
     let mut durable = Durable { port, connection: Some(connect(port).unwrap()) };
     for number in 0..WRITES {
         let mut pipeline = redis::pipe();
@@ -136,12 +136,12 @@ fn write(port: &str, writer: usize, acknowledged: &AtomicU32) {
 }
 
 /// A connection that is opened again when it has broken.
-struct Durable<'a> {
-    port: &'a str,
+struct Durable {
+    port: u16,
     connection: Option<Connection>,
 }
 
-impl Durable<'_> {
+impl Durable {
     fn run(&mut self, pipeline: &redis::Pipeline) {
         wait::until("a reply", LONG, || {
             if self.connection.is_none() {

@@ -135,19 +135,25 @@ impl Cluster {
 
     /// Like [`Cluster::start_with`], for any number of nodes.
     pub fn start_many(count: u16, layout: Layout, options: &str) -> Self {
+        Self::start_each(count, |_| format!("{} {options}", layout.option()))
+    }
+
+    /// The same, each node with options of its own, which are told by its position.
+    pub fn start_each(count: u16, options: impl Fn(u16) -> String) -> Self {
         let turn = one_at_a_time();
         if is_stand_in() {
             return Self::start_stand_in(turn);
         }
         let first = free_ports(count);
-        let options = format!("{} {options}", layout.option());
-        let nodes = (first..first + count)
-            .map(|port| {
-                let role = match port == first {
-                    true => "--init".to_owned(),
-                    false => format!("--join 127.0.0.1:{first}"),
+        let nodes = (0..count)
+            .map(|position| {
+                let port = first + position;
+                let role = match position {
+                    0 => "--init".to_owned(),
+                    _ => format!("--join 127.0.0.1:{first}"),
                 };
-                Node { port, process: Some(start_node(port, &format!("{role} {options}"))) }
+                let options = format!("{role} {}", options(position));
+                Node { port, process: Some(start_node(port, &options)) }
             })
             .collect();
         let mut cluster = Self { nodes, _turn: turn };

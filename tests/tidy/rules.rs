@@ -155,7 +155,8 @@ pub fn check(file: &File<'_>, violations: &mut Vec<Violation>) {
 
 /// What holds for scripts and documents too.
 fn check_text(file: &File<'_>, add: &mut impl FnMut(usize, String)) {
-    let is_source = [".rs", ".py", ".mjs", "/run"].iter().any(|end| file.path.ends_with(end));
+    let ends = [".rs", ".py", ".mjs", ".php", ".rb", "/run"];
+    let is_source = ends.iter().any(|end| file.path.ends_with(end));
     let mut in_table = false;
     for (number, line) in file.text.lines().enumerate() {
         // A table that is laid out by hand has a row to a line, whatever its length.

@@ -3,8 +3,11 @@
 //! members and elects.
 //!
 //! There is one master, under the name of `sentinel-master-name`, and it is the leader; while there
-//! is none it is the node that is asked, which keeps requests until there is one. Other nodes that
-//! offer this port are not told of, since no node knows the ports of others.
+//! is none it is the node that is asked, which keeps requests until there is one. A node that is no
+//! member, or joins only now, knows of no master, like a Sentinel that watches nothing: clients ask
+//! the next one then. An error they would hand on, and its own address is that of a node which runs
+//! nothing yet. Other nodes that offer this port are not told of, since no node knows the ports of
+//! others.
 //!
 //! Who has said who he is may ask, whatever else he may do: who leads is no secret among clients.
 //! Only SENTINEL FAILOVER does something, and needs the permission to run FAILOVER.
@@ -100,6 +103,8 @@ pub fn run(
 
 const NOT_AUTHENTICATED: CommandError = CommandError::text("NOAUTH Authentication required.");
 
+const UNKNOWN_MASTER: CommandError = CommandError::text("ERR No such master with that name");
+
 const NAME: &str = "sentinel-master-name";
 
 fn is_allowed_of_client(name: &[u8]) -> bool {
@@ -132,7 +137,6 @@ fn look_up(
     reply: &mut Reply,
 ) -> Result<Outcome, CommandError> {
     let is_known = |wanted: &[u8]| view.settings.get(NAME).as_bytes() == wanted;
-    let unknown = CommandError::text("ERR No such master with that name");
     Ok(match (name, arguments) {
         ("masters" | "primaries", []) => ask(Lookup::Masters),
         ("get-master-addr-by-name" | "get-primary-addr-by-name", [wanted]) => {
@@ -153,7 +157,7 @@ fn look_up(
         (
             "master" | "primary" | "replicas" | "slaves" | "sentinels" | "ckquorum" | "failover",
             [wanted],
-        ) if !is_known(wanted) => return Err(unknown),
+        ) if !is_known(wanted) => return Err(UNKNOWN_MASTER),
         ("master" | "primary", [_]) => ask(Lookup::Master),
         ("replicas" | "slaves", [_]) => ask(Lookup::Replicas),
         ("sentinels", [_]) => {
@@ -186,6 +190,10 @@ fn look_up(
 
 /// Makes the reply of a command that waited for a report.
 pub fn finish(lookup: &Lookup, raft: &RaftReport, view: &NodeView<'_>, reply: &mut Reply) {
+    if view.shared.state().refusal().is_some() {
+        finish_unknown(lookup, view, reply);
+        return;
+    }
     let nodes = members(raft, view);
     let (master, replicas) = nodes.split_first().expect("invariant: there is this node");
     match lookup {
@@ -214,14 +222,22 @@ pub fn finish(lookup: &Lookup, raft: &RaftReport, view: &NodeView<'_>, reply: &m
             }
             _ => reply.error_text("NOQUORUM a majority of the voters is not reached"),
         },
-        Lookup::Info => reply.verbatim(&info_text(master, replicas, view)),
+        Lookup::Info => reply.verbatim(&info_text(Some((master, replicas)), view)),
     }
 }
 
-fn info_text(master: &Node<'_>, replicas: &[Node<'_>], view: &NodeView<'_>) -> String {
-    let name = view.settings.get(NAME);
-    let (host, port) = (master.host, master.port);
-    [
+/// The same of a node that knows of no master.
+fn finish_unknown(lookup: &Lookup, view: &NodeView<'_>, reply: &mut Reply) {
+    match lookup {
+        Lookup::Address => reply.null_array(),
+        Lookup::Masters => reply.array(0),
+        Lookup::Master | Lookup::Replicas | Lookup::Quorum => reply.error(&UNKNOWN_MASTER),
+        Lookup::Info => reply.verbatim(&info_text(None, view)),
+    }
+}
+
+fn info_text(known: Option<(&Node<'_>, &[Node<'_>])>, view: &NodeView<'_>) -> String {
+    let mut lines = vec![
         "# Server".to_owned(),
         format!("redis_version:{REDIS_VERSION}"),
         "redis_mode:sentinel".to_owned(),
@@ -229,15 +245,17 @@ fn info_text(master: &Node<'_>, replicas: &[Node<'_>], view: &NodeView<'_>) -> S
         format!("tcp_port:{}", view.settings.get("sentinel-port")),
         String::new(),
         "# Sentinel".to_owned(),
-        "sentinel_masters:1".to_owned(),
+        format!("sentinel_masters:{}", u8::from(known.is_some())),
         "sentinel_tilt:0".to_owned(),
-        format!(
-            "master0:name={name},status=ok,address={host}:{port},slaves={},sentinels=1",
-            replicas.len()
-        ),
-        String::new(),
-    ]
-    .join("\r\n")
+    ];
+    if let Some((master, replicas)) = known {
+        let (name, host, port) = (view.settings.get(NAME), master.host, master.port);
+        let count = replicas.len();
+        let address = format!("{host}:{port},slaves={count},sentinels=1");
+        lines.push(format!("master0:name={name},status=ok,address={address}"));
+    }
+    lines.push(String::new());
+    lines.join("\r\n")
 }
 
 type Fields = Vec<(&'static str, String)>;

@@ -139,6 +139,30 @@ fn without_a_leader_a_node_names_itself() {
     assert_eq!(quorum, "-NOQUORUM a majority of the voters is not reached|");
 }
 
+/// Its own address would be that of a node which refuses to run anything.
+#[test]
+fn a_node_that_joins_knows_of_no_master() {
+    let mut bench = Bench::new();
+    let alone = RaftReport { status: None, ..leader() };
+    let unknown = "-ERR No such master with that name|";
+    let cases = [
+        ("SENTINEL GET-MASTER-ADDR-BY-NAME mymaster", "*-1|"),
+        ("SENTINEL MASTERS", "*0|"),
+        ("SENTINEL MASTER mymaster", unknown),
+        ("SENTINEL REPLICAS mymaster", unknown),
+        ("SENTINEL CKQUORUM mymaster", unknown),
+        ("SENTINEL SENTINELS mymaster", "*0|"),
+    ];
+    for state in [NodeState::Joining, NodeState::Uninitialized, NodeState::Removed] {
+        bench.shared.set_state(state);
+        for (line, expected) in cases {
+            assert_eq!(bench.discover(line, &alone), expected, "{line}, {state:?}");
+        }
+        let info = bench.discover("INFO", &alone);
+        assert!(info.contains("|sentinel_masters:0|") && !info.contains("master0"), "{info}");
+    }
+}
+
 #[test]
 fn discovery_is_for_those_who_have_the_password() {
     let mut bench = Bench::with_password();
