@@ -77,8 +77,10 @@ settings! {
         "Fields that a hash has at most in its small form; it has at most 128 in any case";
     HashMaxListpackValue: "hash-max-listpack-value", "64", SIZE_BOUND,
         "Bytes of a field or value at most there; 64 in any case";
-    ListMaxListpackSize: "list-max-listpack-size", "-2", Kind::Number { min: INT_MIN, max: INT_MAX },
-        "Up to what OBJECT ENCODING calls a list small: so many elements, or -1 to -5 for 4 to 64 KiB";
+    ListMaxListpackSize: "list-max-listpack-size", "-2",
+        Kind::Number { min: INT_MIN, max: INT_MAX },
+        "Up to what OBJECT ENCODING calls a list small: so many elements, or, from -1 to -5, \
+         4 to 64 KiB";
     SetMaxIntsetEntries: "set-max-intset-entries", "512", COUNT_BOUND,
         "Members that a set of integers has at most in its small form; 512 in any case";
     SetMaxListpackEntries: "set-max-listpack-entries", "128", COUNT_BOUND,
