@@ -26,7 +26,15 @@ const LIBRARY: &str = "#!lua name=counters
 const SCRIPT: &str = "redis.call('SADD', KEYS[1], 1, 2, 3, 4, 5, 6, 7, 8)
     return {redis.call('SPOP', KEYS[1]), redis.call('TIME'), math.random(1000000)}";
 
+/// Whether the operator and the library come to the same: the former is the linker's choice.
+const POWERS: &str = "for i = 1, 2000 do
+        local base, exponent = math.random() * 100, math.random() * 40 - 20
+        if base ^ exponent ~= math.pow(base, exponent) then return 'they differ' end
+    end return 'they agree'";
+
 fn load(client: &mut Client) -> String {
+    let powers = client.call_words(&[b"EVAL", POWERS.as_bytes(), b"0"]);
+    assert_eq!(powers, Value::bulk("they agree"));
     let library = client.call_words(&[b"FUNCTION", b"LOAD", LIBRARY.as_bytes()]);
     assert_eq!(library, Value::bulk("counters"));
     client.call_words(&[b"SCRIPT", b"LOAD", SCRIPT.as_bytes()]).text()

@@ -3,7 +3,11 @@
 //!
 //! PURE, and replicated: ACL SETUSER and what else changes users goes through the log, so that all
 //! nodes have the same. A node checks commands with the users as of the last entry that it has
-//! applied: what one node has answered another one may learn some milliseconds later.
+//! applied: what one node has answered another one may learn some milliseconds later. A command
+//! that has passed is not checked again, even if its entry comes behind one that takes the right
+//! away: that may be much later if its node is cut off and keeps what it has accepted. To check it
+//! when it is applied, each entry would have to name the users of all its commands. Only what
+//! scripts run is checked then, and so exactly.
 //!
 //! # Where users come from
 //! A cluster begins with the `default` user, which may do anything and needs no password. The first

@@ -24,8 +24,8 @@
 //!   end; and a script that fits the allotments fits the limits, which are several times as large.
 //! - **Users** are those of the entry. The name of a user who may not do everything comes with the
 //!   script, and every command is checked for that user; one who is gone may run none.
-//! - **Mathematics** is done by a library of our own instead of the machine's, but for `^`, for
-//!   which nodes rely on the machine's `pow`.
+//! - **Mathematics** is done by a library of our own instead of the machine's. For `^` the program
+//!   has a `pow` of its own, which Lua is linked to.
 //!
 //! # What differs from Redis
 //! PUBLISH within a script replies 0: the number of receivers differs from node to node. Commands

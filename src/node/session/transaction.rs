@@ -1,4 +1,10 @@
 //! What a client has queued since MULTI.
+//!
+//! HELLO takes effect among what the node answers, behind the commands of the engine: these reply
+//! in the protocol that the client has at EXEC. CONFIG SET is queued if all that it names is of the
+//! node or all of the cluster; both at once is refused, and then EXEC is: what is of the cluster
+//! has its place among the commands on data, what is of the node behind them, and half of it would
+//! be done where the other half is refused.
 
 use std::sync::Arc;
 
