@@ -99,8 +99,8 @@ impl<'a> ScanOptions<'a> {
     }
 }
 
-/// A cursor of digits, behind a plus if need be. Redis 7.0 takes nothing for 0 and lets a minus wrap
-/// around; later ones refuse both.
+/// A cursor of digits, behind a plus if need be. Redis 7.0 takes nothing for 0 and lets a minus
+/// wrap around; later ones refuse both.
 pub fn parse_cursor(argument: &[u8]) -> Result<u64, CommandError> {
     let digits = argument.strip_prefix(b"+").unwrap_or(argument);
     let is_number = !digits.is_empty() && digits.iter().all(u8::is_ascii_digit);
