@@ -18,6 +18,9 @@ mod differences;
 #[allow(dead_code, reason = "the differential test uses the rest of it")]
 #[path = "../differential/grammar.rs"]
 mod grammar;
+#[allow(dead_code, reason = "the differential test uses the rest of it")]
+#[path = "../differential/reference.rs"]
+mod reference;
 mod report;
 #[allow(dead_code, reason = "the differential test uses the rest of it")]
 #[path = "../raft_sim/rng.rs"]

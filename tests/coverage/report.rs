@@ -4,7 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use super::differences::{AVOIDED, DIFFERENCES};
+use super::differences::{AVOIDED, DIFFERENCES, Difference};
+use super::reference::Reference;
 use super::tests_of::{self, Mentions};
 
 const COMMANDS: &str = include_str!("commands.tsv");
@@ -49,7 +50,7 @@ impl Report {
             let is_there = implemented.contains(name);
             let reason = excluded.get(name).cloned().unwrap_or_default();
             let compared = if generated.contains(name) { "yes".to_owned() } else { reason };
-            let of_this = DIFFERENCES.iter().filter(|difference| difference.command == name);
+            let of_this = from_7_0().filter(|difference| difference.command == name);
             let avoided = AVOIDED.iter().filter(|(command, _)| command == name);
             let reasons = of_this.map(|difference| difference.reason);
             let reasons = reasons.chain(avoided.map(|(_, reason)| *reason));
@@ -107,7 +108,7 @@ impl Report {
                 assert!(names, "{path} does not name the command: {line} {renew}");
             }
         }
-        let lines = DIFFERENCES.iter().filter(|difference| difference.command == "*");
+        let lines = from_7_0().filter(|difference| difference.command == "*");
         for line in lines.map(general) {
             assert!(table.contains(&line), "tests/coverage/README.md lacks '{line}': {renew}");
         }
@@ -115,7 +116,7 @@ impl Report {
 
     fn table(&self) -> String {
         let mut general: Vec<String> =
-            DIFFERENCES.iter().filter(|it| it.command == "*").map(general).collect();
+            from_7_0().filter(|it| it.command == "*").map(general).collect();
         general.dedup();
         format!(
             "\n{}.\n\nOf any command:\n\n{}\n\n\
@@ -128,7 +129,12 @@ impl Report {
     }
 }
 
-fn general(difference: &super::differences::Difference) -> String {
+/// The differences from what is compared with unless told.
+fn from_7_0() -> impl Iterator<Item = &'static Difference> {
+    DIFFERENCES.iter().filter(|difference| difference.only.contains(&Reference::Redis7))
+}
+
+fn general(difference: &Difference) -> String {
     format!("- {}", difference.reason)
 }
 

@@ -4,6 +4,7 @@
 use std::io;
 
 use super::pair::{Difference, Failure, Twin};
+use super::reference::Reference;
 use super::wait;
 use super::wire::{Connection, Value};
 
@@ -94,7 +95,8 @@ impl Waiting {
     fn make_consumer(&self, redis: &mut Side<'_>) -> io::Result<()> {
         let streams = self.words.iter().position(|word| word.eq_ignore_ascii_case(b"STREAMS"));
         let is_group = self.words[0].eq_ignore_ascii_case(b"XREADGROUP");
-        let Some(at) = streams.filter(|_| is_group) else { return Ok(()) };
+        let is_older = Reference::current() == Reference::Redis7;
+        let Some(at) = streams.filter(|_| is_group && is_older) else { return Ok(()) };
         let database = redis.told("db=")?;
         redis.control.call(&["SELECT", &database])?;
         for key in &self.words[at + 1..at + 1 + (self.words.len() - at - 1) / 2] {

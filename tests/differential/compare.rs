@@ -13,6 +13,8 @@ pub enum Promise {
     Exact,
     /// Elements in no order.
     Unordered,
+    /// Elements in no order, and theirs neither.
+    Jumbled,
     /// Pairs in no order, whether they come as a map or in a row.
     Pairs,
     /// A cursor of the server's own, and elements in no order.
@@ -35,6 +37,9 @@ pub fn promise(words: &[Vec<u8>]) -> Promise {
         ("SMEMBERS" | "SINTER" | "SUNION" | "SDIFF" | "KEYS" | "HKEYS" | "HVALS", _) => {
             Promise::Unordered
         }
+        ("FUNCTION", "LIST") => Promise::Jumbled,
+        ("HTTL" | "HEXPIRETIME", _) => Promise::Clock(1000),
+        ("HPTTL" | "HPEXPIRETIME", _) => Promise::Clock(1),
         ("HGETALL", _) => Promise::Pairs,
         ("PUBSUB", "CHANNELS" | "SHARDCHANNELS") => Promise::Unordered,
         ("SCAN" | "SSCAN" | "HSCAN" | "ZSCAN", _) => Promise::Scan,
@@ -76,6 +81,7 @@ pub fn keeps(promise: Promise, redis: &Value, mayfly: &Value) -> bool {
     match promise {
         Promise::Exact => false,
         Promise::Unordered => same_kind(redis, mayfly) && sorted(redis) == sorted(mayfly),
+        Promise::Jumbled => jumbled(redis) == jumbled(mayfly),
         Promise::Pairs => same_kind(redis, mayfly) && pairs(redis) == pairs(mayfly),
         Promise::Scan => match (redis.elements(), mayfly.elements()) {
             // Only a whole walk can be compared, which `walk` does.
@@ -103,6 +109,14 @@ pub fn sorted(value: &Value) -> Vec<&Value> {
     let mut values: Vec<&Value> = value.elements().iter().collect();
     values.sort();
     values
+}
+
+/// The value with all that is in it sorted.
+fn jumbled(value: &Value) -> Value {
+    let Value::Many(kind, values) = value else { return value.clone() };
+    let mut values: Vec<Value> = values.iter().map(jumbled).collect();
+    values.sort();
+    Value::Many(*kind, values)
 }
 
 pub fn pairs(value: &Value) -> Vec<&[Value]> {

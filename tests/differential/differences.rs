@@ -1,15 +1,18 @@
-//! Where a reply may differ from that of redis-server 7.0, and why.
+//! Where a reply may differ from that of redis-server 7.0, or of a later server, and why.
 //!
-//! A row is as narrow as can be: it names the command and looks at both replies. The coverage
-//! report shows the reasons.
+//! A row is as narrow as can be: it names the servers and the command, and looks at both replies.
+//! The coverage report shows the reasons for those from 7.0.
 
 use super::compare;
+use super::reference::{ALL, BEFORE_7_2, REDIS_8, Reference, SINCE_7_2, VALKEY};
 use super::wire::Value;
 
 pub struct Difference {
     /// In small letters; of a container with its subcommand, as `config|get`. `*` is any command.
     pub command: &'static str,
     pub reason: &'static str,
+    /// The servers that it holds for.
+    pub only: &'static [Reference],
     applies: fn(&[Vec<u8>], &Value, &Value) -> bool,
 }
 
@@ -17,6 +20,7 @@ pub const DIFFERENCES: &[Difference] = &[
     Difference {
         command: "object|encoding",
         reason: "Redis 7.2 keeps small lists and sets of strings in a listpack, 7.0 does not",
+        only: BEFORE_7_2,
         applies: |_, redis, mayfly| {
             let is_older = redis.is_text("quicklist") || redis.is_text("hashtable");
             mayfly.is_text("listpack") && is_older
@@ -25,16 +29,25 @@ pub const DIFFERENCES: &[Difference] = &[
     Difference {
         command: "object|encoding",
         reason: "SORT makes a skiplist of a small sorted set in Redis; a read changes nothing here",
+        only: ALL,
         applies: |_, redis, mayfly| mayfly.is_text("listpack") && redis.is_text("skiplist"),
     },
     Difference {
         command: "*",
         reason: "a double is written as short as can be, as by Redis 7.2, and zero has no sign",
+        only: BEFORE_7_2,
         applies: |_, redis, mayfly| same_doubles(redis, mayfly),
     },
     Difference {
         command: "*",
+        reason: "zero has no sign",
+        only: SINCE_7_2,
+        applies: |_, redis, mayfly| unsigned(redis) == *mayfly,
+    },
+    Difference {
+        command: "*",
         reason: "HELP says the same in words of its own",
+        only: ALL,
         applies: |words, redis, mayfly| {
             let is_help = words.len() == 2 && words[1].eq_ignore_ascii_case(b"HELP");
             is_help && !redis.elements().is_empty() && !mayfly.elements().is_empty()
@@ -43,16 +56,19 @@ pub const DIFFERENCES: &[Difference] = &[
     Difference {
         command: "xreadgroup",
         reason: "Redis 7.2 names the command in the error, 7.0 does not",
+        only: BEFORE_7_2,
         applies: unbalanced,
     },
     Difference {
         command: "xread",
         reason: "Redis 7.2 names the command in the error, 7.0 does not",
+        only: BEFORE_7_2,
         applies: unbalanced,
     },
     Difference {
         command: "*",
         reason: "Redis 7.2 refuses a time-out that is too long, 7.0 takes it as a negative one",
+        only: BEFORE_7_2,
         applies: |words, redis, mayfly| {
             let name = words[0].to_ascii_uppercase();
             [b'B', b'X'].contains(&name[0])
@@ -64,6 +80,7 @@ pub const DIFFERENCES: &[Difference] = &[
         command: "*",
         reason: "an error shows bytes that are no UTF-8 as the replacement character, and goes on \
                  behind a zero",
+        only: ALL,
         applies: |_, redis, mayfly| {
             let shown = mayfly.text();
             let before = shown.split_once(['\u{fffd}', '\0']).map(|(before, _)| before);
@@ -74,6 +91,7 @@ pub const DIFFERENCES: &[Difference] = &[
     Difference {
         command: "command|getkeys",
         reason: "Redis 7.0 takes no command of one word here, 7.2 does",
+        only: BEFORE_7_2,
         applies: |words, redis, _| {
             words.len() == 3
                 && redis.is_error_of("ERR wrong number of arguments for 'command|getkeys' command")
@@ -82,21 +100,25 @@ pub const DIFFERENCES: &[Difference] = &[
     Difference {
         command: "role",
         reason: "a cluster has its own answer: the index of the log, and its members",
+        only: ALL,
         applies: |_, redis, mayfly| !redis.is_error() && !mayfly.is_error(),
     },
     Difference {
         command: "object|idletime",
         reason: "accesses are not tracked",
+        only: ALL,
         applies: |_, redis, mayfly| {
             redis.integer().is_some() && mayfly.is_error_of("ERR idle time not tracked")
         },
     },
     Difference {
         command: "*",
-        reason: "a cursor with a sign, or none, is refused; Redis takes it for some number",
+        reason: "a cursor is digits; Redis 7.0 takes a minus and nothing for some number, later \
+                 versions a space",
+        only: ALL,
         applies: |words, redis, mayfly| {
             let is_scan = words[0].to_ascii_uppercase().ends_with(b"SCAN");
-            let is_odd = |word: &Vec<u8>| word.first().is_none_or(|first| b"+-".contains(first));
+            let is_odd = |word: &Vec<u8>| word.first().is_none_or(|first| b"- ".contains(first));
             is_scan
                 && words.iter().skip(1).take(2).any(is_odd)
                 && mayfly.is_error_of("ERR invalid cursor")
@@ -106,33 +128,134 @@ pub const DIFFERENCES: &[Difference] = &[
     Difference {
         command: "zrank",
         reason: "Redis 7.2 takes WITHSCORE, 7.0 does not",
+        only: BEFORE_7_2,
         applies: with_score,
     },
     Difference {
         command: "zrevrank",
         reason: "Redis 7.2 takes WITHSCORE, 7.0 does not",
+        only: BEFORE_7_2,
         applies: with_score,
     },
     Difference {
         command: "*",
         reason: "an error names the command in capitals, Redis as it was typed",
+        only: ALL,
         applies: same_letters,
     },
     Difference {
         command: "object|refcount",
         reason: "nothing is shared, Redis shares small integers and words of a transaction",
+        only: ALL,
         applies: |_, redis, mayfly| {
             redis.integer().is_some_and(|count| count > 1) && mayfly.integer() == Some(1)
         },
     },
     Difference {
         command: "lpos",
-        reason: "Redis 7.2 refuses the least of all ranks, 7.0 does not",
-        applies: |_, _, mayfly| mayfly.text().starts_with("ERR value is out of range, value must"),
+        reason: "later versions refuse the least of all ranks, 7.0 does not",
+        only: BEFORE_7_2,
+        applies: is_least,
+    },
+    Difference {
+        command: "lrem",
+        reason: "later versions refuse the least of all counts, 7.0 does not",
+        only: BEFORE_7_2,
+        applies: is_least,
+    },
+    Difference {
+        command: "*",
+        reason: "Valkey 8 words some errors anew",
+        only: VALKEY,
+        applies: |_, valkey, mayfly| *valkey == reworded(mayfly, &VALKEY_WORDS),
+    },
+    Difference {
+        command: "*",
+        reason: "Redis 7.4 words some errors anew",
+        only: REDIS_8,
+        applies: |_, redis, mayfly| *redis == reworded(mayfly, &REDIS_8_WORDS),
+    },
+    Difference {
+        command: "object|encoding",
+        reason: "a hash has one compact form, whether fields of it end or not",
+        only: REDIS_8,
+        applies: |_, redis, mayfly| mayfly.is_text("listpack") && redis.is_text("listpackex"),
+    },
+    Difference {
+        command: "function|restore",
+        reason: "which of several libraries is there already: the first, of no order in Redis",
+        only: ALL,
+        applies: |_, redis, mayfly| {
+            let exists = |value: &Value| {
+                let text = value.text();
+                text.starts_with("ERR ") && text.ends_with(" already exists")
+            };
+            exists(redis) && exists(mayfly)
+        },
+    },
+    Difference {
+        command: "xreadgroup",
+        reason: "Redis 7.4 says more of `+`, which reads no group",
+        only: SINCE_7_2,
+        applies: |words, redis, mayfly| {
+            words.iter().any(|word| word == b"+") && redis.is_error() && mayfly.is_error()
+        },
+    },
+    Difference {
+        command: "xread",
+        reason: "`+`, the last entry of a stream, is of Redis 7.4",
+        only: SINCE_7_2,
+        applies: |words, _, mayfly| {
+            words.iter().any(|word| word == b"+")
+                && mayfly.is_error_of("ERR Invalid stream ID specified as stream command argument")
+        },
+    },
+    Difference {
+        command: "scan",
+        reason: "of a type that is none there is nothing; Valkey 8 refuses it",
+        only: VALKEY,
+        applies: |_, redis, mayfly| {
+            let is_fine = !mayfly.is_error() || mayfly.is_error_of("ERR syntax error");
+            redis.text().starts_with("ERR unknown type name '") && is_fine
+        },
+    },
+    Difference {
+        command: "client|kill",
+        reason: "Valkey 8 has another error for an identifier that is no number",
+        only: VALKEY,
+        applies: |_, valkey, mayfly| {
+            valkey.is_error_of("ERR syntax error")
+                && mayfly.is_error_of("ERR client-id should be greater than 0")
+        },
+    },
+    Difference {
+        command: "client|list",
+        reason: "Valkey 8 reads an identifier as one of several filters",
+        only: VALKEY,
+        applies: |_, valkey, mayfly| {
+            valkey.is_error_of("ERR syntax error") && mayfly.is_error_of("ERR Invalid client ID")
+        },
+    },
+    Difference {
+        command: "bitcount",
+        reason: "Valkey 8 takes a range without an end",
+        only: VALKEY,
+        applies: |words, _, mayfly| words.len() == 3 && mayfly.is_error_of("ERR syntax error"),
+    },
+    Difference {
+        command: "*",
+        reason: "Redis 8 writes places with as few digits as tell them from others",
+        only: REDIS_8,
+        applies: |words, redis, mayfly| {
+            let name = words[0].to_ascii_uppercase();
+            let may = [&b"GEO"[..], b"EVAL", b"FCALL"].iter().any(|start| name.starts_with(start));
+            may && same_doubles(redis, mayfly)
+        },
     },
     Difference {
         command: "object|encoding",
         reason: "the encoding of a string follows from its value, not from who made it",
+        only: ALL,
         applies: |_, redis, mayfly| {
             let is_one_of =
                 |value: &Value, names: [&str; 2]| names.iter().any(|n| value.is_text(n));
@@ -142,26 +265,31 @@ pub const DIFFERENCES: &[Difference] = &[
     Difference {
         command: "bitcount",
         reason: "Redis 7.2 looks at the range before it looks at the key, 7.0 behind it",
+        only: BEFORE_7_2,
         applies: unchecked_range,
     },
     Difference {
         command: "bitpos",
         reason: "Redis 7.2 looks at the range before it looks at the key, 7.0 behind it",
+        only: BEFORE_7_2,
         applies: unchecked_range,
     },
     Difference {
         command: "sort",
         reason: "members of a set, of equal weight, or equal up to a zero, have no order in Redis",
+        only: ALL,
         applies: no_order,
     },
     Difference {
         command: "sort_ro",
         reason: "members of a set, of equal weight, or equal up to a zero, have no order in Redis",
+        only: ALL,
         applies: no_order,
     },
     Difference {
         command: "xinfo",
         reason: "Redis 7.2 tells when a consumer was active, 7.0 does not",
+        only: BEFORE_7_2,
         applies: |_, redis, mayfly| {
             let mayfly = without(mayfly, &["active-time", "inactive"]);
             *redis == mayfly || compare::keeps(compare::Promise::Clock(1), redis, &mayfly)
@@ -170,6 +298,7 @@ pub const DIFFERENCES: &[Difference] = &[
     Difference {
         command: "xinfo",
         reason: "Redis 7.2.6 mended the lag of a group behind trims, deletions and ENTRIESREAD",
+        only: ALL,
         applies: |_, redis, mayfly| {
             let strip = |value| without(value, &["active-time", "inactive", "lag"]);
             let (redis, mayfly) = (strip(redis), strip(mayfly));
@@ -180,16 +309,19 @@ pub const DIFFERENCES: &[Difference] = &[
     Difference {
         command: "sort",
         reason: "Redis takes the overflow of a number in a command before for one of its own",
+        only: ALL,
         applies: fails_by_another,
     },
     Difference {
         command: "sort_ro",
         reason: "Redis takes the overflow of a number in a command before for one of its own",
+        only: ALL,
         applies: fails_by_another,
     },
     Difference {
         command: "xreadgroup",
         reason: "since Redis 7.2 a command that waits runs again when its stream or group is gone",
+        only: BEFORE_7_2,
         applies: |_, redis, mayfly| {
             let ended = ["NOGROUP the consumer group this client", "UNBLOCKED the stream key no"];
             let again = ["NOGROUP No such key", "WRONGTYPE "];
@@ -200,6 +332,7 @@ pub const DIFFERENCES: &[Difference] = &[
     Difference {
         command: "acl|getuser",
         reason: "Redis 7.2 always tells `sanitize-payload`, 7.0 when it was asked for",
+        only: BEFORE_7_2,
         applies: |_, redis, mayfly| {
             let flag = |value: &&[u8]| *value != b"sanitize-payload";
             let (redis, mayfly) = (redis.scalars(), mayfly.scalars());
@@ -207,8 +340,18 @@ pub const DIFFERENCES: &[Difference] = &[
         },
     },
     Difference {
+        command: "acl|setuser",
+        reason: "later versions name the first of several open parentheses, 7.0 the last",
+        only: BEFORE_7_2,
+        applies: |_, redis, mayfly| {
+            let start = "ERR Unmatched parenthesis in acl selector starting at '(";
+            redis.text().starts_with(start) && mayfly.text().starts_with(start)
+        },
+    },
+    Difference {
         command: "acl|dryrun",
         reason: "Redis 7.2 names the user, 7.0 does not; it shows a key up to a zero byte",
+        only: BEFORE_7_2,
         applies: |words, redis, mayfly| {
             let named = words.get(2).map(|name| String::from_utf8_lossy(name));
             let named = format!("User {}", named.unwrap_or_default());
@@ -222,6 +365,7 @@ pub const DIFFERENCES: &[Difference] = &[
     Difference {
         command: "xinfo",
         reason: "a count of entries that cannot be right is none, Redis counts on beyond 64 bits",
+        only: ALL,
         applies: |_, redis, mayfly| {
             let fields = ["active-time", "inactive", "lag", "entries-read"];
             let (left, right) = (without(redis, &fields), without(mayfly, &fields));
@@ -233,6 +377,7 @@ pub const DIFFERENCES: &[Difference] = &[
         command: "*",
         reason: "a script whose call in tail position fails does not say in which line, where the \
                  called function is one of Lua here and of C in Redis",
+        only: ALL,
         applies: |words, redis, mayfly| {
             let is_script = words[0].to_ascii_uppercase().starts_with(b"EVAL");
             let both = redis.is_error() && mayfly.is_error();
@@ -242,6 +387,7 @@ pub const DIFFERENCES: &[Difference] = &[
     Difference {
         command: "dbsize",
         reason: "what a command ends is gone at once, Redis drops it some time later",
+        only: ALL,
         applies: |_, redis, mayfly| {
             mayfly.integer().is_some_and(|count| redis.integer() > Some(count))
         },
@@ -249,6 +395,7 @@ pub const DIFFERENCES: &[Difference] = &[
     Difference {
         command: "command|getkeys",
         reason: "a number of keys is a whole word, Redis reads it as far as it is a number",
+        only: ALL,
         applies: |words, redis, mayfly| {
             let begins_as_number = |word: &Vec<u8>| {
                 let digits = word.trim_ascii_start();
@@ -264,11 +411,13 @@ pub const DIFFERENCES: &[Difference] = &[
     Difference {
         command: "command",
         reason: "there are other commands",
+        only: ALL,
         applies: |words, redis, mayfly| words.len() == 1 && !redis.is_error() && !mayfly.is_error(),
     },
     Difference {
         command: "command|getkeys",
         reason: "a second STORE of SORT is the key of the first, Redis takes it for an option",
+        only: ALL,
         applies: |words, redis, mayfly| {
             let stores = words.iter().filter(|word| word.eq_ignore_ascii_case(b"STORE")).count();
             stores > 1 && redis.elements().len() == mayfly.elements().len()
@@ -277,6 +426,7 @@ pub const DIFFERENCES: &[Difference] = &[
     Difference {
         command: "config|set",
         reason: "a value that is no UTF-8 is refused before the name is looked at",
+        only: ALL,
         applies: |_, redis, mayfly| {
             redis.is_error() && mayfly.text().ends_with("argument must be UTF-8 text")
         },
@@ -284,41 +434,49 @@ pub const DIFFERENCES: &[Difference] = &[
     Difference {
         command: "command|count",
         reason: "there are other commands",
+        only: ALL,
         applies: |_, redis, mayfly| redis.integer().is_some() && mayfly.integer().is_some(),
     },
     Difference {
         command: "publish",
         reason: "the reply counts the subscribers of the node, as in Redis Cluster",
+        only: ALL,
         applies: at_most,
     },
     Difference {
         command: "spublish",
         reason: "the reply counts the subscribers of the node, as in Redis Cluster",
+        only: ALL,
         applies: at_most,
     },
     Difference {
         command: "pubsub|channels",
         reason: "a node tells of its own subscribers, as in Redis Cluster",
+        only: ALL,
         applies: some_of,
     },
     Difference {
         command: "pubsub|shardchannels",
         reason: "a node tells of its own subscribers, as in Redis Cluster",
+        only: ALL,
         applies: some_of,
     },
     Difference {
         command: "pubsub|numsub",
         reason: "a node tells of its own subscribers, as in Redis Cluster",
+        only: ALL,
         applies: at_most,
     },
     Difference {
         command: "pubsub|shardnumsub",
         reason: "a node tells of its own subscribers, as in Redis Cluster",
+        only: ALL,
         applies: at_most,
     },
     Difference {
         command: "pubsub|numpat",
         reason: "a node tells of its own subscribers, as in Redis Cluster",
+        only: ALL,
         applies: at_most,
     },
 ];
@@ -353,6 +511,53 @@ pub const AVOIDED: &[(&str, &str)] = &[
     ("zremrangebylex", "members of different scores have no order by name, in Redis neither"),
     ("zrevrangebylex", "members of different scores have no order by name, in Redis neither"),
 ];
+
+fn is_least(_: &[Vec<u8>], _: &Value, mayfly: &Value) -> bool {
+    mayfly.text().starts_with("ERR value is out of range, value must between -92233")
+}
+
+/// What stands here, and what Valkey writes instead.
+const VALKEY_WORDS: [(&str, &str); 11] = [
+    (
+        "Error registering functions: ERR Function already exists in the library",
+        "Function already exists in the library",
+    ),
+    ("Error registering functions: ERR Library names can only", "Function names can only"),
+    ("redis.register_function", "server.register_function"),
+    ("Unexpected engine in script shebang: #!js", "Could not find scripting engine 'js'"),
+    ("argument for this redis lib call", "argument for this call"),
+    ("Unknown Redis command called", "Unknown command called"),
+    ("args calling Redis command from", "args calling command from"),
+    ("Lua redis lib command arguments must be", "Command arguments must be"),
+    ("NOSCRIPT No matching script. Please use EVAL.", "NOSCRIPT No matching script."),
+    ("ERR MULTI calls can not be nested", "ERR Command not allowed inside a transaction"),
+    ("ERR WATCH inside MULTI is not allowed", "ERR Command not allowed inside a transaction"),
+];
+
+const REDIS_8_WORDS: [(&str, &str); 1] =
+    [("key an ID or '$' must be", "key an ID, '+', or '$' must be")];
+
+/// The value with other words in its errors.
+fn reworded(value: &Value, words: &[(&str, &str)]) -> Value {
+    match value {
+        Value::Many(kind, values) => {
+            Value::Many(*kind, values.iter().map(|value| reworded(value, words)).collect())
+        }
+        // A script may make a string of an error.
+        Value::Line(b'-', bytes) | Value::Text(b'$', bytes) => {
+            let Ok(text) = std::str::from_utf8(bytes) else { return value.clone() };
+            let Some((ours, theirs)) = words.iter().find(|(ours, _)| text.contains(ours)) else {
+                return value.clone();
+            };
+            let text = text.replace(ours, theirs).into_bytes();
+            match value.is_error() {
+                true => Value::Line(b'-', text),
+                false => Value::Text(b'$', text),
+            }
+        }
+        _ => value.clone(),
+    }
+}
 
 fn fails_by_another(_: &[Vec<u8>], redis: &Value, mayfly: &Value) -> bool {
     redis.is_error_of("ERR One or more scores can't be converted into double") && !mayfly.is_error()
@@ -422,6 +627,16 @@ fn some_of(_: &[Vec<u8>], redis: &Value, mayfly: &Value) -> bool {
         && mayfly.elements().iter().all(|element| redis.elements().contains(element))
 }
 
+/// The value with zeros that have no sign.
+fn unsigned(value: &Value) -> Value {
+    match value {
+        Value::Many(kind, values) => Value::Many(*kind, values.iter().map(unsigned).collect()),
+        Value::Line(b',', text) if text == b"-0" => Value::Line(b',', b"0".to_vec()),
+        Value::Text(b'$', text) if text == b"-0" => Value::Text(b'$', b"0".to_vec()),
+        _ => value.clone(),
+    }
+}
+
 /// The same but for decimals of redis-server that are longer, have an exponent, or are minus zero.
 pub fn same_doubles(redis: &Value, mayfly: &Value) -> bool {
     let double = |bytes: &[u8]| std::str::from_utf8(bytes).ok()?.parse::<f64>().ok();
@@ -449,6 +664,7 @@ pub fn explain(words: &[Vec<u8>], redis: &Value, mayfly: &Value) -> Option<&'sta
     DIFFERENCES.iter().find(|difference| {
         let names =
             difference.command == "*" || difference.command == name || difference.command == full;
-        names && (difference.applies)(words, redis, mayfly)
+        let holds = difference.only.contains(&Reference::current());
+        names && holds && (difference.applies)(words, redis, mayfly)
     })
 }

@@ -1,6 +1,7 @@
 //! Sequences of commands by the chance of a seed.
 
 use super::grammar::{Family, Rule};
+use super::reference::Reference;
 use super::rng::Rng;
 use super::words::Words;
 
@@ -41,7 +42,8 @@ const COSTLY: std::ops::Range<u128> = 5_000..1 << 40;
 /// Of these, numbers are times and not counts; and a word more or less must not make one short,
 /// since the two sides do not look at the clock at once.
 #[rustfmt::skip]
-const TIMED: [&str; 12] = [
+const TIMED: [&str; 18] = [
+    "HEXPIRE", "HPEXPIRE", "HEXPIREAT", "HPEXPIREAT", "HGETEX", "HSETEX",
     "SET", "SETEX", "PSETEX", "GETEX", "EXPIRE", "EXPIREAT", "PEXPIRE", "PEXPIREAT", "RESTORE",
     "XCLAIM", "XAUTOCLAIM", "XPENDING",
 ];
@@ -51,8 +53,33 @@ const PICKS: [&str; 3] = ["SRANDMEMBER", "HRANDFIELD", "ZRANDMEMBER"];
 
 /// Whether the two sides would answer it too late, or hold different data afterwards.
 fn is_avoided(step: &Step) -> bool {
-    let least = |word: &Vec<u8>| word == b"-9223372036854775808";
-    is_costly(step) || step.name() == "BITFIELD" && step.words.iter().any(least)
+    let says = |numbers: &[&str]| {
+        step.words.iter().any(|word| numbers.iter().any(|number| word == number.as_bytes()))
+    };
+    let (name, reference) = (step.name(), Reference::current());
+    let is_misread = match name.as_str() {
+        "BITFIELD" => says(&[LEAST]),
+        // Later servers take the greatest numbers for others, too.
+        "LSET" | "LINDEX" => reference != Reference::Redis7 && says(&[LEAST, GREATEST]),
+        // Valkey 8.1.1 and Redis 8.0.2 do not answer a wrong password that other commands follow.
+        "AUTH" if step.words.len() == 3 => {
+            [Reference::Valkey8, Reference::Redis8].contains(&reference)
+        }
+        _ => reference == Reference::Redis8 && is_read_anew(step),
+    };
+    is_costly(step) || is_misread
+}
+
+const LEAST: &str = "-9223372036854775808";
+const GREATEST: &str = "9223372036854775807";
+
+/// Whether Redis 8 reads it otherwise: it knows no scores in hexadecimal or behind a space, and
+/// takes an offset below zero for none where 7.0 leaves everything out.
+fn is_read_anew(step: &Step) -> bool {
+    let is_negative =
+        |pair: &[Vec<u8>]| pair[0].eq_ignore_ascii_case(b"LIMIT") && pair[1].starts_with(b"-");
+    let is_range = step.name().starts_with('Z') && step.words.windows(2).any(is_negative);
+    is_range || step.words.iter().any(|word| word.ends_with(b"0x1") || word == b" 1")
 }
 
 fn is_costly(step: &Step) -> bool {
@@ -71,6 +98,7 @@ fn is_costly(step: &Step) -> bool {
 pub struct Generator<'a> {
     pub families: &'a [Family],
     pub payloads: &'a [Vec<u8>],
+    pub libraries: &'a [Vec<u8>],
 }
 
 impl Generator<'_> {
@@ -128,7 +156,7 @@ impl Generator<'_> {
     fn step(&self, rng: &mut Rng, connection: usize, family: &Family) -> Step {
         let weights: Vec<u64> = family.rules.iter().map(|rule| rule.weight).collect();
         let rule: &Rule = &family.rules[pick(rng, &weights)];
-        let mut words = Words { rng, payloads: self.payloads };
+        let mut words = Words { rng, payloads: self.payloads, libraries: self.libraries };
         let drawn = rule.draw(&mut words);
         let mut step = Step { connection, words: drawn, rests: rule.rests, blocks: rule.blocks };
         if words.rng.once_in(12) {

@@ -1,5 +1,6 @@
 //! The grammar of `grammar.txt`: reads it, and draws commands by it.
 
+use super::reference::{ALL, Reference};
 use super::words::{POOLS, Words};
 
 /// The text that stands beside this file.
@@ -22,6 +23,8 @@ pub struct Rule {
     pub rests: bool,
     /// The command may wait without end.
     pub blocks: bool,
+    /// The servers that know it.
+    pub only: Vec<Reference>,
 }
 
 #[derive(Debug)]
@@ -61,18 +64,28 @@ fn rule(line: &str) -> Result<Rule, String> {
     };
     let first = line.split(' ').next().unwrap_or_default();
     let weight = first.strip_prefix('x').and_then(|number| number.parse().ok());
-    let mut tokens = line.split(' ').skip(usize::from(weight.is_some())).peekable();
+    let behind = if weight.is_some() { line.split_once(' ').map_or("", |it| it.1) } else { line };
+    let (only, behind) = known_by(behind)?;
+    let mut tokens = behind.split(' ').peekable();
     let mut alternatives = parse(&mut tokens, None)?;
     match alternatives.len() {
         1 => {
             let sequence = alternatives.remove(0);
-            Ok(Rule { weight: weight.unwrap_or(10), sequence, rests, blocks })
+            Ok(Rule { weight: weight.unwrap_or(10), sequence, rests, blocks, only })
         }
         _ => Err("a '|' outside of brackets".into()),
     }
 }
 
-type Tokens<'a> = std::iter::Peekable<std::iter::Skip<std::str::Split<'a, char>>>;
+/// The servers that `@` names in front of a rule, by commas between them; all unless told.
+fn known_by(line: &str) -> Result<(Vec<Reference>, &str), String> {
+    let Some(named) = line.strip_prefix('@') else { return Ok((ALL.to_vec(), line)) };
+    let (names, rest) = named.split_once(' ').ok_or("no command")?;
+    let known = |name| Reference::named(name).ok_or_else(|| format!("no server '{name}'"));
+    Ok((names.split(',').map(known).collect::<Result<_, _>>()?, rest))
+}
+
+type Tokens<'a> = std::iter::Peekable<std::str::Split<'a, char>>;
 
 /// Alternatives up to the bracket that closes them.
 fn parse(tokens: &mut Tokens<'_>, close: Option<&str>) -> Result<Vec<Vec<Part>>, String> {

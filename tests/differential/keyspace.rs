@@ -2,6 +2,7 @@
 
 use super::compare::{Verdict, compare, sorted};
 use super::pair::{Difference, Failure, Twin};
+use super::reference::Reference;
 use super::wait;
 use super::wire::Value;
 
@@ -44,7 +45,7 @@ pub fn compare_key(twin: &mut Twin, key: &[u8]) -> Result<u64> {
         "list" => exact(twin, &[b"LRANGE", key, b"0", b"-1"])?,
         "set" => exact(twin, &[b"SMEMBERS", key])?,
         "zset" => exact(twin, &[b"ZRANGE", key, b"0", b"-1", b"WITHSCORES"])?,
-        "hash" => exact(twin, &[b"HGETALL", key])?,
+        "hash" => exact(twin, &[b"HGETALL", key])? + compare_ends(twin, key)?,
         "stream" => {
             exact(twin, &[b"XRANGE", key, b"-", b"+"])?
                 + exact(twin, &[b"XINFO", b"STREAM", key, b"FULL", b"COUNT", b"0"])?
@@ -52,6 +53,17 @@ pub fn compare_key(twin: &mut Twin, key: &[u8]) -> Result<u64> {
         _ => 0,
     };
     Ok(explained)
+}
+
+/// Compares when the fields of a hash end, where the server knows of that.
+fn compare_ends(twin: &mut Twin, key: &[u8]) -> Result<u64> {
+    if Reference::current() != Reference::Redis8 {
+        return Ok(0);
+    }
+    let fields = twin.redis.call(&[b"HKEYS", key])?;
+    let count = fields.elements().len().to_string();
+    let words = [&b"HPEXPIRETIME"[..], key, b"FIELDS", count.as_bytes()];
+    exact(twin, &words.into_iter().chain(fields.scalars()).collect::<Vec<_>>())
 }
 
 fn exact(twin: &mut Twin, words: &[&[u8]]) -> Result<u64> {

@@ -21,9 +21,11 @@ const BATCH_MAX: usize = 200;
 const REST: Duration = Duration::from_millis(15);
 
 /// What sequences leave behind, and none begins with.
-const FRESH: [&str; 4] = [
+const FRESH: [&str; 6] = [
+    "CONFIG SET notify-keyspace-events ",
     "FLUSHALL",
     "SCRIPT FLUSH",
+    "FUNCTION FLUSH",
     "CONFIG SET maxmemory-policy noeviction",
     "ACL DELUSER user1 user2 user3",
 ];
@@ -144,7 +146,11 @@ impl Twin {
     /// One command, the same for both sides: first the reply of redis-server.
     pub fn call<W: AsRef<[u8]>>(&mut self, words: &[W]) -> io::Result<(Value, Value)> {
         self.send(words)?;
-        Ok((self.redis.reply()?, self.mayfly.reply()?))
+        let named = |side: &'static str| {
+            move |error: io::Error| io::Error::new(error.kind(), format!("{side}: {error}"))
+        };
+        let redis = self.redis.reply().map_err(named("redis"))?;
+        Ok((redis, self.mayfly.reply().map_err(named("mayfly"))?))
     }
 
     pub fn send<W: AsRef<[u8]>>(&mut self, words: &[W]) -> io::Result<()> {
@@ -208,6 +214,8 @@ pub struct Pair {
     /// Replies that differ by a row of the table.
     pub explained: u64,
     published: bool,
+    /// Any command may have published an event.
+    notifies: bool,
     /// A connection to each node.
     readers: Vec<Connection>,
     redis_reader: Connection,
@@ -237,6 +245,7 @@ impl Pair {
             ports: ports.clone(),
             explained: 0,
             published: false,
+            notifies: false,
             readers: readers.collect::<io::Result<_>>()?,
             redis_reader: Connection::open(ports.redis)?,
             waiting: (0..CONNECTIONS).map(|_| None).collect(),
@@ -329,17 +338,17 @@ impl Pair {
             encode(&exact_trim(&step.words), &mut for_redis);
             encode(&step.words, &mut for_mayfly);
             self.published |=
-                ["PUBLISH", "EXEC", "EVAL"].iter().any(|name| step.name().contains(name));
+                ["PUBLISH", "EXEC", "EVAL", "FCALL"].iter().any(|name| step.name().contains(name));
         }
         twin.redis.send(&for_redis)?;
         twin.mayfly.send(&for_mayfly)?;
         let mut replies = Vec::with_capacity(steps.len());
-        for _ in steps {
-            replies.push(twin.redis.reply()?);
+        for step in steps {
+            replies.push(twin.redis.reply().map_err(|error| none("redis", step, &error))?);
         }
         let mut first = None;
         for (step, redis) in steps.iter().zip(&replies) {
-            let mayfly = twin.mayfly.reply()?;
+            let mayfly = twin.mayfly.reply().map_err(|error| none("mayfly", step, &error))?;
             match twin.check(&step.words, redis, &mayfly) {
                 Ok(explained) => self.explained += explained,
                 Err(failure) => first = first.or(Some(failure)),
@@ -352,6 +361,7 @@ impl Pair {
     /// is left out there, on both sides.
     fn alone(&mut self, step: &Step) -> Result<(), Failure> {
         let twin = &mut self.twins[step.connection];
+        self.notifies |= special::sets_events(&step.words);
         if twin.in_transaction {
             self.explained += special::queue(twin, &step.words)?;
             return Ok(());
@@ -363,6 +373,9 @@ impl Pair {
         let (redis, mayfly) = twin.call(&step.words)?;
         self.explained += twin.check(&step.words, &redis, &mayfly)?;
         wait::rest(REST);
+        if step.name().starts_with('H') {
+            return Ok(special::await_end_of_fields(twin, &step.words)?);
+        }
         // Redis drops what has ended when it is asked for, or some time later.
         twin.call(&[&b"EXISTS"[..], step.words.get(1).map_or(&[][..], Vec::as_slice)])?;
         Ok(())
@@ -424,7 +437,7 @@ impl Pair {
     /// Compares what subscribers were told, if anything was published since. Messages come by
     /// another way than replies, so those of redis-server say how many to wait for.
     fn messages(&mut self, at_end: bool) -> Result<(), Failure> {
-        if !std::mem::take(&mut self.published) && !at_end {
+        if !std::mem::take(&mut self.published) && !self.notifies && !at_end {
             return Ok(());
         }
         for at in SUBSCRIBERS {
@@ -436,6 +449,10 @@ impl Pair {
             let redis = in_order(std::mem::take(&mut twin.redis.messages));
             let mayfly = in_order(std::mem::take(&mut twin.mayfly.messages));
             if came.is_err() || redis != mayfly {
+                let same = redis.elements().iter().zip(mayfly.elements());
+                let same = same.take_while(|(redis, mayfly)| redis == mayfly).count();
+                let rest = |all: Value| Value::Many(b'*', all.elements()[same..].to_vec());
+                let (redis, mayfly) = (rest(redis), rest(mayfly));
                 return Err(Difference::new(&[b"messages".to_vec()], &redis, &mayfly).into());
             }
         }
@@ -480,6 +497,11 @@ fn in_order(mut messages: Vec<Value>) -> Value {
     let text = |message: &Value| message.elements()[message.elements().len() - 2..].to_vec();
     messages.chunk_by_mut(|one, next| text(one) == text(next)).for_each(<[Value]>::sort);
     Value::Many(b'*', messages)
+}
+
+/// A side did not answer.
+fn none(side: &str, step: &Step, error: &io::Error) -> Failure {
+    Failure::Broken(format!("{side}: {error}: {}", line(&step.words)))
 }
 
 /// Says how much of the sequence had run by then.

@@ -1,4 +1,4 @@
-//! The scripts of `scripts.lua`.
+//! The scripts of `scripts.lua`, and the libraries of `libraries.lua`.
 
 use std::sync::LazyLock;
 
@@ -28,6 +28,16 @@ static SCRIPTS: LazyLock<Vec<Script>> = LazyLock::new(|| {
 
 pub fn all() -> impl Iterator<Item = &'static Script> {
     SCRIPTS.iter()
+}
+
+static LIBRARIES: LazyLock<Vec<&'static str>> = LazyLock::new(|| {
+    let behind_head = include_str!("libraries.lua").split("\n--- ").skip(1);
+    behind_head.map(|part| part.split_once('\n').map_or("", |(_, text)| text)).collect()
+});
+
+/// What FUNCTION LOAD is sent, libraries or not.
+pub fn libraries() -> &'static [&'static str] {
+    &LIBRARIES
 }
 
 /// The name that EVALSHA knows a script by.

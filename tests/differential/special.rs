@@ -7,6 +7,7 @@ use super::compare::{Verdict, compare, same_kind};
 use super::differences::same_doubles;
 use super::keyspace;
 use super::pair::{Difference, Failure, Twin};
+use super::reference::{Reference, VALKEY};
 use super::wire::Value;
 
 /// The key that payloads are restored to.
@@ -29,6 +30,9 @@ pub fn is_special(words: &Words) -> bool {
         b"RANDOMKEY" | b"HELLO" => true,
         b"SORT" => store_of(words).is_some(),
         b"XSETID" => true,
+        b"FUNCTION" => words.len() == 2 && words[1].eq_ignore_ascii_case(b"DUMP"),
+        // Inside of a transaction these make Valkey's EXEC fail.
+        b"MULTI" | b"WATCH" => VALKEY.contains(&Reference::current()),
         b"ZRANK" | b"ZREVRANK" => words.len() == 4,
         b"COMMAND" => words.len() == 3,
         b"CONFIG" => words.len() > 1 && words[1].eq_ignore_ascii_case(b"SET"),
@@ -55,11 +59,12 @@ pub fn run(twin: &mut Twin, words: &Words) -> Result<u64> {
         b"SSCAN" | b"HSCAN" | b"ZSCAN" => walk(twin, words, 2),
         b"XADD" => add_by_clock(twin, words),
         b"DUMP" => dump(twin, words),
+        b"FUNCTION" => dump_libraries(twin, words),
         b"XREADGROUP" | b"XCLAIM" | b"XAUTOCLAIM" => consume(twin, words),
         b"HELLO" => hello(twin, words),
         b"SORT" => sort(twin, words),
         b"XSETID" => set_last_id(twin, words),
-        b"ZRANK" | b"ZREVRANK" | b"COMMAND" | b"CONFIG" => plain(twin, words),
+        b"ZRANK" | b"ZREVRANK" | b"COMMAND" | b"CONFIG" | b"MULTI" | b"WATCH" => plain(twin, words),
         _ => range_by_name(twin, words),
     }
 }
@@ -250,7 +255,8 @@ fn plain(twin: &mut Twin, words: &Words) -> Result<u64> {
 /// What only Redis 7.2 refuses, 7.0 is not sent.
 fn set_last_id(twin: &mut Twin, words: &Words) -> Result<u64> {
     let mayfly = twin.mayfly.call(words)?;
-    if mayfly.text().ends_with("is smaller than current max_deleted_entry_id") {
+    let is_older = Reference::current() == Reference::Redis7;
+    if is_older && mayfly.text().ends_with("is smaller than current max_deleted_entry_id") {
         return Ok(0);
     }
     let redis = twin.redis.call(words)?;
@@ -297,7 +303,7 @@ fn range_by_name(twin: &mut Twin, words: &Words) -> Result<u64> {
 fn consume(twin: &mut Twin, words: &Words) -> Result<u64> {
     let (redis, mayfly) = twin.call(words)?;
     let explained = twin.check(words, &redis, &mayfly)?;
-    if mayfly.is_error() {
+    if mayfly.is_error() || Reference::current() != Reference::Redis7 {
         return Ok(explained);
     }
     let streams = words.iter().position(|word| word.eq_ignore_ascii_case(b"STREAMS"));
@@ -317,7 +323,7 @@ fn dump(twin: &mut Twin, words: &Words) -> Result<u64> {
     if !matches!((&redis, &mayfly), (Value::Text(..), Value::Text(..))) {
         return twin.check(words, &redis, &mayfly);
     }
-    let (theirs, ours) = (redis.bytes().to_vec(), as_version_10(mayfly.bytes()));
+    let (theirs, ours) = (redis.bytes().to_vec(), readable(mayfly.bytes()));
     let restore = |payload: &[u8]| {
         let words = [&b"RESTORE"[..], SCRATCH, b"0", payload, b"REPLACE"];
         words.map(<[u8]>::to_vec)
@@ -335,8 +341,39 @@ fn dump(twin: &mut Twin, words: &Words) -> Result<u64> {
     Ok(explained)
 }
 
+/// What one side has dumped, the other restores to the same, as they had it before.
+fn dump_libraries(twin: &mut Twin, words: &Words) -> Result<u64> {
+    let (redis, mayfly) = twin.call(words)?;
+    let restore =
+        |payload: &[u8]| [&b"FUNCTION"[..], b"RESTORE", payload, b"FLUSH"].map(<[u8]>::to_vec);
+    let ours = readable(mayfly.bytes());
+    let by_mayfly = twin.mayfly.call(&restore(redis.bytes()))?;
+    let by_redis = twin.redis.call(&restore(&ours))?;
+    let explained = twin.check(&restore(&ours), &by_redis, &by_mayfly)?;
+    let list = [&b"FUNCTION"[..], b"LIST", b"WITHCODE"].map(<[u8]>::to_vec);
+    Ok(explained + plain(twin, &list)?)
+}
+
+/// Whether there may be events from now on.
+pub fn sets_events(words: &Words) -> bool {
+    words.iter().any(|word| word.eq_ignore_ascii_case(b"notify-keyspace-events"))
+}
+
+/// Redis drops fields that have ended some time later.
+pub fn await_end_of_fields(twin: &mut Twin, words: &Words) -> io::Result<()> {
+    let Some(key) = words.get(1) else { return Ok(()) };
+    let mayfly = twin.mayfly.call(&[b"HLEN", key.as_slice()])?;
+    super::wait::until_true("the end of fields", super::wait::LONG, || {
+        twin.redis.call(&[b"HLEN", key.as_slice()]).is_ok_and(|redis| redis == mayfly)
+    });
+    Ok(())
+}
+
 /// redis-server 7.0 reads no later version of the format than 10; what is dumped here fits into it.
-fn as_version_10(payload: &[u8]) -> Vec<u8> {
+fn readable(payload: &[u8]) -> Vec<u8> {
+    if Reference::current() != Reference::Redis7 {
+        return payload.to_vec();
+    }
     let (body, _) = payload.split_at(payload.len() - 10);
     let mut payload = [body, &10u16.to_le_bytes()].concat();
     payload.extend(crc64(&payload).to_le_bytes());

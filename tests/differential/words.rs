@@ -6,7 +6,8 @@ use super::scripts::{self, Kind};
 
 /// Every pool that a grammar may name.
 #[rustfmt::skip]
-pub const POOLS: [&str; 67] = [
+pub const POOLS: [&str; 72] = [
+    "library", "libname", "function", "libraries", "events",
     "sometime", "queue", "zqueue", "user", "rule", "script", "roscript", "sha", "rosha", "restorems", "y", "s", "n", "b", "l", "h", "t", "z", "x", "p", "g", "k", "val", "int", "num", "float", "idx",
     "count", "offset", "bit", "bits", "bitoffset", "field", "member", "score", "bound", "lex",
     "sec", "ms", "at", "atms", "soon", "wait", "waitms", "pattern", "cursor", "type", "db", "id",
@@ -39,6 +40,8 @@ pub struct Words<'a> {
     pub rng: &'a mut Rng,
     /// What DUMP has made of values of every type.
     pub payloads: &'a [Vec<u8>],
+    /// What FUNCTION DUMP has made of libraries.
+    pub libraries: &'a [Vec<u8>],
 }
 
 impl Words<'_> {
@@ -238,6 +241,11 @@ impl Words<'_> {
             "roscript" => self.script(Some(Kind::Reads)).as_bytes().to_vec(),
             "sha" => self.sha(None),
             "rosha" => self.sha(Some(Kind::Reads)),
+            "library" => self.rng.pick(scripts::libraries()).copied().unwrap_or("").into(),
+            "libname" => self.one_of(&["lib1", "lib2", "lib3", "lib4", "lib*", "none", "LIB1"]),
+            "function" => self.one_of(&FUNCTIONS),
+            "libraries" => self.rng.pick(self.libraries).cloned().unwrap_or_default(),
+            "events" => self.one_of(&EVENTS),
             "any" => match self.rng.below(3) {
                 0 => self.junk(false),
                 _ => self.numbered("e", 100_000),
@@ -312,6 +320,20 @@ const RULES: [&str; 34] = [
     "%R~h*", "%W~t*", "%RW~z*", "%X~z*", "%", "resetkeys", "allkeys", "&*", "&news*",
     "allchannels", "resetchannels", "+@all", "-@all", "allcommands", "nocommands", "+nosuch",
     "+@nosuch", "skip-sanitize-payload", "sanitize-payload", "clearselectors", "(~s1",
+];
+
+/// Functions of the libraries, and one that is in none.
+#[rustfmt::skip]
+const FUNCTIONS: [&str; 20] = [
+    "plain", "set", "get", "push", "fails", "fails_by_table", "writes", "types", "typed", "encode",
+    "calls", "globals", "defines", "registers", "version", "none", "late", "PLAIN", "nosuch", "",
+];
+
+/// Classes of events, without what ends (`x`), which redis-server tells when it comes across it,
+/// and without what a read alone makes (`m`), which only the node tells that reads.
+#[rustfmt::skip]
+const EVENTS: [&str; 10] = [
+    "KEg$lshzt", "KEg$lshzt", "KEg$lshzt", "Eg$lshzt", "Kg$lshzt", "Kg$", "KEn", "", "g", "abc",
 ];
 
 const MILLIS: [&str; 8] =

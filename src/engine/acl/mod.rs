@@ -407,8 +407,7 @@ fn joined(rules: &[&[u8]]) -> Result<Vec<Vec<u8>>, AclError> {
         }
         open = match (open, rule.ends_with(b")")) {
             (Some(_), true) => None,
-            // The last word that looks like a beginning is told as it.
-            (_, false) if rule.starts_with(b"(") => Some(rule),
+            (None, false) if rule.starts_with(b"(") => Some(rule),
             (open, _) => open,
         };
     }

@@ -155,7 +155,7 @@ fn mistakes_are_told_in_the_words_of_redis_and_change_nothing() {
         assert!(text.contains(COVERED) && text.contains(covered), "{rules}: {text}");
     }
     for (rules, start) in
-        [("(+get", "(+get"), ("(+get ~x", "(+get"), ("()x", "()x"), ("(+get (~x", "(~x")]
+        [("(+get", "(+get"), ("(+get ~x", "(+get"), ("()x", "()x"), ("(+get (~x", "(+get")]
     {
         let text = format!("Unmatched parenthesis in acl selector starting at '{start}'.");
         assert_eq!(set(rules), text);

@@ -355,7 +355,9 @@ pub fn wait_for_files(arguments: Arguments<'_, '_>, reply: &mut Reply) -> Result
     let local = match parse_integer(arguments[0]) {
         Some(local @ 0..=1) => local,
         Some(_) => {
-            return Err(CommandError::text("ERR value is out of range, must be between 0 and 1"));
+            return Err(CommandError::text(
+                "ERR value is out of range, value must between 0 and 1",
+            ));
         }
         None => return Err(CommandError::NotInteger),
     };

@@ -99,7 +99,7 @@ fn small_commands_answer_as_redis_does() {
         ("TIME", "*2|$10|1700000000|$6|123000|"),
         ("WAITAOF 0 0 0", "*2|:0|:0|"),
         ("WAITAOF 0 2 100", "*2|:0|:0|"),
-        ("WAITAOF 2 0 0", "-ERR value is out of range, must be between 0 and 1|"),
+        ("WAITAOF 2 0 0", "-ERR value is out of range, value must between 0 and 1|"),
         ("WAITAOF x 0 0", "-ERR value is not an integer or out of range|"),
         ("WAITAOF 0 -1 0", "-ERR value is out of range, must be positive|"),
         ("WAITAOF 0 0 x", "-ERR timeout is not an integer or out of range|"),
