@@ -301,6 +301,11 @@ pub const SCRIPTS_COMPILED_MAX: usize = 1024;
 /// stand for one without end.
 pub const SCRIPT_TEXT_BYTES_MAX: usize = 64 << 20;
 
+/// The stack of a core's thread. A script may nest values [`SCRIPT_NESTING_MAX`] deep, and each
+/// level of a reply or of JSON takes up to several kilobytes of it in a build without optimisation;
+/// what is not used of it takes no memory.
+pub const CORE_STACK_BYTES: usize = 32 << 20;
+
 /// Depth to which the libraries of scripts read and write nested values. The VM has room for less
 /// than 8000 handles, and each level needs two.
 pub const SCRIPT_NESTING_MAX: usize = 3000;

@@ -377,10 +377,11 @@ static OWN: &[Directive] = &[
     D::at_run_time(
         Limits,
         "client-output-buffer-limit",
-        "normal 64mb 0 0 pubsub 32mb 8mb 60",
+        "normal 64mb 0 0 replica 256mb 64mb 60 pubsub 32mb 8mb 60",
         Kind::OutputLimit,
         "Unsent bytes at which a client is closed: one hard limit, or '<class> <hard> <soft> <soft \
-         seconds>' for the classes normal and pubsub, who subscribe; 0 is no limit",
+         seconds>' for the classes normal, replica, of which there are none, and pubsub, who \
+         subscribe; 0 is no limit",
     ),
     D::at_run_time(
         Limits,

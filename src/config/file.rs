@@ -264,7 +264,10 @@ mod tests {
             ("requirepass", "a \"b!"),
             ("bind", "127.0.0.1 -::1"),
             ("name", "it's"),
-            ("client-output-buffer-limit", "normal 1048576 0 0 pubsub 5 0 0"),
+            (
+                "client-output-buffer-limit",
+                "normal 1048576 0 0 slave 268435456 67108864 60 pubsub 5 0 0",
+            ),
             ("raft.quorum-reads", "no"),
         ] {
             assert_eq!(settings.get(name).as_deref(), Some(value), "{name}");
@@ -282,7 +285,7 @@ mod tests {
             ("name \"a\n", ":1: 'name \"a': unbalanced quotes"),
             ("name \"a\"b\n", "unbalanced quotes"),
             ("appendonly yes\n", "this server knows only the value 'no'"),
-            ("user a on\nuser a nope\n", ":2: 'user a nope': user 'a' is there twice"),
+            ("user a on\nuser a nope\n", ":2: 'user a nope': Duplicate user 'a' found"),
             ("user a on nope\n", "Error in ACL SETUSER modifier 'nope': Syntax error"),
             ("user\n", ":1: 'user': wrong number of arguments"),
             ("include missing.conf\n", "missing.conf: cannot be read"),

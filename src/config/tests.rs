@@ -78,7 +78,7 @@ fn another(directive: &Directive) -> Option<&'static str> {
         Kind::Addresses => Some("10.0.0.1 -::1"),
         Kind::Peers => Some("a:1,[::1]:2,127.0.0.1:5001"),
         Kind::Announce => Some("a.example:7000"),
-        Kind::OutputLimit => Some("normal 1048576 65536 10 pubsub 5 6 7"),
+        Kind::OutputLimit => Some("normal 1048576 65536 10 slave 8 9 1 pubsub 5 6 7"),
         Kind::OfCluster(id) => Some(match id.setting().kind {
             settings::Kind::Number { .. } => "61",
             settings::Kind::Bytes { .. } => "3145728",
@@ -266,7 +266,10 @@ fn tools_get_the_values_they_ask_for() {
         ("timeout", "0"),
         ("slave-read-only", "no"),
         ("notify-keyspace-events", ""),
-        ("client-output-buffer-limit", "normal 67108864 0 0 pubsub 33554432 8388608 60"),
+        (
+            "client-output-buffer-limit",
+            "normal 67108864 0 0 slave 268435456 67108864 60 pubsub 33554432 8388608 60",
+        ),
         ("proto-max-bulk-len", "536870912"),
         ("no-leader-timeout", "5000"),
         ("lua-time-limit", "5000"),
@@ -309,9 +312,12 @@ fn a_class_of_output_limits_that_is_not_named_stays_as_it_is() {
         settings.set(name, text).unwrap();
         assert_eq!(settings.get(name).as_deref(), Some(expected), "{text}");
     };
-    change("pubsub 1mb 2mb 3", "normal 67108864 0 0 pubsub 1048576 2097152 3");
-    change("normal 5 6 7", "normal 5 6 7 pubsub 1048576 2097152 3");
-    change("8", "normal 8 0 0 pubsub 1048576 2097152 3");
+    change(
+        "pubsub 1mb 2mb 3",
+        "normal 67108864 0 0 slave 268435456 67108864 60 pubsub 1048576 2097152 3",
+    );
+    change("normal 5 6 7", "normal 5 6 7 slave 268435456 67108864 60 pubsub 1048576 2097152 3");
+    change("8", "normal 8 0 0 slave 268435456 67108864 60 pubsub 1048576 2097152 3");
 }
 
 #[test]
@@ -326,12 +332,15 @@ fn output_limits_are_one_number_or_the_class_form() {
     assert_eq!(limit("normal 1mb 1k 60"), Ok(Value::OutputLimit(normal)));
     let pubsub = OutputLimits { pubsub: soft, ..default };
     assert_eq!(limit("PUBSUB 1mb 1k 60"), Ok(Value::OutputLimit(pubsub)));
-    let both = OutputLimits { normal: hard, pubsub: soft };
+    let both = OutputLimits { normal: hard, pubsub: soft, ..default };
     assert_eq!(limit("pubsub 1mb 1k 60 normal 1mb 0 0"), Ok(Value::OutputLimit(both)));
+    let replica = OutputLimits { replica: soft, ..default };
+    assert_eq!(limit("replica 1mb 1k 60"), Ok(Value::OutputLimit(replica)));
+    assert_eq!((replica.least_hard(), pubsub.least_hard()), (Some(32 << 20), Some(1 << 20)));
     assert_eq!(limit("normal 1mb"), Err(ValueError::OutputLimitWords));
     assert_eq!(limit("normal 1mb 1k 60 pubsub"), Err(ValueError::OutputLimitWords));
     assert_eq!(limit(""), Err(ValueError::OutputLimitWords));
-    assert_eq!(limit("replica 1mb 1k 60"), Err(ValueError::OutputLimitClass));
+    assert_eq!(limit("master 1mb 1k 60"), Err(ValueError::OutputLimitClass));
     assert_eq!(limit("normal x 1k 60"), Err(ValueError::OutputLimitNumber));
 }
 

@@ -194,14 +194,24 @@ pub struct OutputLimit {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct OutputLimits {
     pub normal: OutputLimit,
+    /// Of replicas, of which there are none: it is only kept.
+    pub replica: OutputLimit,
     /// Of clients that subscribe to something. Redis's own.
     pub pubsub: OutputLimit,
+}
+
+impl OutputLimits {
+    /// The least hard limit that there is; `None`: none is.
+    pub fn least_hard(&self) -> Option<u64> {
+        [self.normal.hard, self.pubsub.hard].into_iter().filter(|hard| *hard > 0).min()
+    }
 }
 
 impl Default for OutputLimits {
     fn default() -> Self {
         Self {
             normal: OutputLimit { hard: 64 << 20, soft: 0, soft_seconds: 0 },
+            replica: OutputLimit { hard: 256 << 20, soft: 64 << 20, soft_seconds: 60 },
             pubsub: OutputLimit { hard: 32 << 20, soft: 8 << 20, soft_seconds: 60 },
         }
     }
@@ -255,8 +265,8 @@ impl Value {
             }
             Kind::OfCluster(id) => Ok(Value::OfCluster(id.parse(text)?)),
             Kind::Percentiles => {
-                percentiles(text)?;
-                Ok(Value::Text(words(text).collect::<Vec<_>>().join(" ")))
+                let percentiles = percentiles(text)?.into_iter().map(|percent| percent.to_string());
+                Ok(Value::Text(percentiles.collect::<Vec<_>>().join(" ")))
             }
         }
     }
@@ -271,8 +281,8 @@ impl fmt::Display for Value {
             Value::Cpus(cpus) => list(f, cpus.iter(), ","),
             Value::Addresses(addresses) => list(f, addresses.iter(), " "),
             Value::Peers(peers) => list(f, peers.iter(), ","),
-            Value::OutputLimit(OutputLimits { normal, pubsub }) => {
-                write!(f, "normal {normal} pubsub {pubsub}")
+            Value::OutputLimit(OutputLimits { normal, replica, pubsub }) => {
+                write!(f, "normal {normal} slave {replica} pubsub {pubsub}")
             }
             Value::OfCluster(value) => value.fmt(f),
         }
@@ -317,10 +327,10 @@ fn number(kind: settings::Kind, text: &str) -> Result<Value, ValueError> {
     Ok(Value::Number(kind.parse(text)?))
 }
 
-/// Percentages, as they are written and as numbers.
-pub fn percentiles(text: &str) -> Result<Vec<(&str, f64)>, ValueError> {
+/// Percentages.
+pub fn percentiles(text: &str) -> Result<Vec<f64>, ValueError> {
     let percentile = |word| match str::parse::<f64>(word) {
-        Ok(percent) if (0.0..=100.0).contains(&percent) => Ok((word, percent)),
+        Ok(percent) if (0.0..=100.0).contains(&percent) => Ok(percent),
         _ => Err(ValueError::NotPercentiles),
     };
     words(text).map(percentile).collect()
@@ -435,6 +445,7 @@ fn output_limits(text: &str, mut limits: OutputLimits) -> Result<OutputLimits, V
     for [class, hard, soft, seconds] in classes {
         let limit = match class.to_ascii_lowercase().as_str() {
             "normal" => &mut limits.normal,
+            "replica" | "slave" => &mut limits.replica,
             "pubsub" => &mut limits.pubsub,
             _ => return Err(ValueError::OutputLimitClass),
         };

@@ -19,6 +19,7 @@ mod run;
 pub mod script;
 pub mod settings;
 pub mod slot;
+mod stats;
 #[cfg(test)]
 pub mod testing;
 pub mod timing;
@@ -29,4 +30,5 @@ pub mod waiting;
 pub mod witness;
 
 pub use keyspace::WARM_RUN;
-pub use run::{CommandStats, Engine, EngineStats, Ran, count_error};
+pub use run::{Engine, Ran};
+pub use stats::{CommandStats, EngineStats, count_error};

@@ -1,7 +1,6 @@
 //! Runs commands against the keyspace and keeps count of them.
 
 use std::borrow::Cow;
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::acl::Acl;
@@ -19,14 +18,12 @@ use super::random::Random;
 use super::reply::Reply;
 use super::script::{Runtime, Scripts};
 use super::settings::Settings;
-use super::timing::{Histograms, Notable, Thresholds, Timing};
+use super::stats::{CommandStats, EngineStats};
+use super::timing::{Notable, Thresholds};
 use super::tracking::{self, Tracking};
 use super::waiting::{Served, Waiter, Waiting};
 use super::witness::Witness;
 use crate::raft::types::{MemberId, Millis};
-
-/// Distinct codes that are counted: those of the engine itself are fewer.
-const ERROR_CODES_MAX: usize = 128;
 
 /// The replies of this many bytes are kept allocated between the commands of an entry whose replies
 /// nobody wants.
@@ -63,30 +60,6 @@ pub enum Ran {
     Replied,
     /// Its reply comes later, from [`Engine::take_served`]: for this session.
     Waits(SessionId),
-}
-
-/// Counts since the start of the node or CONFIG RESETSTAT.
-#[derive(Clone, Debug, Default)]
-pub struct EngineStats {
-    /// By [`stat_slot`].
-    pub commands: Vec<CommandStats>,
-    /// How long commands took, by slot, if that is tracked.
-    pub histograms: Histograms,
-    pub timing: Timing,
-    pub total_commands: u64,
-    /// By the first word of the error.
-    pub errors: BTreeMap<String, u64>,
-    pub total_errors: u64,
-}
-
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct CommandStats {
-    pub calls: u64,
-    pub failed: u64,
-    /// Refused before they ran.
-    pub rejected: u64,
-    /// How long they ran in all, in nanoseconds.
-    pub nanos: u64,
 }
 
 impl Engine {
@@ -314,6 +287,7 @@ impl Engine {
     /// The replies to clients that waited, since the last call.
     #[inline]
     pub fn take_served(&mut self) -> Vec<Served> {
+        self.waiting.take_unserved(|command, how| self.stats.count_unserved(command, how));
         self.waiting.take_served()
     }
 
@@ -411,8 +385,13 @@ impl Engine {
         let mut context = self.context(&mut reply, now_ms, random);
         context.is_retry = true;
         let arguments = waiter.arguments.iter().map(|argument| &**argument).collect();
-        context.run(&Command::new(waiter.command, waiter.database, arguments));
+        let command = Command::new(waiter.command, waiter.database, arguments);
+        let began = context.stats.begin_group();
+        context.run(&command);
         let waits = context.waits;
+        if !waits {
+            context.stats.end_group(began, &command);
+        }
         self.tracking.go_on(outer);
         self.keyspace.set_always_news(self.tracking.remembers());
         if waits {
@@ -575,7 +554,16 @@ impl Context<'_> {
         }
         self.keyspace.keep_forms();
         spread_news(self.keyspace, self.subscribers, self.tracking);
-        if self.tracking.remembers() && spec.only_reads(arguments.first()) {
+        if !self.tracking.remembers() {
+            return;
+        }
+        // A script that reads anything has read, for its client, all keys that it was given.
+        let reads = match spec.runs_script() {
+            true => self.tracking.script_reads(),
+            false => spec.only_reads(arguments.first()),
+        };
+        if reads {
+            self.tracking.note_read();
             let words: Vec<&[u8]> =
                 std::iter::once(spec.name.as_bytes()).chain(arguments.iter().copied()).collect();
             for position in keys_of(spec, &words) {
@@ -604,8 +592,8 @@ impl Context<'_> {
             }
             _ => return false,
         };
-        self.count(command);
-        self.fail(command, &error);
+        self.stats.commands[slot_of(command)].rejected += 1;
+        self.tell_error(&error);
         true
     }
 
@@ -670,6 +658,11 @@ impl Context<'_> {
     #[cold]
     fn fail(&mut self, command: &Command<'_>, error: &CommandError) {
         self.stats.commands[slot_of(command)].failed += 1;
+        self.tell_error(error);
+    }
+
+    #[cold]
+    fn tell_error(&mut self, error: &CommandError) {
         let text = error.to_string();
         self.stats.count_error(&text);
         self.reply.error_text(&text);
@@ -681,26 +674,10 @@ fn slot_of(command: &Command<'_>) -> usize {
     usize::from(stat_slot(command.id, command.arguments.first()))
 }
 
-impl EngineStats {
-    /// Counts an error reply by its code.
-    pub fn count_error(&mut self, text: &str) {
-        self.total_errors += 1;
-        count_error(&mut self.errors, text);
-    }
-}
-
-/// Counts an error by its code, the first word; codes beyond the bound count for none.
-pub fn count_error(errors: &mut BTreeMap<String, u64>, text: &str) {
-    let code = text.split(' ').next().unwrap_or_default();
-    if let Some(count) = errors.get_mut(code) {
-        *count += 1;
-    } else if errors.len() < ERROR_CODES_MAX {
-        errors.insert(code.to_owned(), 1);
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
     use super::*;
     use crate::engine::batch::Batch;
     use crate::engine::command::{CommandId, lookup};

@@ -13,7 +13,7 @@ use std::borrow::Cow;
 use super::batch::Command;
 use super::command::{brief, stat_slot};
 use super::histogram::Histogram;
-use super::run::{CommandStats, EngineStats};
+use super::stats::{CommandStats, EngineStats};
 
 /// Commands of a run that share its time.
 pub const RUN_MAX: usize = 32;

@@ -99,6 +99,8 @@ pub struct Tracking {
     /// what they read.
     current: Option<Subscriber>,
     remembers: bool,
+    /// The script that was begun last has run a command that reads.
+    script_reads: bool,
     gathered: BTreeMap<Subscriber, Invalidation>,
     gathered_bytes: usize,
 }
@@ -116,6 +118,7 @@ impl Default for Tracking {
             member: None,
             current: None,
             remembers: false,
+            script_reads: false,
             gathered: BTreeMap::new(),
             gathered_bytes: 0,
         }
@@ -220,6 +223,21 @@ impl Tracking {
         self.member = Some(member);
     }
 
+    /// What is run from here on is run by a script.
+    pub fn begin_script(&mut self) {
+        self.script_reads = false;
+    }
+
+    /// A command that reads was run.
+    pub fn note_read(&mut self) {
+        self.script_reads = true;
+    }
+
+    /// Whether the script that was begun last has run one.
+    pub fn script_reads(&self) -> bool {
+        self.script_reads
+    }
+
     /// The client whose commands are run has read a key.
     pub fn remember(&mut self, key: &[u8]) {
         let Some(client) = self.current else { return };
@@ -300,6 +318,10 @@ impl Tracking {
     }
 
     fn lose(&mut self, client: Subscriber, key: &SmallBytes) {
+        // It has read the key before it asked for prefixes instead.
+        if self.clients.get(&client).is_some_and(|terms| terms.prefixes.is_some()) {
+            return;
+        }
         let Some(invalidation) = self.gather(client) else { return };
         if !invalidation.drops_all {
             invalidation.keys.push(key.clone());

@@ -58,6 +58,9 @@ pub enum Unserved {
     Unblocked,
 }
 
+/// What a client is told whose wait CLIENT UNBLOCK has ended with an error.
+pub const UNBLOCKED: &str = "UNBLOCKED client unblocked via CLIENT UNBLOCK";
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("ERR too many clients wait for keys")]
 pub struct TooManyWait;
@@ -75,6 +78,8 @@ pub struct Waiting {
     bytes: usize,
     group_readers: usize,
     served: Vec<Served>,
+    /// The commands whose waits have ended for nothing since these were last taken.
+    unserved: Vec<(CommandId, Unserved)>,
 }
 
 impl Waiter {
@@ -230,10 +235,9 @@ impl Waiting {
         let mut reply = Reply::new(waiter.protocol);
         match how {
             Unserved::TimedOut => reply.null_array(),
-            Unserved::Unblocked => {
-                reply.error_text("UNBLOCKED client unblocked via CLIENT UNBLOCK");
-            }
+            Unserved::Unblocked => reply.error_text(UNBLOCKED),
         }
+        self.unserved.push((waiter.command, how));
         self.note_served(waiter.session, reply);
         true
     }
@@ -241,6 +245,14 @@ impl Waiting {
     /// Takes note of a reply for a client that has waited.
     pub fn note_served(&mut self, session: SessionId, reply: Reply) {
         self.served.push(Served { session, end: WaitEnd::Reply(reply.buffer) });
+    }
+
+    /// Tells which commands have waited for nothing since the last call.
+    #[inline]
+    pub fn take_unserved(&mut self, mut tell: impl FnMut(CommandId, Unserved)) {
+        for (command, how) in self.unserved.drain(..) {
+            tell(command, how);
+        }
     }
 
     pub fn take_served(&mut self) -> Vec<Served> {

@@ -34,7 +34,9 @@ use glommio::{LocalExecutorBuilder, Placement};
 use socket2::Socket;
 
 use crate::config::{NodeConfig, Start};
-use crate::limits::{EXECUTOR_RING_DEPTH, FAREWELL_TIMEOUT, HANDOVER_TIMEOUT, RING_DEPTH};
+use crate::limits::{
+    CORE_STACK_BYTES, EXECUTOR_RING_DEPTH, FAREWELL_TIMEOUT, HANDOVER_TIMEOUT, RING_DEPTH,
+};
 use crate::net::ring::{Doorbell, Ring, RingError};
 use crate::signals::Signals;
 
@@ -238,7 +240,8 @@ fn start_core(number: usize, core: CorePlan, plan: Plan) -> Result<Starting, Nod
             }
         });
     };
-    let builder = thread::Builder::new().name(format!("core-{number}"));
+    let builder = thread::Builder::new();
+    let builder = builder.name(format!("core-{number}")).stack_size(CORE_STACK_BYTES);
     builder.spawn(body).map_err(NodeError::Thread)?;
     Ok(Starting { doorbell, wiring })
 }

@@ -234,7 +234,7 @@ mod tests {
         let cases = [
             ("user a on\nusr b\n", ":2: a line does not begin with 'user' and a name"),
             ("user a nope\n", ":1: Error in ACL SETUSER modifier 'nope': Syntax error"),
-            ("user a on\n\nuser a off\n", ":3: user 'a' is there twice"),
+            ("user a on\n\nuser a off\n", ":3: Duplicate user 'a' found"),
             ("user a (+get\n", ":1: Unmatched parenthesis in acl selector starting at '(+get'."),
         ];
         for (text, expected) in cases {

@@ -328,7 +328,7 @@ fn the_first_node_brings_its_users_along() {
     assert_eq!(admin.call("ACL DRYRUN late ping"), Value::ok());
     writeln!(file, "user late on").unwrap();
     let refused = admin.call("ACL LOAD").text();
-    assert!(refused.contains(":5: user 'late' is there twice. WARNING: ACL errors"), "{refused}");
+    assert!(refused.contains(":5: Duplicate user 'late' found. WARNING: ACL errors"), "{refused}");
     let refused = admin.call("ACL SAVE").text();
     assert!(refused.contains("writes no files"), "{refused}");
     std::fs::remove_file(&path).unwrap();

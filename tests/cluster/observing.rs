@@ -13,6 +13,9 @@ on_both_layouts!(
     a_monitor_sees_what_the_clients_of_its_node_do,
     a_pause_of_writes_lets_reads_go_and_other_nodes_write,
     replies_can_be_turned_off,
+    logs_tell_no_secrets_and_only_what_was_sent,
+    what_fails_or_waits_is_counted,
+    a_low_output_limit_is_kept,
     every_line_of_info_is_a_field,
 );
 
@@ -230,6 +233,9 @@ fn a_pause_of_writes_lets_reads_go_and_other_nodes_write(layout: Layout) {
     assert_eq!(admin.call("CLIENT UNPAUSE"), Value::ok());
     assert_eq!(client.receive().unwrap(), Value::ok());
     assert_eq!(client.receive().unwrap().text(), "after");
+    if !is_stand_in() {
+        pauses_of_writes_hold_scripts(&mut cluster);
+    }
     // A pause of all ends by itself.
     assert_eq!(admin.call("CLIENT PAUSE 50"), Value::ok());
     assert_eq!(client.call("PING").text(), "PONG");
@@ -237,6 +243,116 @@ fn a_pause_of_writes_lets_reads_go_and_other_nodes_write(layout: Layout) {
         admin.call("CLIENT PAUSE x").text(),
         "ERR timeout is not an integer or out of range"
     );
+    cluster.check_alive();
+}
+
+/// Whoever waits for the end of a pause counts as blocked.
+fn pauses_of_writes_hold_scripts(cluster: &mut Cluster) {
+    let (mut admin, mut client) = (cluster.client(0), cluster.client(0));
+    let mut blocked = |expected: &str| {
+        wait::until_true("the count of blocked clients", LONG, || {
+            admin.info("blocked_clients").unwrap() == expected
+        });
+    };
+    let mut pauser = cluster.client(0);
+    assert_eq!(pauser.call("CLIENT PAUSE 100000 WRITE"), Value::ok());
+    let only_reads: [&[u8]; 3] = [b"EVAL", b"#!lua flags=no-writes\nreturn 1", b"0"];
+    assert_eq!(client.call_words(&only_reads), Value::Integer(1));
+    assert_eq!(client.call("EVAL_RO return(2) 0"), Value::Integer(2));
+    blocked("0");
+    client.send_command("EVAL return(3) 0");
+    blocked("1");
+    assert_eq!(pauser.call("CLIENT UNPAUSE"), Value::ok());
+    assert_eq!(client.receive().unwrap(), Value::Integer(3));
+    blocked("0");
+}
+
+fn logs_tell_no_secrets_and_only_what_was_sent(layout: Layout) {
+    let mut cluster = Cluster::start(layout);
+    let mut client = cluster.client(1);
+    assert_eq!(client.call("CONFIG SET slowlog-log-slower-than 0"), Value::ok());
+    assert_eq!(client.call("SLOWLOG RESET"), Value::ok());
+    assert_eq!(client.call("ACL SETUSER joe on >secret1 +get"), Value::ok());
+    let here = client.call("CONFIG GET port");
+    let port = array(&here)[1].text();
+    client.call(&format!("MIGRATE 127.0.0.1 {port} none 0 100 AUTH secret2"));
+    assert_eq!(client.call("CONFIG SET requirepass secret3"), Value::ok());
+    let words: [&[u8]; 4] = [b"CONFIG", b"SET", b"requirepass", b""];
+    assert_eq!(client.call_words(&words), Value::ok());
+    // What it is set to decides whether this is logged.
+    assert_eq!(client.call("CONFIG SET slowlog-log-slower-than -1"), Value::ok());
+    let found = logged(&mut client, "SLOWLOG GET -1");
+    let names: Vec<String> = found.iter().rev().map(|line| line.to_lowercase()).collect();
+    let expected = [
+        "slowlog reset",
+        "acl setuser (redacted) (redacted) (redacted) (redacted)",
+        "config get port",
+        &format!("migrate 127.0.0.1 {port} none 0 100 auth (redacted)"),
+        "config set requirepass (redacted)",
+        "config set requirepass (redacted)",
+    ];
+    assert_eq!(names, expected);
+    wait::until_true("the users on all nodes", LONG, || {
+        (0..3).all(|position| cluster.client(position).call("PING").text() == "PONG")
+    });
+    cluster.check_alive();
+}
+
+fn what_fails_or_waits_is_counted(layout: Layout) {
+    let mut cluster = Cluster::start(layout);
+    let (mut client, mut other) = (cluster.client(1), cluster.client(1));
+    assert_eq!(client.call("CONFIG RESETSTAT"), Value::ok());
+    client.call("EXEC");
+    client.call("MULTI");
+    client.call("SET k");
+    assert!(client.call("EXEC").text().starts_with("EXECABORT "));
+    let id = match other.call("CLIENT ID") {
+        Value::Integer(id) => id,
+        unexpected => panic!("{unexpected:?}"),
+    };
+    other.send_command("BLPOP none 0");
+    wait::until_true("a client that waits", LONG, || {
+        client.call(&format!("CLIENT UNBLOCK {id} ERROR")) == Value::Integer(1)
+    });
+    assert!(other.receive().unwrap().text().starts_with("UNBLOCKED "));
+    other.send_command("BLPOP list 0");
+    wait::until_true("a client that waits", LONG, || {
+        client.info("blocked_clients").unwrap() == "1"
+    });
+    client.call("RPUSH list a");
+    assert_eq!(array(&other.receive().unwrap())[1].text(), "a");
+    let mut counts = |name: &str| {
+        let stats = client.info(name).unwrap();
+        let of = |field: &str| {
+            let field = stats.split(',').find_map(|it| it.strip_prefix(field));
+            field.unwrap().parse::<f64>().unwrap()
+        };
+        (of("calls="), of("rejected_calls="), of("failed_calls="))
+    };
+    assert_eq!(counts("cmdstat_exec"), (2.0, 0.0, 2.0));
+    assert_eq!(counts("cmdstat_set"), (0.0, 1.0, 0.0));
+    assert_eq!(counts("cmdstat_blpop"), (2.0, 0.0, 1.0));
+    assert_eq!(client.info("errorstat_EXECABORT").unwrap(), "count=1");
+    assert_eq!(client.info("errorstat_UNBLOCKED").unwrap(), "count=1");
+    assert!(client.info("latency_percentiles_usec_blpop").unwrap().contains("p99.9="));
+    let name = "latency-tracking-info-percentiles";
+    assert_eq!(client.call(&format!("CONFIG SET {name} 0.0,50.0,100.0")), Value::ok());
+    assert_eq!(array(&client.call(&format!("CONFIG GET {name}")))[1].text(), "0 50 100");
+    assert!(client.info("latency_percentiles_usec_blpop").unwrap().contains(",p100="));
+    cluster.check_alive();
+}
+
+/// Lower than what a client may be owed before it has to read.
+fn a_low_output_limit_is_kept(layout: Layout) {
+    let mut cluster = Cluster::start(layout);
+    let mut client = cluster.client(1);
+    let limit = "client-output-buffer-limit";
+    assert_eq!(client.call(&format!("SET k {}", "x".repeat(200_000))), Value::ok());
+    assert_eq!(client.call("GET k").text().len(), 200_000);
+    assert_eq!(client.call(&format!("CONFIG SET {limit} 100000")), Value::ok());
+    assert_eq!(client.call("PING").text(), "PONG");
+    client.send_command("GET k");
+    assert!(client.receive().is_err(), "it was sent more than its limit");
     cluster.check_alive();
 }
 
@@ -273,6 +389,19 @@ fn replies_can_be_turned_off(layout: Layout) {
     assert_eq!(next().text(), "4");
     assert_eq!(next(), Value::Integer(5));
     client.set_patience(Duration::from_secs(5)).unwrap();
+    assert_eq!(client.call("PING").text(), "PONG");
+    // Messages are no replies, nor is what comes with them; ON takes SKIP back.
+    let lines = ["CLIENT REPLY OFF", "SUBSCRIBE c", "UNSUBSCRIBE c", "CLIENT REPLY ON"];
+    client.send_command("CLIENT REPLY SKIP");
+    for line in lines {
+        client.send_command(line);
+    }
+    for expected in ["subscribe", "unsubscribe"] {
+        assert_eq!(array(&client.receive().unwrap())[0].text(), expected);
+    }
+    assert_eq!(client.receive().unwrap(), Value::ok());
+    client.send_command("CLIENT REPLY SKIP");
+    assert_eq!(client.call("CLIENT REPLY ON"), Value::ok());
     assert_eq!(client.call("PING").text(), "PONG");
     cluster.check_alive();
 }

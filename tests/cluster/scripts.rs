@@ -1,7 +1,7 @@
 //! Scripts and functions: what one node has loaded all run, alike, through the death of the leader
 //! and on a node that joins.
 
-use crate::client::{Client, Value};
+use crate::client::{Client, Value, encode};
 use crate::cluster::{Cluster, Layout, on_both_layouts};
 use crate::process::is_stand_in;
 use crate::snapshot::check_same_digests;
@@ -11,6 +11,7 @@ on_both_layouts!(
     what_one_node_loads_all_run_through_a_leader_kill_and_a_join,
     a_script_is_one_step_of_its_transaction_and_serves_who_waits,
     a_script_over_its_limits_stops_alike_on_all_nodes,
+    a_reply_without_end_is_cut_and_hurts_no_node,
 );
 
 const LIBRARY: &str = "#!lua name=counters
@@ -31,6 +32,21 @@ const POWERS: &str = "for i = 1, 2000 do
         local base, exponent = math.random() * 100, math.random() * 40 - 20
         if base ^ exponent ~= math.pow(base, exponent) then return 'they differ' end
     end return 'they agree'";
+
+/// Each level of it takes stack.
+fn a_reply_without_end_is_cut_and_hurts_no_node(layout: Layout) {
+    let mut cluster = Cluster::start(layout);
+    let script = b"local a = {}; local b = {a}; a[1] = b; return a";
+    // Its reply is too deep for this client, too.
+    let mut other = cluster.client(1);
+    other.send(&encode(&[b"EVAL", script, b"0"])).unwrap();
+    let mut client = cluster.client(1);
+    wait::until_true("the script", LONG, || {
+        client.info("cmdstat_eval").is_some_and(|stats| stats.starts_with("calls=1,"))
+    });
+    assert_eq!(client.call("EVAL return(1) 0"), Value::Integer(1));
+    cluster.check_alive();
+}
 
 fn load(client: &mut Client) -> String {
     let powers = client.call_words(&[b"EVAL", POWERS.as_bytes(), b"0"]);

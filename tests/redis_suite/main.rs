@@ -26,6 +26,7 @@ mod client;
 #[allow(dead_code, unused_imports, unused_macros, reason = "the suite of clusters uses the rest")]
 mod cluster;
 mod output;
+mod own;
 #[path = "../cluster/process.rs"]
 #[allow(dead_code, reason = "the suite of clusters uses the rest")]
 mod process;

@@ -24,7 +24,7 @@ const WITHOUT_ENCODINGS: [&str; 4] =
     ["unit/type/list", "unit/type/list-2", "unit/type/list-3", "unit/sort"];
 
 /// Longer than any test of the suite takes without a word.
-const SILENCE: Duration = Duration::from_secs(150);
+pub const SILENCE: Duration = Duration::from_secs(150);
 
 /// Runs all units, or those that `MAYFLY_SUITE_UNITS` names.
 pub fn suite() {
@@ -112,7 +112,7 @@ fn restore(cluster: &Cluster, position: usize, wanted: &[Vec<(String, String)>])
 }
 
 /// Where the suite lies.
-fn folder() -> String {
+pub fn folder() -> String {
     let installed = concat!(env!("CARGO_MANIFEST_DIR"), "/target/redis-suite");
     let folder = std::env::var("MAYFLY_SUITE").unwrap_or_else(|_| installed.to_owned());
     let helper = format!("{folder}/tests/test_helper.tcl");
@@ -138,7 +138,7 @@ fn chosen_units(folder: &str, skipped: &[Skipped]) -> Vec<String> {
 }
 
 /// The rows of tests of a unit.
-fn rows_of<'a>(skipped: &'a [Skipped], unit: &str) -> Vec<&'a Skipped> {
+pub fn rows_of<'a>(skipped: &'a [Skipped], unit: &str) -> Vec<&'a Skipped> {
     let of_unit = |row: &&Skipped| row.unit == unit && matches!(row.what, What::Test(_));
     skipped.iter().filter(of_unit).collect()
 }
@@ -231,7 +231,7 @@ impl Total {
 
 /// What is wrong: tests that fail, rows without a test, and, where the listed tests have been run,
 /// rows whose tests all pass.
-fn judge(results: &Results, rows: &[&Skipped], listed: bool) -> Vec<String> {
+pub fn judge(results: &Results, rows: &[&Skipped], listed: bool) -> Vec<String> {
     let mut complaints = Vec::new();
     let is_listed = |name: &str| rows.iter().any(|row| name_of(row) == name);
     for test in &results.tests {

@@ -50,7 +50,7 @@ static UNITS: LazyLock<Units> = LazyLock::new(|| {
         starts.push(units.len());
         let of_command = bits_of(command);
         units.push(Unit { name: command.name.to_owned(), categories: of_command });
-        for subcommand in command.subcommands {
+        for subcommand in command.shown_subcommands() {
             let name = format!("{}|{}", command.name, subcommand.name);
             units.push(Unit { name, categories: of_command | bits_of(subcommand) });
         }
@@ -78,7 +78,7 @@ pub fn names_of_category(category: usize) -> Vec<String> {
         if is_of(command) {
             names.push(command.name.to_owned());
         }
-        let subcommands = command.subcommands.iter().filter(|spec| is_of(spec));
+        let subcommands = command.shown_subcommands().iter().filter(|spec| is_of(spec));
         names.extend(subcommands.map(|spec| format!("{}|{}", command.name, spec.name)));
     }
     names
@@ -98,13 +98,13 @@ pub fn find(name: &[u8]) -> Option<Named> {
     let id = lookup(parts.next()?)?;
     let Some(subcommand) = parts.next() else { return Some(Named::Command(id)) };
     let is_it = |spec: &CommandSpec| spec.name.as_bytes().eq_ignore_ascii_case(subcommand);
-    spec(id).subcommands.iter().position(is_it).map(|place| Named::Subcommand(id, place))
+    spec(id).shown_subcommands().iter().position(is_it).map(|place| Named::Subcommand(id, place))
 }
 
 /// The command that `argv` names, or the subcommand.
 fn unit_of(id: CommandId, argv: &[&[u8]]) -> usize {
     let start = UNITS.starts[usize::from(id.0)];
-    let subcommands = spec(id).subcommands;
+    let subcommands = spec(id).shown_subcommands();
     if subcommands.is_empty() {
         return start;
     }
@@ -141,7 +141,7 @@ impl CommandSet {
         match named {
             Named::Command(id) => {
                 let start = UNITS.starts[usize::from(id.0)];
-                for unit in start..=start + spec(id).subcommands.len() {
+                for unit in start..=start + spec(id).shown_subcommands().len() {
                     self.set_unit(unit, contained);
                 }
             }

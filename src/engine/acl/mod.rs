@@ -142,7 +142,7 @@ pub enum AclError {
     Rule { rule: String, source: RuleError },
     #[error("a line does not begin with 'user' and a name")]
     Line,
-    #[error("user '{0}' is there twice")]
+    #[error("Duplicate user '{0}' found")]
     Twice(String),
     #[error("The 'default' user cannot be removed")]
     DefaultStays,

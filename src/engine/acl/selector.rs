@@ -173,7 +173,7 @@ impl Selector {
         let id = match find(name).ok_or(RuleError::Unknown)? {
             Named::Subcommand(..) => return Err(RuleError::ArgumentOfSubcommand),
             Named::Command(_) if argument.is_empty() => return Err(RuleError::Syntax),
-            Named::Command(id) if !spec(id).subcommands.is_empty() => {
+            Named::Command(id) if !spec(id).shown_subcommands().is_empty() => {
                 return Err(RuleError::Unknown);
             }
             Named::Command(id) => id,

@@ -56,9 +56,9 @@ use super::notifications::EventClasses;
 use super::pubsub::Subscribers;
 use super::random::Random;
 use super::reply::Reply;
-use super::run::EngineStats;
 use super::script::{Runtime, Scripts};
 use super::settings::Settings;
+use super::stats::EngineStats;
 use super::tracking::Tracking;
 use super::waiting::Waiting;
 use super::witness::Witness;
@@ -287,6 +287,12 @@ impl CommandSpec {
     #[inline]
     pub fn runs_script(&self) -> bool {
         self.flags.contains(Flags::NO_MANDATORY_KEYS)
+    }
+
+    /// The subcommands that clients are told of. DEBUG has none for them, as in Redis: they are
+    /// arguments of it to rules of ACL and to INFO.
+    pub fn shown_subcommands(&self) -> &'static [CommandSpec] {
+        if self.name == "debug" { &[] } else { self.subcommands }
     }
 
     pub fn is_write(&self) -> bool {

@@ -103,10 +103,10 @@ fn traits_of(
     let mut stats: Vec<_> = specs.iter().map(|spec| (*spec, None)).collect();
     let mut traits = Vec::with_capacity(specs.len());
     for spec in specs {
-        let first = if spec.subcommands.is_empty() { 0 } else { stats.len() as u16 };
+        let first = if spec.shown_subcommands().is_empty() { 0 } else { stats.len() as u16 };
         let is_brief = spec.flags.contains(Flags::FAST) || BRIEF.contains(&spec.name);
         traits.push(Traits { subcommands_at: first, is_brief });
-        stats.extend(spec.subcommands.iter().map(|subcommand| (*spec, Some(subcommand))));
+        stats.extend(spec.shown_subcommands().iter().map(|subcommand| (*spec, Some(subcommand))));
     }
     (traits, stats)
 }

@@ -52,7 +52,7 @@ use mlua::Lua;
 pub use cache::{Script, ScriptOrigin, Scripts, Sha};
 pub use function::{RestorePolicy, fcall, load_library, payload_of, restore};
 pub use library::{Libraries, Library, LibraryError, LibraryFunction};
-pub use shebang::{NAMES as FLAG_NAMES, ScriptFlags};
+pub use shebang::{NAMES as FLAG_NAMES, ScriptFlags, says_it_only_reads};
 
 use super::command::Context;
 use super::error::CommandError;
@@ -350,6 +350,7 @@ fn run(
     is_ro: bool,
 ) -> Result<Vec<LibraryFunction>, CommandError> {
     let mut runtime = std::mem::take(context.runtime);
+    context.tracking.begin_script();
     let seed = context.random.next();
     let start = context.reply.buffer.len();
     let read_only = is_ro || flags.contains(ScriptFlags::NO_WRITES);

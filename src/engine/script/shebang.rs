@@ -32,6 +32,11 @@ pub fn flag_of(name: &[u8]) -> Option<ScriptFlags> {
     NAMES.iter().find(|(known, _)| known.as_bytes() == name).map(|(_, flag)| *flag)
 }
 
+/// Whether a script for EVAL has the flag `no-writes`.
+pub fn says_it_only_reads(source: &[u8]) -> bool {
+    of_script(source).is_ok_and(|shebang| shebang.flags.contains(ScriptFlags::NO_WRITES))
+}
+
 pub struct Shebang<'a> {
     pub flags: ScriptFlags,
     /// What is compiled: from the end of the first line on, so that lines keep their numbers.

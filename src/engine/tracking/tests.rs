@@ -123,6 +123,37 @@ fn what_reads_is_remembered_and_what_writes_is_not() {
 }
 
 #[test]
+fn what_was_read_before_prefixes_were_asked_for_counts_no_more() {
+    let mut engine = tracking();
+    say(&mut engine, ONE, "GET k");
+    track(&mut engine, ONE, None);
+    track(&mut engine, ONE, Some(broadcast(ONE, &["a"])));
+    elsewhere(&mut engine, "MSET k 1 a1 2");
+    expect(&mut engine, "a:a1", "");
+}
+
+#[test]
+fn a_script_that_reads_has_read_its_keys_and_what_it_looked_at() {
+    let cases = [
+        ("EVAL return(redis.call('get','a')) 2 k l", "a k l"),
+        ("EVAL_RO return(redis.call('get','k')) 2 k l", "k l"),
+        ("EVAL return(redis.call('dbsize')) 1 k", "k"),
+        ("EVAL return(redis.call('set','a','v')) 1 k", ""),
+        ("EVAL_RO return(redis.call('ping')) 1 k", ""),
+        ("EVAL return(1) 1 k", ""),
+    ];
+    for (line, expected) in cases {
+        let mut engine = tracking();
+        // What was read before the script was not read by it.
+        say(&mut engine, ONE, "GET before");
+        say(&mut engine, ONE, line);
+        told(&mut engine);
+        elsewhere(&mut engine, "MSET a 1 k 2 l 3");
+        assert_eq!(told(&mut engine)[0], expected, "{line}");
+    }
+}
+
+#[test]
 fn a_client_that_does_not_ask_for_it_is_not_remembered() {
     let mut engine = tracking();
     engine.begin_client(ONE, false);

@@ -1,6 +1,9 @@
 //! Commands that are held back by CLIENT PAUSE, and replies that CLIENT REPLY does without.
 
+use std::sync::atomic::Ordering::Relaxed;
+
 use crate::engine::command::{CommandSpec, Flags, Handler, SessionCommand, resolve};
+use crate::engine::script::says_it_only_reads;
 use crate::net::ring::Ring;
 
 use super::super::observe::pause::Paused;
@@ -9,7 +12,7 @@ use super::{Block, Client, NetRole};
 
 /// What the nodes of a cluster ask each other through, which is not held back: the cluster is no
 /// client.
-const CLUSTER_PREFIX: &str = "raft.";
+pub(super) const CLUSTER_PREFIX: &str = "raft.";
 
 impl NetRole {
     /// Holds a command back if clients are paused; it is looked at again after that.
@@ -25,6 +28,9 @@ impl NetRole {
         let resolved = resolve(spec, &words[1..]).map_or(spec, |(resolved, _)| resolved);
         let changes = || {
             let is_write = Flags::WRITE.union(Flags::MAY_REPLICATE);
+            if resolved.runs_script() {
+                return may_write(resolved, words);
+            }
             let queued = client.session.transaction.as_ref();
             let is_exec = matches!(spec.handler, Handler::Session(SessionCommand::Exec));
             resolved.flags.intersects(is_write)
@@ -39,6 +45,7 @@ impl NetRole {
             return false;
         }
         self.block(ring, client, Block::Paused);
+        self.shared.clients.blocked.fetch_add(1, Relaxed);
         self.held.push(client.connection);
         true
     }
@@ -49,6 +56,9 @@ impl NetRole {
             return;
         }
         for connection in std::mem::take(&mut self.held) {
+            if self.owns(connection) {
+                self.shared.clients.blocked.fetch_sub(1, Relaxed);
+            }
             self.unblock(ring, connection, &Block::Paused);
         }
     }
@@ -68,4 +78,11 @@ impl NetRole {
         }
         false
     }
+}
+
+/// Whether a script or function may write. Of those that are called by name only the engine knows.
+fn may_write(spec: &CommandSpec, words: &[&[u8]]) -> bool {
+    let only_reads = spec.flags.contains(Flags::READONLY)
+        || spec.name == "eval" && words.get(1).is_some_and(|source| says_it_only_reads(source));
+    !only_reads
 }

@@ -85,6 +85,8 @@ pub struct NetRole {
     /// What commands are logged, and from how many bytes on their requests are.
     thresholds: Thresholds,
     large_request_bytes: usize,
+    /// From how many unsent bytes on a client is looked at: it may have to wait or to be closed.
+    choked_bytes: usize,
     /// When the rates of INFO are sampled next.
     next_sample_ms: Millis,
     /// Whether any client of the node monitors, and the lines for those.
@@ -207,6 +209,7 @@ impl NetRole {
             counts,
             thresholds: Thresholds::NONE,
             large_request_bytes: usize::MAX,
+            choked_bytes: 0,
             next_sample_ms: 0,
             is_monitored: false,
             shown: Vec::new(),
@@ -277,6 +280,11 @@ impl NetRole {
 
     pub fn set_now(&mut self, now: Now) {
         self.now = now;
+        self.take_settings();
+        self.refresh_watch();
+    }
+
+    fn take_settings(&mut self) {
         if self.settings.refresh() {
             self.set_observed();
             self.note_settings();
@@ -284,7 +292,6 @@ impl NetRole {
                 self.tell_tracked_keys_max();
             }
         }
-        self.refresh_watch();
     }
 
     /// A listener of this role's core has a new connection: the net roles get them in turn.
@@ -392,7 +399,7 @@ impl NetRole {
             if client.session.is_known {
                 self.end_session(&client);
             }
-            if client.session.is_blocked {
+            if client.session.is_blocked || client.block == Block::Paused {
                 self.shared.clients.blocked.fetch_sub(1, Relaxed);
             }
             self.shared.clients.connected.fetch_sub(1, Relaxed);

@@ -1,12 +1,13 @@
 //! What the role tells of its work: counts of the commands that it runs itself, entries of the logs
 //! of slow and large commands, and the lines of MONITOR.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use crate::engine::command::{CommandId, CommandSpec, Flags, brief, resolve, spec, stat_slot};
 use crate::engine::timing::{ALONE_NANOS_MIN, Notable, excerpt};
 use crate::engine::witness::ScriptDenial;
-use crate::limits::PUBLISHED_BYTES_MAX;
+use crate::limits::{CLIENT_OUTPUT_SOFT_BYTES, PUBLISHED_BYTES_MAX};
 use crate::net::ring::{Connection, Ring};
 
 use super::super::clock::{nanoseconds, unix_seconds};
@@ -18,6 +19,7 @@ use super::super::observe::rates::{SAMPLE_MS, Sums};
 use super::super::observe::words::shown;
 use super::super::observe::{counts::NetCounts, latency};
 use super::super::session::{self, AsideWork, Session, Transaction};
+use super::holding::CLUSTER_PREFIX;
 use super::{Client, NetRole};
 
 /// A command that the role runs itself is under way.
@@ -35,6 +37,9 @@ impl NetRole {
         self.thresholds = self.shared.observed.thresholds();
         let large = usize::try_from(self.settings.log_request_larger_than);
         self.large_request_bytes = large.unwrap_or(usize::MAX);
+        let hard = self.settings.client_output_buffer_limit.least_hard();
+        let hard = hard.and_then(|bytes| usize::try_from(bytes).ok()).unwrap_or(usize::MAX);
+        self.choked_bytes = hard.min(CLIENT_OUTPUT_SOFT_BYTES);
     }
 
     pub(super) fn counts(&self) -> &NetCounts {
@@ -111,6 +116,12 @@ impl NetRole {
     /// Logs what the engine has noted of this role's clients.
     pub(super) fn log_notable(&mut self, notable: Vec<(Connection, Notable)>) {
         for (connection, Notable { words, nanos, reply_bytes, .. }) in notable {
+            // What a command of the node makes of itself is not what the client sent.
+            if words[0].starts_with(CLUSTER_PREFIX.as_bytes()) {
+                continue;
+            }
+            let words: Vec<&[u8]> = words.iter().map(Vec::as_slice).collect();
+            let words: Vec<Vec<u8>> = shown(&words).into_iter().map(Cow::into_owned).collect();
             let slot = self.clients.get(connection.index()).and_then(Option::as_ref);
             let client = slot.filter(|client| client.connection == connection);
             let session = client.map(|client| &client.session);

@@ -80,7 +80,7 @@ impl NetRole {
             ring.flush(connection);
         }
         let queued = ring.queued_bytes(connection);
-        if cut || queued > CLIENT_OUTPUT_SOFT_BYTES {
+        if cut || queued > self.choked_bytes {
             self.choke(ring, connection, queued, cut);
         }
         let client = self.clients[connection.index()].as_ref().expect("invariant: just seen");
@@ -133,7 +133,7 @@ impl NetRole {
             log::warn!("closing client {} that reached the output buffer limit", client.session.id);
             self.shared.clients.output_limit_closed.fetch_add(1, Relaxed);
             ring.close(connection);
-        } else if client.block == Block::None {
+        } else if client.block == Block::None && queued > CLIENT_OUTPUT_SOFT_BYTES {
             self.block(ring, &mut client, Block::Choked);
         }
         self.put_back(client);

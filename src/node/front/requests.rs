@@ -262,6 +262,10 @@ impl NetRole {
         reply.protocol = client.session.protocol;
         let view = self.view();
         let outcome = session::run(command, words, &mut client.session, &view, &mut reply);
+        if command == NodeCommand::Config {
+            // What it has set decides whether it is itself logged.
+            self.take_settings();
+        }
         self.end_call(&call, id, &client.session, words, &reply.buffer);
         if matches!(command, NodeCommand::Client | NodeCommand::Monitor) {
             self.refresh_watch();
@@ -269,6 +273,10 @@ impl NetRole {
         self.note_subscriptions(client);
         self.note_tracking(client);
         match outcome {
+            // Confirmations are messages like those that follow, and no replies.
+            Outcome::Replied if session::is_subscription(command) => {
+                self.put(ring, client, &reply.buffer);
+            }
             Outcome::Replied => self.write(ring, client, &reply.buffer),
             Outcome::ReplyAndClose => {
                 self.write(ring, client, &reply.buffer);
@@ -344,9 +352,13 @@ impl NetRole {
 
     /// Puts a reply in its place: into the output when nothing is outstanding, else into the pass.
     pub(super) fn write(&mut self, ring: &mut Ring, client: &mut Client, reply: &[u8]) {
-        if reply.is_empty() || client.session.replies.are_dropped() {
-            return;
+        if !reply.is_empty() && !client.session.replies.are_dropped() {
+            self.put(ring, client, reply);
         }
+    }
+
+    /// [`NetRole::write`], whatever CLIENT REPLY has asked for.
+    fn put(&mut self, ring: &mut Ring, client: &mut Client, reply: &[u8]) {
         if client.outstanding == 0 {
             if let Some(output) = ring.output(client.connection) {
                 output.extend_from_slice(reply);

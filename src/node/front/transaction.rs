@@ -90,6 +90,7 @@ impl NetRole {
         match queued {
             Ok(()) => self.reply(ring, client, |reply| reply.simple("QUEUED")),
             Err(error) => {
+                self.counts().reject(stat_slot(id, words.get(1)), &error.to_string());
                 abort(client);
                 self.reply(ring, client, |reply| reply.error(&error));
             }
@@ -118,12 +119,15 @@ impl NetRole {
                 self.reply(ring, client, Reply::ok);
             }
             (SessionCommand::Multi, true) => {
-                self.fail(ring, client, "ERR MULTI calls can not be nested");
+                self.fail(ring, client, id, "ERR MULTI calls can not be nested");
             }
-            (SessionCommand::Exec, false) => self.fail(ring, client, "ERR EXEC without MULTI"),
+            (SessionCommand::Exec, false) => {
+                self.counts().call(stat_slot(id, None), true);
+                self.fail(ring, client, id, "ERR EXEC without MULTI");
+            }
             (SessionCommand::Exec, true) => return self.execute(ring, client, id),
             (SessionCommand::Discard, false) => {
-                self.fail(ring, client, "ERR DISCARD without MULTI");
+                self.fail(ring, client, id, "ERR DISCARD without MULTI");
             }
             (SessionCommand::Discard, true) | (SessionCommand::Unwatch, _) => {
                 client.session.transaction = None;
@@ -131,7 +135,8 @@ impl NetRole {
                 self.forget_watches(client);
             }
             (SessionCommand::Watch, true) => {
-                self.fail(ring, client, "ERR WATCH inside MULTI is not allowed");
+                self.counts().call(stat_slot(id, None), true);
+                self.fail(ring, client, id, "ERR WATCH inside MULTI is not allowed");
             }
             (SessionCommand::Watch, false) => {
                 let caller = self.caller(client);
@@ -155,7 +160,9 @@ impl NetRole {
         Dispatched::Done
     }
 
-    fn fail(&mut self, ring: &mut Ring, client: &mut Client, text: &'static str) {
+    /// A command of this client, whose call is counted, has this error for a reply.
+    fn fail(&mut self, ring: &mut Ring, client: &mut Client, id: CommandId, text: &'static str) {
+        self.counts().fail(stat_slot(id, None), text);
         self.reply(ring, client, |reply| reply.error(&CommandError::text(text)));
     }
 
@@ -189,7 +196,8 @@ impl NetRole {
         }
         if transaction.aborted {
             let text = "EXECABORT Transaction discarded because of previous errors.";
-            self.fail(ring, client, text);
+            self.counts().call(stat_slot(exec, None), true);
+            self.fail(ring, client, exec, text);
             self.forget_watches(client);
             return Dispatched::Done;
         }
@@ -205,6 +213,7 @@ impl NetRole {
         }
         if is_decided {
             // Nothing of it concerns the engine.
+            self.counts().call(stat_slot(exec, None), true);
             match is_mixed {
                 true => self.go_on(ring, client),
                 false => self.reply(ring, client, |reply| reply.array(0)),

@@ -39,7 +39,9 @@ pub fn check(
     view: &NodeView<'_>,
 ) -> Result<(), CommandError> {
     // Who names no command is told so, whatever he may do.
-    resolve(spec(id), &words[1..])?;
+    if !spec(id).shown_subcommands().is_empty() {
+        resolve(spec(id), &words[1..])?;
+    }
     if let Err(denial) = session.user.check(id, words) {
         let denied = Denied::new(&denial, context(session), &session.user.name);
         deny((denied, 1), full_name(id, words), Some(session), view);

@@ -148,10 +148,8 @@ fn change_replies(
 ) -> Result<(), CommandError> {
     match mode {
         _ if is_word(mode, "ON") => {
-            // One that is skipped stays so, be it this.
-            if session.replies == ReplyMode::Off {
-                session.replies = ReplyMode::On;
-            }
+            // This reply too, even behind SKIP.
+            session.replies = ReplyMode::On;
             reply.ok();
         }
         _ if is_word(mode, "OFF") => session.replies = ReplyMode::Off,

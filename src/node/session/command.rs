@@ -88,12 +88,12 @@ fn info(found: &Found, reply: &mut Reply) {
         reply.bulk(tip.as_bytes());
     }
     write_key_specs(found, reply);
-    if spec.subcommands.is_empty() {
+    if spec.shown_subcommands().is_empty() {
         reply.set(0);
     } else {
-        reply.array(spec.subcommands.len());
+        reply.array(spec.shown_subcommands().len());
     }
-    for subcommand in spec.subcommands {
+    for subcommand in spec.shown_subcommands() {
         info(&Found { spec: subcommand, container: Some(spec) }, reply);
     }
 }
@@ -313,7 +313,7 @@ fn all_names(fits: impl Fn(&str, &CommandSpec) -> bool) -> Vec<String> {
     let mut names = Vec::new();
     for command in table::all() {
         let container = Some(command);
-        let subcommands = command.subcommands.iter().map(|spec| Found { spec, container });
+        let subcommands = command.shown_subcommands().iter().map(|spec| Found { spec, container });
         for found in std::iter::once(Found { spec: command, container: None }).chain(subcommands) {
             let name = found.full_name();
             if fits(&name, found.spec) {

@@ -40,7 +40,7 @@ fn docs_of(found: &Found, reply: &mut Reply) {
         None => is_of_system(&name).then_some("syscmd"),
     };
     let arguments = arguments_of(&name);
-    let more = [flag.is_some(), !arguments.is_empty(), !spec.subcommands.is_empty()];
+    let more = [flag.is_some(), !arguments.is_empty(), !spec.shown_subcommands().is_empty()];
     let count = known().count() + more.iter().filter(|is_told| **is_told).count();
     reply.map(count + 2 * usize::from(superseded.is_some()));
     known().for_each(|field| write(field, reply));
@@ -56,10 +56,10 @@ fn docs_of(found: &Found, reply: &mut Reply) {
     if !arguments.is_empty() {
         write_arguments(arguments, reply);
     }
-    if !spec.subcommands.is_empty() {
+    if !spec.shown_subcommands().is_empty() {
         reply.bulk(b"subcommands");
-        reply.map(spec.subcommands.len());
-        for subcommand in spec.subcommands {
+        reply.map(spec.shown_subcommands().len());
+        for subcommand in spec.shown_subcommands() {
             docs_of(&Found { spec: subcommand, container: Some(spec) }, reply);
         }
     }

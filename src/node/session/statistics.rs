@@ -55,7 +55,7 @@ pub fn latencies(counted: &Counted, view: &NodeView<'_>) -> Fields {
     let wanted = percentiles(&wanted).expect("invariant: the setting was checked");
     let line = |(name, histogram): (String, &Histogram)| {
         let micros = |percent: f64| histogram.percentile(percent) as f64 / 1000.0;
-        let of = |(word, percent): &(&str, f64)| format!("p{word}={:.3}", micros(*percent));
+        let of = |percent: &f64| format!("p{percent}={:.3}", micros(*percent));
         let values: Vec<String> = wanted.iter().map(of).collect();
         (format!("latency_percentiles_usec_{name}"), values.join(","))
     };

@@ -97,7 +97,7 @@ fn the_first_users_of_a_node_are_those_of_the_cluster() {
     assert!(text(&mut engine, "ACL LIST").contains("user d off sanitize-payload resetchannels "));
     check(&mut engine, "RAFT.ACL load \"user e on\"", "+OK\r\n");
     check(&mut engine, "ACL USERS", "*2\r\n$7\r\ndefault\r\n$1\r\ne\r\n");
-    let refused = "-ERR user 'e' is there twice\r\n";
+    let refused = "-ERR Duplicate user 'e' found\r\n";
     check(&mut engine, "RAFT.ACL load \"user e on\" \"user e on\"", refused);
     check(&mut engine, "RAFT.ACL set requirepass", "-ERR syntax error\r\n");
     check(&mut engine, "RAFT.ACL nope x", "-ERR syntax error\r\n");

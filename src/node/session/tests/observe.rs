@@ -169,6 +169,7 @@ fn pauses_and_replies_are_checked_in_the_words_of_redis() {
     assert_eq!(at(&bench, 1000), None);
     let cases = [
         ("CLIENT REPLY SKIP", "", ReplyMode::SkipNext),
+        ("CLIENT REPLY ON", "+OK|", ReplyMode::On),
         ("CLIENT REPLY OFF", "", ReplyMode::Off),
         ("CLIENT REPLY SKIP", "", ReplyMode::Off),
         ("CLIENT REPLY ON", "+OK|", ReplyMode::On),
