@@ -3,10 +3,11 @@
 use std::hash::{Hash, Hasher};
 
 use super::error::CommandError;
+use super::types::list::{End, List};
 use super::types::sorted_set::SortedSet;
 use super::types::stream::Stream;
 use super::types::string::StringValue;
-use super::types::{hash::Hash as HashValue, list::List, set::Set};
+use super::types::{hash::Hash as HashValue, set::Set};
 use crate::raft::types::Millis;
 
 const _: () = assert!(size_of::<Value>() == 24);
@@ -75,6 +76,27 @@ impl Value {
             Self::Hash(hash) => hash.first_deadline(),
             _ => 0,
         }
+    }
+
+    /// Puts the elements of another collection of the same type behind those that are here. Whether
+    /// there is such a thing: strings and streams are no collections of elements.
+    pub fn append(&mut self, other: Self) -> bool {
+        match (self, other) {
+            (Self::List(list), Self::List(other)) => {
+                other.iter().for_each(|element| list.push(End::Right, element));
+            }
+            (Self::Set(set), Self::Set(other)) => other.iter().for_each(|member| {
+                set.add(&member);
+            }),
+            (Self::Hash(hash), Self::Hash(other)) => hash.append(&other),
+            (Self::SortedSet(sorted_set), Self::SortedSet(other)) => {
+                other.entries().for_each(|(member, score)| {
+                    sorted_set.insert(member, score);
+                });
+            }
+            _ => return false,
+        }
+        true
     }
 
     /// Redis's name of the type, as TYPE tells it.

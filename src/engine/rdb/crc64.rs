@@ -36,8 +36,12 @@ const fn tables() -> [[u64; 256]; STEP] {
 }
 
 pub fn checksum(bytes: &[u8]) -> u64 {
+    update(0, bytes)
+}
+
+/// The checksum of what has the checksum `crc`, with `bytes` behind it.
+pub fn update(mut crc: u64, bytes: &[u8]) -> u64 {
     let (words, rest) = bytes.as_chunks::<STEP>();
-    let mut crc = 0;
     for word in words {
         let mixed = (crc ^ u64::from_le_bytes(*word)).to_le_bytes();
         let parts = mixed.iter().zip(TABLES.iter().rev());
@@ -60,6 +64,7 @@ mod tests {
                 (0..8).fold(crc ^ u64::from(*byte), |crc, _| (crc >> 1) ^ (POLYNOMIAL * (crc & 1)))
             };
             assert_eq!(checksum(&bytes[..len]), bytes[..len].iter().fold(0, slow));
+            assert_eq!(update(checksum(&bytes[..len]), &bytes[len..]), checksum(&bytes));
         }
     }
 }

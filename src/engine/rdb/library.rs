@@ -21,7 +21,7 @@ pub fn dump_libraries<'a>(codes: impl Iterator<Item = &'a [u8]>) -> Vec<u8> {
 
 /// The code of each library in a payload of [`dump_libraries`], here or in Redis.
 pub fn load_libraries(payload: &[u8]) -> Result<Vec<Vec<u8>>> {
-    let mut input = Input::new(body_of(payload)?);
+    let mut input = Input::new(body_of(payload)?.0);
     let mut codes = Vec::new();
     while !input.is_empty() {
         if input.byte()? != FUNCTION || codes.len() == LIBRARIES_MAX {

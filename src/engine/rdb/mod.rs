@@ -8,11 +8,12 @@
 //! Written are the plain forms, which every Redis since 7.0 reads and packs as it likes: what is
 //! packed here need not be packed there. Read are the packed forms too, of any Redis since 2.6 but
 //! for zipmaps, modules, and what only release candidates wrote: those are refused, not read in
-//! part.
+//! part. [`file`] takes whole files apart into such values.
 //! Numbers are little-endian unless told otherwise. Whatever the bytes, reading ends with a value
 //! or an error, and takes no more memory than they and what they unpack to need.
 
 mod crc64;
+pub mod file;
 mod library;
 mod packed;
 mod read;
@@ -29,6 +30,9 @@ const VERSION: u16 = 10;
 /// What is written of a hash with fields that expire: of Redis 7.4, the first that has them. An
 /// older one refuses it. It is the newest version whose forms are known.
 const VERSION_EXPIRING: u16 = 12;
+
+/// What Valkey writes from 9.0 on. Its hashes with fields that expire are its own.
+const VERSION_VALKEY: u16 = 80;
 
 /// Of the version and the checksum.
 pub const FOOTER_BYTES: usize = 10;
@@ -55,6 +59,9 @@ mod kind {
     pub const STREAM_LISTPACKS_2: u8 = 19;
     pub const SET_LISTPACK: u8 = 20;
     pub const STREAM_LISTPACKS_3: u8 = 21;
+    /// Valkey's, with a deadline behind each value (8), -1 for none. In release candidates of Redis
+    /// the number stood for another form.
+    pub const HASH_DEADLINES: u8 = 22;
     /// With deadlines of fields: the first one (8), then with each field how much later than 1
     /// before the first one its own is, 0 for none.
     pub const HASH_METADATA: u8 = 24;
@@ -108,21 +115,26 @@ fn close(mut bytes: Vec<u8>, version: u16) -> Vec<u8> {
 
 /// What [`dump`] made, here or in Redis.
 pub fn load(payload: &[u8]) -> Result<Value> {
-    read::value(body_of(payload)?)
+    let (body, version) = body_of(payload)?;
+    if body.first() == Some(&kind::HASH_DEADLINES) && version != VERSION_VALKEY {
+        return Err(RdbError::Format);
+    }
+    read::value(body)
 }
 
-/// The body of a payload whose version and checksum are right.
-fn body_of(payload: &[u8]) -> Result<&[u8]> {
+/// The body of a payload whose version and checksum are right, and the version.
+fn body_of(payload: &[u8]) -> Result<(&[u8], u16)> {
     let Some((body, footer)) = payload.split_last_chunk::<FOOTER_BYTES>() else {
         return Err(RdbError::Footer);
     };
     let [v0, v1, crc @ ..] = *footer;
     let summed = &payload[..body.len() + 2];
-    let is_known = u16::from_le_bytes([v0, v1]) <= VERSION_EXPIRING;
+    let version = u16::from_le_bytes([v0, v1]);
+    let is_known = version <= VERSION_EXPIRING || version == VERSION_VALKEY;
     if !is_known || crc64::checksum(summed) != u64::from_le_bytes(crc) {
         return Err(RdbError::Footer);
     }
-    Ok(body)
+    Ok((body, version))
 }
 
 #[cfg(test)]

@@ -126,7 +126,9 @@ impl<'a> Input<'a> {
             }
             kind::SET | kind::SET_INTSET | kind::SET_LISTPACK => self.set(kind),
             kind::HASH | kind::HASH_ZIPLIST | kind::HASH_LISTPACK => self.hash(kind),
-            kind::HASH_METADATA | kind::HASH_LISTPACK_EX => self.expiring_hash(kind),
+            kind::HASH_METADATA | kind::HASH_LISTPACK_EX | kind::HASH_DEADLINES => {
+                self.expiring_hash(kind)
+            }
             kind::ZSET | kind::ZSET_2 | kind::ZSET_ZIPLIST | kind::ZSET_LISTPACK => {
                 self.sorted_set(kind)
             }
@@ -193,7 +195,10 @@ impl<'a> Input<'a> {
 
     /// A deadline that is past is as good as any here: what reads the value knows the time.
     fn expiring_hash(&mut self, kind: u8) -> Result<Value> {
-        let first = Millis::from_le_bytes(self.array()?);
+        let first = match kind {
+            kind::HASH_DEADLINES => 0,
+            _ => Millis::from_le_bytes(self.array()?),
+        };
         let mut hash = Hash::default();
         let mut set = |field: &[u8], value: &[u8], at_ms: Option<Millis>| {
             new_only(hash.set(field, value))?;
@@ -206,7 +211,13 @@ impl<'a> Input<'a> {
                 Some(_) => Err(RdbError::Format),
             }
         };
-        if kind == kind::HASH_METADATA {
+        if kind == kind::HASH_DEADLINES {
+            for _ in 0..self.length()? {
+                let (field, value) = (self.string()?, self.string()?);
+                let at_ms = i64::from_le_bytes(self.array()?);
+                set(&field, &value, Millis::try_from(at_ms).ok())?;
+            }
+        } else if kind == kind::HASH_METADATA {
             for _ in 0..self.length()? {
                 let at_ms = match self.length()? {
                     0 => None,

@@ -101,6 +101,16 @@ impl Form {
 }
 
 impl Hash {
+    /// Takes over the fields of another one, with their deadlines.
+    pub fn append(&mut self, other: &Self) {
+        for (field, value) in other.iter() {
+            self.set(field, value);
+            if let Some(at_ms) = other.deadline(field) {
+                self.set_deadline(field, at_ms);
+            }
+        }
+    }
+
     /// An empty hash in a given form, to be filled in order with the content of another.
     pub fn with_encoding(encoding: HashEncoding) -> Self {
         let form = match encoding {
