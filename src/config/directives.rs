@@ -565,7 +565,6 @@ static OWN: &[Directive] = &[
     D::constant("raft.follower-proxy", "yes").alias("follower-proxy"),
     D::constant("save", ""),
     D::constant("appendonly", "no"),
-    D::constant("replica-read-only", "no").alias("slave-read-only"),
     D::constant("cluster-enabled", "no"),
     D::constant("daemonize", "no"),
     D::constant("protected-mode", "no"),

@@ -59,7 +59,6 @@ pub(super) static HOUSEKEEPING: &[D] = &[
     yes_no("repl-diskless-sync", "yes"),
     count("repl-diskless-sync-delay", "5", 0, INT_MAX),
     count("repl-backlog-ttl", "3600", 0, i64::MAX),
-    count("repl-timeout", "60", 1, INT_MAX),
     count("repl-ping-replica-period", "10", 1, INT_MAX).alias("repl-ping-slave-period"),
     yes_no("repl-disable-tcp-nodelay", "no"),
     yes_no("replica-lazy-flush", "no").alias("slave-lazy-flush"),

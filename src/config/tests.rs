@@ -264,7 +264,7 @@ fn tools_get_the_values_they_ask_for() {
         ("maxmemory", "0"),
         ("maxmemory-policy", "noeviction"),
         ("timeout", "0"),
-        ("slave-read-only", "no"),
+        ("slave-read-only", "yes"),
         ("notify-keyspace-events", ""),
         (
             "client-output-buffer-limit",

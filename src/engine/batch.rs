@@ -164,6 +164,14 @@ impl Batch {
         self.append(queued);
     }
 
+    /// Commands that are run as one under conditions which the arguments of their head tell: a unit
+    /// of what is imported.
+    pub fn push_unit(&mut self, head: CommandId, words: &[&[u8]], commands: &Batch, count: u32) {
+        self.push_marked(MARK_GROUP, head, 0, words);
+        self.shape.push(count.into());
+        self.append(commands);
+    }
+
     /// All commands of another one behind those that are here.
     pub fn append(&mut self, other: &Batch) {
         self.shape.extend_from_slice(&other.shape);

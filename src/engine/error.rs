@@ -9,6 +9,8 @@ pub enum CommandError {
     WrongType,
     #[error("OOM command not allowed when used memory > 'maxmemory'.")]
     OutOfMemory,
+    #[error("READONLY You can't write against a read only replica.")]
+    ReadOnly,
     #[error("ERR syntax error")]
     Syntax,
     #[error("ERR value is not an integer or out of range")]

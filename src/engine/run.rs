@@ -1,16 +1,21 @@
 //! Runs commands against the keyspace and keeps count of them.
 
+mod refusing;
+mod unit;
+
 use std::borrow::Cow;
 use std::sync::Arc;
 
+use self::unit::is_unit;
 use super::acl::Acl;
 use super::ahead::Ahead;
 use super::batch::{Command, Commands, Sender};
 use super::command::{
-    CommandId, Context, Flags, Handler, awaited_type, keys_of, reads_for_group, resolve, spec,
-    stat_count, stat_slot,
+    CommandId, Context, Handler, awaited_type, keys_of, reads_for_group, resolve, spec, stat_count,
+    stat_slot,
 };
 use super::error::CommandError;
+use super::import::Import;
 use super::keyspace::{DATABASE_COUNT, Entry, Keyspace, Place, SessionId, digest_of};
 use super::notifications::{publish_events, tells_misses};
 use super::pubsub::{Subscriber, Subscribers};
@@ -52,6 +57,10 @@ pub struct Engine {
     settings: Settings,
     /// The settings are others than when [`Engine::take_settings_change`] was last asked.
     settings_changed: bool,
+    /// Whom the cluster follows.
+    import: Import,
+    /// It is another one than when [`Engine::take_import_change`] was last asked.
+    import_changed: bool,
 }
 
 /// What became of a command.
@@ -79,6 +88,8 @@ impl Engine {
             origin: MemberId::NONE,
             settings: Settings::default(),
             settings_changed: false,
+            import: Import::default(),
+            import_changed: false,
         };
         engine.reset_stats();
         engine
@@ -111,6 +122,32 @@ impl Engine {
         self.keyspace.follow_settings(&settings);
         self.settings = settings;
         self.settings_changed = true;
+        self.set_import(self.import.clone());
+    }
+
+    /// Whom the cluster follows, and how far that is.
+    pub fn import(&self) -> &Import {
+        &self.import
+    }
+
+    /// Puts the import that another node knows of in the place of this one.
+    pub fn set_import(&mut self, import: Import) {
+        self.import = import;
+        self.import_changed = true;
+        let is_read_only = self.import.is_active() && self.settings.replica_read_only();
+        self.keyspace.set_read_only(is_read_only);
+        self.keyspace.set_importing(self.import.is_active());
+    }
+
+    /// The import if it has changed since the last call.
+    pub fn take_import_change(&mut self) -> Option<&Import> {
+        std::mem::take(&mut self.import_changed).then_some(&self.import)
+    }
+
+    /// Whether settings or import have changed.
+    #[inline]
+    pub fn has_news_for_node(&self) -> bool {
+        self.settings_changed | self.import_changed
     }
 
     /// Whether [`Engine::take_settings_change`] has something.
@@ -135,6 +172,7 @@ impl Engine {
         self.register = loaded.register;
         self.waiting = loaded.waiting;
         self.scripts = loaded.scripts;
+        self.import = loaded.import;
         self.set_settings(loaded.settings);
         self.acl = loaded.acl;
     }
@@ -145,8 +183,8 @@ impl Engine {
         self.keyspace.digest().wrapping_add(self.digest_beside_keys())
     }
 
-    /// What clock, hash seed, register, settings, scripts, watched keys, those who wait and users
-    /// add to [`Engine::digest`].
+    /// What clock, hash seed, register, settings, scripts, watched keys, those who wait, users and
+    /// import add to [`Engine::digest`].
     pub fn digest_beside_keys(&self) -> u128 {
         let keyspace = &self.keyspace;
         let of_keyspace = (
@@ -165,6 +203,7 @@ impl Engine {
             &self.settings,
             of_users,
             &self.scripts,
+            &self.import,
         ))
     }
 
@@ -311,9 +350,9 @@ impl Engine {
         now_ms: Millis,
         random: &mut Random,
     ) {
-        let denies_growth = self.keyspace.denies_growth();
+        let refuses_some = self.keyspace.refuses_some();
         let mut context = self.context(reply, now_ms, random);
-        if !(denies_growth && context.refuses_growth(command, &mut Commands::default())) {
+        if !(refuses_some && context.refuses(command, &mut Commands::default())) {
             context.run(command);
         }
     }
@@ -329,10 +368,10 @@ impl Engine {
         random: &mut Random,
     ) -> Option<Ran> {
         let command = commands.next()?;
-        let denies_growth = self.keyspace.denies_growth();
+        let refuses_some = self.keyspace.refuses_some();
         let mut context = self.context(reply, now_ms, random);
         match command.group {
-            _ if denies_growth && context.refuses_growth(&command, commands) => {}
+            _ if refuses_some && context.refuses(&command, commands) => {}
             None => context.run_timed(&command),
             Some(count) => {
                 let queued = commands.by_ref().take(count as usize);
@@ -443,6 +482,8 @@ impl Engine {
             origin: self.origin,
             settings: &mut self.settings,
             settings_changed: &mut self.settings_changed,
+            import: &mut self.import,
+            import_changed: &mut self.import_changed,
         }
     }
 
@@ -572,31 +613,6 @@ impl Context<'_> {
         }
     }
 
-    /// Refuses a command that may take memory, or a transaction with one, where memory is short;
-    /// tells whether it did.
-    #[cold]
-    fn refuses_growth(&mut self, command: &Command<'_>, rest: &mut Commands<'_>) -> bool {
-        let grows = |command: &Command<'_>| {
-            // Who gives a wrong number of arguments is told that.
-            let resolved = resolve(spec(command.id), &command.arguments);
-            resolved.is_ok_and(|(spec, _)| spec.flags.contains(Flags::DENYOOM))
-        };
-        let error = match command.group {
-            None if grows(command) => CommandError::OutOfMemory,
-            Some(count) if rest.clone().take(count as usize).any(|queued| grows(&queued)) => {
-                rest.take(count as usize).for_each(drop);
-                self.session_of(command).map(|session| self.keyspace.unwatch(session));
-                let reason = CommandError::OutOfMemory;
-                let text = format!("EXECABORT Transaction discarded because of: {reason}");
-                CommandError::Text(Cow::Owned(text))
-            }
-            _ => return false,
-        };
-        self.stats.commands[slot_of(command)].rejected += 1;
-        self.tell_error(&error);
-        true
-    }
-
     /// Runs EXEC with the commands of its transaction, unless one of the keys has changed that its
     /// session watches. It watches none from here on.
     fn run_transaction<'b>(
@@ -605,6 +621,9 @@ impl Context<'_> {
         count: u32,
         commands: impl Iterator<Item = Command<'b>>,
     ) {
+        if is_unit(exec) {
+            return self.run_unit(exec, commands);
+        }
         self.count(exec);
         let began = self.stats.begin_group();
         let session = self.session_of(exec);

@@ -33,6 +33,7 @@ use crate::raft::types::{Index, MemberId, Payload, Seq, Term};
 use crate::raft::{SnapshotState, Watermark};
 use crate::wire::WireConfiguration;
 
+use super::import::ImportRecord;
 use super::libraries::LibrariesSection;
 use super::scripts::ScriptsSection;
 use super::settings::SettingsRecord;
@@ -45,7 +46,7 @@ pub const CHUNK_BYTES: usize = 128 << 10;
 const CHUNK_HEADER_BYTES: usize = 256;
 
 /// Version of the format. A reader takes no other.
-pub(super) const FORMAT: u32 = 7;
+pub(super) const FORMAT: u32 = 8;
 
 /// The place of the chunk of consensus in the sequence; the engine's follow.
 const CONSENSUS_SEQUENCE: u64 = 0;
@@ -111,6 +112,7 @@ pub(super) struct EngineHead {
     pub next_wait: u64,
     pub settings: SettingsRecord,
     pub users: UsersRecord,
+    pub import: Box<ImportRecord>,
 }
 
 /// A client that waits.

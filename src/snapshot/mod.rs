@@ -3,10 +3,9 @@
 //!
 //! PURE. [`write()`] turns an engine into chunks, [`Reader`] turns them into an engine that answers
 //! every command as the first one does: keys, values in their replicated order and encoding,
-//! deadlines, versions, clock, register, hash seed, users and whether keys expire by themselves.
-//! What consensus needs beside it, a
-//! [`crate::raft::SnapshotState`], is a chunk of its own that goes before these
-//! ([`write_consensus`], [`read_consensus`]).
+//! deadlines, versions, clock, register, hash seed, users, settings, import and whether keys expire
+//! by themselves. What consensus needs beside it, a [`crate::raft::SnapshotState`], is a chunk of
+//! its own that goes before these ([`write_consensus`], [`read_consensus`]).
 //!
 //! # Chunks
 //! A chunk is one rkyv archive in a [`crate::raft::types::Payload`], which has a checksum and is
@@ -38,6 +37,7 @@
 //! - After a load the digest of the keyspace is that of the one which was written.
 
 mod format;
+mod import;
 mod libraries;
 mod reader;
 mod scripts;

@@ -23,6 +23,7 @@ use super::format::{
     ArchivedContent, ArchivedRecords, ArchivedWaitRecord, ArchivedWatchRecord, ENGINE_SEQUENCE,
     FIRST, GOES_ON, Head, Kind, SnapshotError, StreamItem, UNKNOWN, access,
 };
+use super::import;
 use super::libraries;
 use super::scripts;
 use super::settings;
@@ -114,6 +115,7 @@ impl Reader {
                 engine.waiting_mut().0.set_next_number(head.next_wait.to_native());
                 restore_waiting(&mut engine, &head.waiting)?;
                 engine.set_settings(settings::read(&head.settings)?);
+                engine.set_import(import::read(&head.import)?);
                 engine.set_acl(head.users.restore()?);
                 State::Loading(Loading {
                     engine,

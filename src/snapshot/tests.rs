@@ -1,3 +1,4 @@
+mod import;
 mod libraries;
 mod scripts;
 mod walk;
@@ -54,6 +55,7 @@ fn reloaded(engine: &mut Engine, index: u64) -> Engine {
     assert_eq!(engine.register(), loaded.engine.register());
     assert_eq!(engine.digest_beside_keys(), loaded.engine.digest_beside_keys());
     assert_eq!(engine.settings(), loaded.engine.settings());
+    assert_eq!(engine.import(), loaded.engine.import());
     assert_eq!((ours.memory(), ours.memory()), (theirs.memory(), theirs.recount_memory()));
     for database in 0..16 {
         assert_eq!(ours.len(database), theirs.len(database));

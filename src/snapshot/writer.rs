@@ -17,6 +17,7 @@ use super::format::{
     CHUNK_BYTES, Content, ENGINE_SEQUENCE, EngineHead, FIRST, GOES_ON, Head, Kind, Records,
     StreamItem, UNKNOWN, WaitRecord, WatchRecord, archive,
 };
+use super::import;
 use super::libraries;
 use super::scripts;
 use super::settings;
@@ -64,6 +65,7 @@ impl Writer {
             next_wait: engine.waiting().next_number(),
             settings: settings::write(engine.settings()),
             users: UsersRecord::of(engine.acl()),
+            import: Box::new(import::write(engine.import())),
         };
         let mut output = Output::default();
         output.push(Content::Engine(head));

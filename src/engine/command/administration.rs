@@ -79,7 +79,7 @@ pub(super) static COMMANDS: &[CommandSpec] = &[
     refused("replconf", -1, REPLCONF, "server", "3.0.0",
         "Is refused: replicas of Redis are not fed."),
     server("replicaof", 3, REPLICAOF, NodeCommand::Replicaof, "5.0.0",
-        "Is refused but for NO ONE: nodes follow the leader of their cluster."),
+        "Lets the cluster import from a Redis and follow it, until NO ONE."),
     CommandSpec {
         keys: Keys::FIRST,
         ..refused("restore-asking", -4, RESTORE, "server", "3.0.0",
@@ -87,7 +87,7 @@ pub(super) static COMMANDS: &[CommandSpec] = &[
     },
     refused("save", 1, SAVE, "server", "1.0.0", "Is refused: there is no disk."),
     server("slaveof", 3, REPLICAOF, NodeCommand::Replicaof, "1.0.0",
-        "Is refused but for NO ONE: nodes follow the leader of their cluster."),
+        "Lets the cluster import from a Redis and follow it, until NO ONE."),
     refused("sync", 1, SAVE, "server", "1.0.0", "Is refused: replicas of Redis are not fed."),
 ];
 

@@ -21,6 +21,7 @@ mod function;
 mod geo;
 mod hash;
 mod hyperloglog;
+mod import;
 mod key;
 mod key_specs;
 mod lcs;
@@ -51,6 +52,7 @@ use std::sync::Arc;
 use super::acl::{Acl, User};
 use super::batch::Caller;
 use super::error::CommandError;
+use super::import::Import;
 use super::keyspace::{Keyspace, SessionId};
 use super::notifications::EventClasses;
 use super::pubsub::Subscribers;
@@ -381,6 +383,9 @@ pub struct Context<'a> {
     /// What all nodes have alike. Who changes it sets `settings_changed`.
     pub settings: &'a mut Settings,
     pub(in crate::engine) settings_changed: &'a mut bool,
+    /// Whom the cluster follows. Who changes it calls `follow_import`.
+    pub(in crate::engine) import: &'a mut Import,
+    pub(in crate::engine) import_changed: &'a mut bool,
 }
 
 impl Context<'_> {

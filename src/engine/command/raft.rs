@@ -44,6 +44,7 @@ fn setting(context: &mut Context<'_>, arguments: &[&[u8]]) -> Result<(), Command
         context.keyspace.follow_settings(&settings);
         *context.settings = settings;
         *context.settings_changed = true;
+        context.follow_import();
     }
     context.reply.ok();
     Ok(())

@@ -8,8 +8,8 @@ use rapidhash::v3::rapidhash_v3;
 use super::{CommandId, CommandSpec, Flags};
 use super::{
     acl, administration, bitmap, cluster, connection, debug, diagnostics, dump, field_expiry,
-    function, geo, hash, hyperloglog, key, lcs, list, lolwut, memory, migrate, object, pubsub,
-    raft, script, server, set, sort, sorted_set, stream, string, transaction,
+    function, geo, hash, hyperloglog, import, key, lcs, list, lolwut, memory, migrate, object,
+    pubsub, raft, script, server, set, sort, sorted_set, stream, string, transaction,
 };
 use crate::engine::error::CommandError;
 
@@ -28,6 +28,7 @@ static FAMILIES: &[&[CommandSpec]] = &[
     geo::COMMANDS,
     hash::COMMANDS,
     hyperloglog::COMMANDS,
+    import::COMMANDS,
     key::COMMANDS,
     lcs::COMMANDS,
     list::COMMANDS,

@@ -37,6 +37,8 @@ pub(super) struct Account {
     open: Option<(u8, Position)>,
     limit: Option<Limit>,
     ttl: TtlBounds,
+    /// Clients may not write.
+    read_only: bool,
 }
 
 impl Account {
@@ -62,7 +64,7 @@ struct Limit {
 
 /// `default-ttl` and `max-ttl`. 0: none.
 #[derive(Clone, Copy, Default)]
-struct TtlBounds {
+pub(super) struct TtlBounds {
     default_ms: Millis,
     max_ms: Millis,
 }
@@ -123,6 +125,28 @@ impl Keyspace {
     #[inline]
     pub fn denies_growth(&self) -> bool {
         self.account.limit.is_some() && self.denies_growth_now()
+    }
+
+    /// Other bounds of deadlines hold from here on; returns the former ones.
+    pub(super) fn set_ttl_bounds(&mut self, bounds: TtlBounds) -> TtlBounds {
+        std::mem::replace(&mut self.account.ttl, bounds)
+    }
+
+    /// Clients may not write from here on, or may again.
+    pub fn set_read_only(&mut self, read_only: bool) {
+        self.account.read_only = read_only;
+    }
+
+    /// Whether clients may not write.
+    #[inline]
+    pub fn is_read_only(&self) -> bool {
+        self.account.read_only
+    }
+
+    /// Whether some commands are refused.
+    #[inline]
+    pub fn refuses_some(&self) -> bool {
+        self.account.read_only | self.denies_growth()
     }
 
     fn denies_growth_now(&self) -> bool {

@@ -11,6 +11,7 @@ mod eviction;
 mod expiry;
 mod fields;
 mod forms;
+mod import;
 mod interest;
 mod memory;
 mod numbers;
@@ -85,6 +86,8 @@ pub struct Keyspace {
     fields_due_ms: Millis,
     /// What is due stays, unseen by reads, until a write meets it.
     keeps_expired: bool,
+    /// The source of an import says when keys go.
+    imports: bool,
 }
 
 #[derive(Default)]
@@ -142,6 +145,7 @@ impl Keyspace {
             evicted: 0,
             fields_due_ms: fields::NEVER,
             keeps_expired: false,
+            imports: false,
         }
     }
 
@@ -573,7 +577,7 @@ impl Keyspace {
     /// Removes keys that are due, by deadline, and then fields, at most about `limit`; returns how
     /// many went.
     pub fn expire_due(&mut self, limit: usize) -> usize {
-        if self.keeps_expired {
+        if self.keeps_expired | self.imports {
             return 0;
         }
         let mut removed = 0;
@@ -590,19 +594,9 @@ impl Keyspace {
         removed
     }
 
-    /// Whether what is due is removed at its time: so it is, unless a test wants it otherwise.
-    pub fn has_active_expire(&self) -> bool {
-        !self.keeps_expired
-    }
-
-    /// Part of the replicated state.
-    pub fn set_active_expire(&mut self, is_active: bool) {
-        self.keeps_expired = !is_active;
-    }
-
     /// When the next key or field is due.
     pub fn next_deadline(&self) -> Option<Millis> {
-        if self.keeps_expired {
+        if self.keeps_expired | self.imports {
             return None;
         }
         let key = self.earliest().map_or(fields::NEVER, |(deadline_ms, ..)| deadline_ms);

@@ -19,9 +19,9 @@ mod value;
 use super::{VERSION_EXPIRING, VERSION_VALKEY, close, crc64, kind, length};
 use crate::raft::types::Millis;
 
-/// Bytes after which a part of a collection ends. Packed elements may be a few hundred times as
-/// large when they are unpacked.
-pub const PART_BYTES: usize = 1 << 20;
+/// Bytes after which a part of a collection ends: what is read of one at once delays everything
+/// else. Packed elements may be a few hundred times as large when they are unpacked.
+pub const PART_BYTES: usize = 256 << 10;
 
 /// Bytes of a string, or of another value that cannot be cut into parts, with what is around: Redis
 /// has no longer strings by default.

@@ -194,6 +194,9 @@ pub fn check_call(
     if read_only && spec.flags.intersects(changes) {
         return Err(READ_ONLY);
     }
+    if spec.is_write() && context.keyspace.is_read_only() {
+        return Err(CommandError::ReadOnly);
+    }
     user.map_or(Ok(()), |user| user.check_sort(id, words))
 }
 

@@ -334,6 +334,9 @@ fn permit(context: &Context<'_>, flags: ScriptFlags, is_ro: bool) -> Result<(), 
     if is_ro && !flags.contains(ScriptFlags::NO_WRITES) {
         return Err(WRITES);
     }
+    if !flags.contains(ScriptFlags::NO_WRITES) && context.keyspace.is_read_only() {
+        return Err(CommandError::ReadOnly);
+    }
     let may_grow = ScriptFlags::ALLOW_OOM.union(ScriptFlags::NO_WRITES);
     if !flags.intersects(may_grow) && context.keyspace.denies_growth() {
         return Err(NO_GROWTH);

@@ -91,6 +91,10 @@ settings! {
         "Members that a sorted set has at most in its small form; 128 in any case";
     ZsetMaxListpackValue: "zset-max-listpack-value", "64", SIZE_BOUND,
         "Bytes of a member at most there; 64 in any case";
+    ReplicaReadOnly: "replica-read-only", "yes", Kind::YesNo,
+        "Clients may not write while the cluster follows a Redis (REPLICAOF)";
+    ReplTimeout: "repl-timeout", "60", Kind::Number { min: 1, max: INT_MAX },
+        "Seconds without a word of the Redis that is followed after which it is called again";
 }
 
 const COUNT: usize = SettingId::ALL.len();
@@ -109,7 +113,7 @@ impl SettingId {
         })
     }
 
-    /// Its name in Redis before 7.0.
+    /// Its name in former versions of Redis.
     pub fn alias(self) -> Option<&'static str> {
         Some(match self {
             Self::HashMaxListpackEntries => "hash-max-ziplist-entries",
@@ -117,6 +121,7 @@ impl SettingId {
             Self::ListMaxListpackSize => "list-max-ziplist-size",
             Self::ZsetMaxListpackEntries => "zset-max-ziplist-entries",
             Self::ZsetMaxListpackValue => "zset-max-ziplist-value",
+            Self::ReplicaReadOnly => "slave-read-only",
             _ => return None,
         })
     }
@@ -200,6 +205,11 @@ impl Settings {
 
     pub fn policy(&self) -> Policy {
         Policy::from_place(self.get(SettingId::MaxmemoryPolicy) as usize)
+    }
+
+    /// Whether clients may not write while the cluster follows another server.
+    pub fn replica_read_only(&self) -> bool {
+        self.get(SettingId::ReplicaReadOnly) != 0
     }
 
     /// Which events of keys are told.
