@@ -159,6 +159,23 @@
 //! 4. A node brings the users of its configuration into a cluster that has none yet; until it
 //!    knows those of its cluster it goes by its own.
 //!
+//! # Life of an import
+//!
+//! 1. REPLICAOF names a running Redis or Valkey, of which the whole cluster becomes what a replica
+//!    is: who leads reads its snapshot and then its writes, on a thread of its own
+//!    (`node::import`), and proposes them as batches of this cluster. What the cluster held goes
+//!    when the snapshot begins.
+//! 2. How far that is, is replicated state ([`engine::import`]), which changes in the entry that
+//!    has the data: units of commands name their place, and run once or not at all. The next leader
+//!    asks the source to go on from there. So the source's INCR and LPUSH are applied exactly once;
+//!    only if the source cannot go on, all is read anew.
+//! 3. Meanwhile clients read, and see what has arrived; they may not write, unless
+//!    `replica-read-only` says so. When keys go, the source says: what is due here is hidden, and
+//!    stays, since it may have got more time. `maxmemory` and the bounds of deadlines do not hold
+//!    for what is imported, and no key is evicted.
+//! 4. A command that is not known here, or a value of a module, ends the import with an error that
+//!    INFO shows, in place of being lost. REPLICAOF NO ONE makes the cluster its own again.
+//!
 //! # Code map
 //!
 //! - [`raft`]: consensus. PURE. It knows nothing of commands: a batch is bytes.

@@ -40,6 +40,7 @@ use self::background::{DigestRequest, Digesting, Pace};
 use self::evicting::Evicting;
 use self::making::Making;
 use super::clock::{nanoseconds, unix_seconds};
+use super::import;
 use super::mailbox::{
     ClientHandle, Mailbox, Pending, Replies, ReportRequest, Run, Segment, SnapshotProgress, Source,
     Step, ToApply, ToNet, ToRaft, Wants,
@@ -80,6 +81,8 @@ pub struct ApplyRole {
     /// The users that the net roles know of.
     told_users: Arc<Acl>,
     evicting: Evicting,
+    /// The cluster follows another source than before, and clients wait no more.
+    began_to_follow: bool,
     shared: Arc<Shared>,
     settings: Arc<SharedSettings>,
 }
@@ -137,6 +140,7 @@ impl ApplyRole {
             served,
             publishing,
             evicting: Evicting::new(shared.boot as u64),
+            began_to_follow: false,
             shared,
             settings,
         }
@@ -228,6 +232,7 @@ impl ApplyRole {
         self.tell_users();
         self.applied_index = loaded.applied_index;
         self.tell_settings();
+        self.tell_import();
         log::info!("goes on from the snapshot up to {}", self.applied_index);
         // What they waited for may have been taken for them.
         self.answer_forgotten("TIMEOUT not committed yet");
@@ -267,7 +272,7 @@ impl ApplyRole {
         }
         self.send_published();
         self.send_invalidations();
-        if self.engine.keyspace.is_over_limit() {
+        if self.engine.keyspace.is_over_limit() && !self.engine.import().is_active() {
             self.evict();
         }
     }
@@ -334,8 +339,9 @@ impl ApplyRole {
             }
         }
         self.applied_index = entry.index;
-        if self.engine.has_settings_change() {
+        if self.engine.has_news_for_node() {
             self.tell_settings();
+            self.tell_import();
         }
         self.tell_users();
         if self.engine.subscribers.has_published() {
@@ -346,6 +352,12 @@ impl ApplyRole {
                 self.served[usize::from(client.stream)].push((client.connection, end));
             }
         }
+        if std::mem::take(&mut self.began_to_follow) {
+            self.answer_forgotten(
+                "UNBLOCKED force unblock from blocking operation, instance state changed \
+                 (master -> replica?)",
+            );
+        }
     }
 
     /// Lets the other roles know of a change of what all nodes have alike.
@@ -354,6 +366,17 @@ impl ApplyRole {
         if let Some(settings) = self.engine.take_settings_change() {
             self.shared.settings_founded.store(settings.is_founded(), Ordering::Release);
             self.settings.adopt(settings);
+        }
+    }
+
+    /// Lets who follows the source know how far that is, and the net roles whether clients may
+    /// write.
+    #[cold]
+    fn tell_import(&mut self) {
+        import::note_read_only(&self.shared, self.engine.keyspace.is_read_only());
+        let Some(state) = self.engine.take_import_change() else { return };
+        if import::adopt(&self.shared, &self.settings, state) {
+            self.began_to_follow = true;
         }
     }
 

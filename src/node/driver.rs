@@ -411,6 +411,8 @@ impl RaftRole {
     fn follow_membership(&mut self, index: Index, configuration: &Configuration) {
         let Some(member) = &mut self.member else { return };
         member.links.set_committed_members(configuration);
+        let addresses = configuration.members.iter().map(|member| member.client_address.clone());
+        self.shared.importing.set_members(addresses.collect());
         let id = member.links.identity().member;
         if self.stopping {
             return;

@@ -23,6 +23,7 @@ use crate::raft::types::{Applicant, ClusterId, Index, MemberId, Millis, Payload,
 use crate::raft::{Committed, FreshNode, GivenUp, LogId, ReadReady};
 use crate::snapshot::SnapshotError;
 
+use super::import::Units;
 use super::migrate::Sent;
 use super::observe::monitor::Lines;
 use super::report::{EngineReport, RaftReport};
@@ -259,6 +260,8 @@ pub struct Pending {
     pub ended: Vec<Ended>,
     /// It has a choice of keys that are to go.
     pub evicts: bool,
+    /// It has units of what is imported.
+    pub imports: bool,
     /// Bytes that the batch counts against the bound of its net role.
     pub bytes: usize,
     /// Bytes of replies in this pass over which a client gets no more, since it would be closed
@@ -294,6 +297,7 @@ impl Pending {
         self.canned.clear();
         self.ended.clear();
         self.evicts = false;
+        self.imports = false;
     }
 }
 
@@ -384,6 +388,8 @@ pub enum ToNet {
         index: Index,
         victims: Vec<Victim>,
     },
+    /// What was read from the source that the cluster follows.
+    Import(Box<Units>),
     /// This node leads, and the cluster has no settings yet that it knows of.
     OfferSettings,
     /// The reply to a command that another role carried out.

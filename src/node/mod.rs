@@ -6,6 +6,7 @@ pub mod clock;
 pub mod core;
 pub mod driver;
 pub mod front;
+pub mod import;
 pub mod incoming;
 pub mod join;
 pub mod mailbox;
@@ -299,6 +300,8 @@ fn assemble(number: usize, core: CorePlan, plan: Plan, mut ring: Ring, wiring: W
         role
     });
     let apply = core.roles.apply.then(|| {
+        let place = |roles: &Roles| roles.net == Some(0);
+        shared.importing.set_net(post.mailbox(&post.nets[0].0, None, &layout, place));
         let inbox = post.apply.1.clone();
         ApplyRole::new(inbox, to_nets, to_raft, Arc::clone(&shared), settings)
     });

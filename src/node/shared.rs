@@ -11,6 +11,7 @@ use super::observe::Observed;
 use crate::raft::FreshNode;
 use crate::raft::types::{Boot, Millis};
 
+use super::import::Importing;
 use super::users::OwnUsers;
 
 pub struct Shared {
@@ -52,6 +53,7 @@ pub struct Shared {
     pub clients: ClientCounters,
     pub observed: Observed,
     pub users: OwnUsers,
+    pub importing: Importing,
 }
 
 /// Counted by the net roles, shown by INFO.
@@ -184,6 +186,7 @@ impl Shared {
             clients: ClientCounters::default(),
             observed: Observed::default(),
             users: OwnUsers::default(),
+            importing: Importing::default(),
         }
     }
 

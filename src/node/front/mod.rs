@@ -252,6 +252,7 @@ impl NetRole {
                 ToNet::Invalidations(them) => self.invalidate(ring, &them.content),
                 ToNet::RedirectBroken(connection) => self.redirect_broken(ring, connection),
                 ToNet::PassOver(members) => self.tell_passed_over(&members),
+                ToNet::Import(units) => self.import(&units),
                 ToNet::OfferSettings => self.offer_settings(),
                 ToNet::Evict { index, victims } => self.evict(index, &victims),
                 ToNet::Answer { connection, reply } => self.answer(ring, connection, &reply),

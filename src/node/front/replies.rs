@@ -29,6 +29,9 @@ impl NetRole {
             self.deliver_to(ring, segment, reply);
         }
         if given_up {
+            if pending.imports {
+                self.shared.importing.note_given_up();
+            }
             self.ended.extend(pending.ended.iter().filter(|ended| ended.insists));
         }
         pending.recycle();

@@ -226,6 +226,9 @@ impl NetRole {
         if client.session.monitors && spec.flags.intersects(on_data) {
             return Some(CommandError::text("ERR Replica can't interact with the keyspace"));
         }
+        if spec.is_write() && self.shared.importing.refuses_writes() {
+            return Some(CommandError::ReadOnly);
+        }
         match spec.handler {
             Handler::Engine(_)
             | Handler::Node(NodeCommand::Migrate)

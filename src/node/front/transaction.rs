@@ -18,6 +18,7 @@ use crate::limits::BATCH_BYTES_MAX;
 use crate::net::ring::{Connection, Ring};
 use crate::raft::types::{Index, MemberId};
 
+use super::super::import::Units;
 use super::super::mailbox::{Ended, Source};
 use super::super::session::{self, Aside, AsideWork, Outcome, Session, Transaction};
 use super::requests::Dispatched;
@@ -355,6 +356,19 @@ impl NetRole {
         self.gathering.writes.push(id, 0, &words);
         self.gathering.pending.evicts = true;
         self.count_quiet_step();
+    }
+
+    /// Puts into the log what was read from the source that the cluster follows.
+    pub(super) fn import(&mut self, units: &Units) {
+        if self.shared.state().refusal().is_some() {
+            return self.shared.importing.note_given_up();
+        }
+        self.gathering.writes.append(&units.batch);
+        self.gathering.pending.imports = true;
+        self.gathering.step(Connection::NONE, Protocol::Resp2, Source::Quiet, units.count, false);
+        if self.gathering.bytes() >= BATCH_BYTES_MAX {
+            self.close_pass();
+        }
     }
 
     /// Brings the settings of this node to a cluster that has none yet.

@@ -2,8 +2,8 @@
 //! through the log; what the node has applied of these is what it tells.
 
 use super::{
-    Arguments, NodeView, Outcome, Session, admin, excerpt, failure, help, is_word, subcommand,
-    unknown_subcommand,
+    Arguments, NodeView, Outcome, Session, admin, excerpt, failure, help, is_word, replication,
+    subcommand, unknown_subcommand,
 };
 use crate::config::{SettingError, ValueError, is_of_cluster};
 use crate::engine::command::NodeCommand;
@@ -21,7 +21,12 @@ pub fn run(
     let (name, arguments) = subcommand(NodeCommand::Config, words, session)?;
     match name {
         "get" => {
-            let found = view.settings.matching(arguments);
+            let mut found = view.settings.matching(arguments);
+            for (name, value) in &mut found {
+                if name == "replicaof" || name == "slaveof" {
+                    *value = replication::followed(view);
+                }
+            }
             reply.map(found.len());
             for (name, value) in &found {
                 reply.bulk(name.as_bytes());
@@ -33,6 +38,9 @@ pub fn run(
             let of_cluster = set(arguments, !of_users.is_empty(), view)?;
             let words = if of_users.is_empty() { of_cluster } else { of_users };
             if !words.is_empty() {
+                return Ok(Outcome::ThroughLog(words));
+            }
+            if let Some(words) = for_source(arguments, view) {
                 return Ok(Outcome::ThroughLog(words));
             }
             reply.ok();
@@ -64,6 +72,19 @@ fn of_users(arguments: Arguments<'_, '_>, view: &NodeView<'_>) -> Vec<Vec<u8>> {
         words.extend(pair.iter().map(|word| word.to_vec()));
     }
     if words.len() > 2 { words } else { Vec::new() }
+}
+
+/// What tells all nodes as whom the source wants to be asked that the cluster follows, if that has
+/// just changed on this node. Together with settings of the cluster it is this node's alone.
+fn for_source(arguments: Arguments<'_, '_>, view: &NodeView<'_>) -> Option<Vec<Vec<u8>>> {
+    let names = ["masteruser", "masterauth"];
+    let mut pairs = arguments.chunks_exact(2);
+    let is_changed = pairs.any(|pair| names.iter().any(|name| is_word(pair[0], name)));
+    if !is_changed || !view.shared.importing.state().is_active() {
+        return None;
+    }
+    let [user, password] = names.map(|name| view.settings.get(name).into_bytes());
+    Some(vec![b"raft.import".to_vec(), b"CREDENTIALS".to_vec(), user, password])
 }
 
 /// Changes what is the node's own. Returns the command that changes the rest through the log.

@@ -8,7 +8,9 @@
 use std::sync::atomic::Ordering::Relaxed;
 
 use super::cluster::{host_and_port, replicas};
-use super::{Arguments, NodeView, REDIS_VERSION, ReportUse, proc, recovery, run_id, statistics};
+use super::{
+    Arguments, NodeView, REDIS_VERSION, ReportUse, proc, recovery, replication, run_id, statistics,
+};
 use crate::limits::TICK_MS;
 use crate::node::observe::counts::Counted;
 use crate::node::ready;
@@ -367,6 +369,7 @@ fn replication(sources: &Sources<'_>) -> Fields {
         let value = format!("ip={ip},port={port},state={state},offset={offset},lag={lag}");
         all.push((format!("slave{number}"), value));
     }
+    all.extend(replication::fields(sources.view));
     all.extend(fields([
         ("master_failover_state", failover.to_owned()),
         ("master_replid", run_id(raft.cluster)),

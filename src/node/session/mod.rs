@@ -22,6 +22,7 @@ pub mod proc;
 mod pubsub;
 mod raft;
 mod recovery;
+mod replication;
 mod sentinel;
 mod slowlog;
 mod statistics;
@@ -342,7 +343,7 @@ fn try_run(
         NodeCommand::RaftWaitReady => return raft::wait_ready(arguments[0]),
         // Every node serves reads and writes, so there is nothing to switch.
         NodeCommand::Readonly | NodeCommand::Readwrite => reply.ok(),
-        NodeCommand::Replicaof => unsupported::replica_of(arguments, reply)?,
+        NodeCommand::Replicaof => return replication::replica_of(arguments, view),
         NodeCommand::Role => return Ok(report(ReportUse::Role)),
         NodeCommand::Select => connection::select(arguments, session, reply)?,
         NodeCommand::Shutdown => return connection::shutdown(arguments, view),

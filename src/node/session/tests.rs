@@ -6,6 +6,7 @@ mod basics;
 mod commands;
 mod observe;
 mod pubsub;
+mod replication;
 mod sentinel;
 mod tracking;
 mod views;

@@ -1,10 +1,9 @@
 //! Commands that Redis has and that have no meaning here: each answers an error that says why, or
 //! what to use instead. What of them can be answered truthfully is.
 
-use super::{Arguments, NodeView, Session, help, is_word, subcommand, unknown_subcommand};
+use super::{Arguments, NodeView, Session, help, subcommand, unknown_subcommand};
 use crate::engine::command::NodeCommand;
 use crate::engine::error::CommandError;
-use crate::engine::number::parse_integer;
 use crate::engine::reply::Reply;
 
 /// Why a command is refused. Precondition: it is one of [`NodeCommand::Unsupported`].
@@ -25,21 +24,6 @@ pub fn refusal(words: Arguments<'_, '_>) -> CommandError {
 /// LASTSAVE: nothing was ever saved; since the start of the node the data is what it is.
 pub fn last_save(view: &NodeView<'_>, reply: &mut Reply) {
     reply.integer((view.shared.started_unix_ms / 1000) as i64);
-}
-
-/// REPLICAOF and SLAVEOF: a node follows no Redis, so that it need not cease to.
-pub fn replica_of(arguments: Arguments<'_, '_>, reply: &mut Reply) -> Result<(), CommandError> {
-    let [host, port] = arguments else { return Err(CommandError::Syntax) };
-    if is_word(host, "NO") && is_word(port, "ONE") {
-        reply.ok();
-        return Ok(());
-    }
-    if !parse_integer(port).is_some_and(|port| (0..=65535).contains(&port)) {
-        return Err(CommandError::text("ERR Invalid master port"));
-    }
-    Err(CommandError::text(
-        "ERR a node cannot follow another server: members join by RAFT.CLUSTER JOIN",
-    ))
 }
 
 /// MODULE

@@ -90,13 +90,6 @@ fn what_redis_does_by_hand_is_refused_with_what_takes_its_place() {
         ("MODULE LOADEX x", modules),
         ("MODULE UNLOAD x", modules),
         ("MODULE LOAD", "-ERR wrong number of arguments for 'module|load' command|"),
-        (
-            "REPLICAOF h 1",
-            "-ERR a node cannot follow another server: members join by RAFT.CLUSTER \
-                           JOIN|",
-        ),
-        ("SLAVEOF h 70000", "-ERR Invalid master port|"),
-        ("SLAVEOF h x", "-ERR Invalid master port|"),
     ]);
 }
 
@@ -109,8 +102,6 @@ fn what_is_true_of_them_is_told() {
         ("ASKING x", "-ERR wrong number of arguments for 'asking' command|"),
         ("LASTSAVE", ":1700000000|"),
         ("MODULE LIST", "*0|"),
-        ("REPLICAOF NO ONE", "+OK|"),
-        ("slaveof no one", "+OK|"),
         ("MEMORY PURGE", "+OK|"),
         ("MEMORY MALLOC-STATS", "$45|Stats not supported for the current allocator|"),
         ("MEMORY NOPE", "-ERR unknown subcommand 'NOPE'. Try MEMORY HELP.|"),
