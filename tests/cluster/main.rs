@@ -19,6 +19,7 @@ mod client;
 mod cluster;
 mod eviction;
 mod history;
+mod import;
 mod limits;
 mod links;
 mod local;
