@@ -127,6 +127,11 @@ fn restore() {
 }
 
 #[test]
+fn rdb() {
+    smoke("rdb", 20_000);
+}
+
+#[test]
 fn commands() {
     smoke("commands", 10_000);
 }

@@ -173,7 +173,7 @@ impl<F: Feed> FileReader<F> {
                 opcode::SLOT_INFO => self.skip_lengths(3)?,
                 opcode::EXPIRE_TIME => {
                     let seconds = u32::from_le_bytes(self.input.array()?);
-                    self.next.deadline_ms = Some(Millis::from(seconds) * 1000);
+                    self.next.deadline_ms = Some((Millis::from(seconds) * 1000).max(1));
                 }
                 opcode::EXPIRE_TIME_MS => {
                     let at_ms = i64::from_le_bytes(self.input.array()?);

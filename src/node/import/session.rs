@@ -28,6 +28,9 @@ pub enum SessionError {
     Failed(String),
 }
 
+/// The first Valkey whose snapshots are those that are known here.
+const VALKEY_VERSION: &[u8] = b"9.0.0";
+
 /// How much of a reply is told.
 const TOLD_BYTES_MAX: usize = 200;
 
@@ -136,6 +139,8 @@ fn greet(
         ask(&[b"REPLCONF", b"ip-address", host.as_bytes()])?;
     }
     ask(&[b"REPLCONF", b"capa", b"eof", b"capa", b"psync2"])?;
+    // Without it, Valkey sends the snapshots of an old version, which has no expiring fields.
+    ask(&[b"REPLCONF", b"version", VALKEY_VERSION])?;
     shared.importing.transfer.read_bytes.store(0, Ordering::Relaxed);
     shared.importing.transfer.total_bytes.store(0, Ordering::Relaxed);
     Ok(())

@@ -39,6 +39,10 @@ pub fn shown<'a>(words: &[&'a [u8]]) -> Vec<Cow<'a, [u8]>> {
                 }
             }
         }
+        // What REPLICAOF puts into the log.
+        [name, subcommand, ..] if is(name, "raft.import") => {
+            redact(if is(subcommand, "follow") { 4..6 } else { 2..words.len() });
+        }
         [name, ..] if is(name, "migrate") => {
             for (at, word) in words.iter().enumerate().skip(6) {
                 match word {
@@ -87,6 +91,9 @@ mod tests {
             ("acl setuser joe on >pw", "acl setuser # # #"),
             ("migrate h 1 k 0 9 auth pw", "migrate h 1 k 0 9 auth #"),
             ("migrate h 1 k 0 9 copy auth2 u pw keys k", "migrate h 1 k 0 9 copy auth2 # # keys k"),
+            ("raft.import follow h 1 u pw", "raft.import follow h 1 # #"),
+            ("raft.import credentials u pw", "raft.import credentials # #"),
+            ("raft.import stop", "raft.import stop"),
             ("set auth pw", "set auth pw"),
             ("auth", "auth"),
             ("hello 3 auth", "hello 3 auth"),

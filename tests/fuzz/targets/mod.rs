@@ -12,6 +12,7 @@ mod config;
 mod consensus;
 mod frame;
 mod input;
+mod rdb;
 mod resp;
 mod restore;
 mod snapshot;
@@ -26,13 +27,14 @@ pub struct Target {
     pub seeds: fn() -> Vec<Vec<u8>>,
 }
 
-pub const TARGETS: [Target; 8] = [
+pub const TARGETS: [Target; 9] = [
     Target { name: "peer_frame", run: frame::peer_frame, seeds: frame::peer_frame_seeds },
     Target { name: "handshake", run: frame::handshake, seeds: frame::handshake_seeds },
     Target { name: "consensus", run: consensus::run, seeds: consensus::seeds },
     Target { name: "resp", run: resp::run, seeds: resp::seeds },
     Target { name: "snapshot", run: snapshot::run, seeds: snapshot::seeds },
     Target { name: "restore", run: restore::run, seeds: restore::seeds },
+    Target { name: "rdb", run: rdb::run, seeds: rdb::seeds },
     Target { name: "commands", run: commands::run, seeds: commands::seeds },
     Target { name: "config", run: config::run, seeds: config::seeds },
 ];

@@ -21,7 +21,7 @@ fn checksum(bytes: &[u8]) -> u64 {
     })
 }
 
-fn call(engine: &mut Engine, words: &[&[u8]]) -> Vec<u8> {
+pub fn call(engine: &mut Engine, words: &[&[u8]]) -> Vec<u8> {
     let id = lookup(words[0]).expect("the command is there");
     let command = Command::new(id, 0, words[1..].iter().copied().collect());
     let mut reply = Reply::new(Protocol::Resp2);
