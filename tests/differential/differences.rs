@@ -158,12 +158,6 @@ pub const DIFFERENCES: &[Difference] = &[
         applies: is_least,
     },
     Difference {
-        command: "lrem",
-        reason: "later versions refuse the least of all counts, 7.0 does not",
-        only: BEFORE_7_2,
-        applies: is_least,
-    },
-    Difference {
         command: "*",
         reason: "Valkey 8 words some errors anew",
         only: VALKEY,
@@ -495,6 +489,7 @@ pub const AVOIDED: &[(&str, &str)] = &[
     ("eval_ro", "a read changes nothing: the script is not kept for EVALSHA, as it is in Redis"),
     ("hello", "inside of a transaction it changes the protocol behind EXEC, in Redis at once"),
     ("hello", "since Redis 7.2 it changes nothing when it is wrong, 7.0 keeps the name"),
+    ("lrem", "later versions refuse the least of all counts, 7.0 does not"),
     ("pfcount", "a read changes nothing; Redis writes the number that it counted into the key"),
     ("restore", "a time to live beyond 64 bits is refused; in Redis the key is gone at once"),
     ("scan", "of type `none` there is nothing, in Redis a key that has ended may be"),

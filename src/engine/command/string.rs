@@ -144,8 +144,11 @@ fn set(context: &mut Context<'_>, arguments: &[&[u8]]) -> Result {
 fn store(context: &mut Context<'_>, key: &[u8], value: &[u8], deadline: Deadline) {
     context.keyspace.store_string(context.database, key, value, deadline);
     context.notify(EventClasses::STRING, "set", key);
-    if matches!(deadline, Deadline::At(_)) {
+    if let Deadline::At(at_ms) = deadline {
         context.notify(EventClasses::GENERIC, "expire", key);
+        if at_ms <= context.keyspace.clock_ms() {
+            context.keyspace.drop_due(context.database, key);
+        }
     }
 }
 

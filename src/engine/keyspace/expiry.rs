@@ -5,6 +5,7 @@
 
 use std::collections::BTreeSet;
 
+use super::Keyspace;
 use crate::raft::types::Millis;
 
 /// Invariant: holds `(deadline_ms, hash)` of each key that has a deadline. Keys that agree in both
@@ -52,6 +53,17 @@ impl Deadlines {
 
     pub fn iter(&self) -> impl Iterator<Item = (Millis, u64)> {
         self.items.iter().copied()
+    }
+}
+
+impl Keyspace {
+    /// Removes a key whose deadline is over, unless what has expired is kept until a write comes
+    /// across it: so it is not counted by what looks at no key.
+    pub fn drop_due(&mut self, database: u8, key: &[u8]) {
+        if self.has_active_expire() {
+            let hash = self.hash(key);
+            self.live_position(database, hash, key);
+        }
     }
 }
 

@@ -143,6 +143,22 @@ fn a_write_that_meets_a_due_key_tells_of_its_end_first() {
     assert_eq!(events(&mut engine), "expired k, new k, append k");
 }
 
+/// Redis tells the same, `expired` when it comes across the key.
+#[test]
+fn a_string_that_ends_in_the_past_tells_of_its_end_at_once() {
+    let cases = [
+        ("SET k v PXAT 1", "new k, set k, expire k, expired k"),
+        ("SET k v", "new k, set k"),
+        ("SET k v EXAT 1 GET", "set k, expire k, expired k"),
+        ("SET k v EXAT 1 XX", ""),
+    ];
+    let mut engine = telling();
+    for (line, expected) in cases {
+        run_line(&mut engine, Protocol::Resp2, line);
+        assert_eq!(events(&mut engine), expected, "{line}");
+    }
+}
+
 #[test]
 fn only_the_classes_asked_for_are_told_on_the_channels_asked_for() {
     let cases = [

@@ -51,6 +51,7 @@ type Inputs<'a> = SmallVec<[Input<'a>; 4]>;
 type Combined<'a> = Vec<(&'a [u8], f64)>;
 
 impl Aggregate {
+    /// What is no number on the right makes the sum zero, and is neither less nor more.
     fn join(self, left: f64, right: f64) -> f64 {
         match self {
             Self::Sum => number_or_zero(left + right),
@@ -69,15 +70,18 @@ impl Input<'_> {
         }
     }
 
+    /// The score that is joined to another, with the weight: no number if that is zero times
+    /// infinity.
     fn score(&self, member: &[u8]) -> Option<f64> {
         let score = match &self.source {
             Source::Nothing => None,
             Source::SortedSet(set) => set.score(member),
             Source::Set(set, _) => set.contains(member).then_some(1.0),
         };
-        score.map(|score| number_or_zero(score * self.weight))
+        score.map(|score| score * self.weight)
     }
 
+    /// What begins an intersection, or a part of a union, with the weight.
     fn members(&self) -> impl Iterator<Item = (&[u8], f64)> {
         let (scored, plain) = match &self.source {
             Source::Nothing => (None, None),
@@ -90,7 +94,8 @@ impl Input<'_> {
     }
 }
 
-/// Opposite infinities, and zero times infinity, count as zero.
+/// The sum of opposite infinities counts as zero, and so does zero times infinity where it comes
+/// first.
 fn number_or_zero(score: f64) -> f64 {
     if score.is_nan() { 0.0 } else { score }
 }

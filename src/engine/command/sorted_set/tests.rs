@@ -217,6 +217,35 @@ fn combinations_agree_with_maps() {
     }
 }
 
+/// As redis-server 7.0, 8.0 and Valkey 8.1 answer.
+#[test]
+fn zero_times_infinity_is_zero_but_not_in_the_middle_of_an_intersection() {
+    let cases = [
+        ("ZINTER 2 low five WEIGHTS 0 1 AGGREGATE SUM", "5"),
+        ("ZINTER 2 low five WEIGHTS 0 1 AGGREGATE MIN", "0"),
+        ("ZINTER 2 low five WEIGHTS 0 1 AGGREGATE MAX", "5"),
+        ("ZINTER 2 five low WEIGHTS 1 0 AGGREGATE SUM", "0"),
+        ("ZINTER 2 five low WEIGHTS 1 0 AGGREGATE MIN", "5"),
+        ("ZINTER 2 five low WEIGHTS 1 0 AGGREGATE MAX", "5"),
+        ("ZUNION 2 five low WEIGHTS 1 0 AGGREGATE SUM", "5"),
+        ("ZUNION 2 five low WEIGHTS 1 0 AGGREGATE MIN", "0"),
+        ("ZUNION 2 five low WEIGHTS 1 0 AGGREGATE MAX", "5"),
+        // The smallest set comes first, wherever it stands.
+        ("ZINTER 2 larger five WEIGHTS 0 1", "0"),
+        ("ZINTER 3 low five low WEIGHTS 1 1 0", "0"),
+        ("ZINTER 2 low larger WEIGHTS 1 -1", "0"),
+    ];
+    let mut engine = engine();
+    for line in ["ZADD low -inf m", "ZADD five 5 m", "ZADD larger -inf m 1 x"] {
+        run_line(&mut engine, Protocol::Resp2, line);
+    }
+    for (line, score) in cases {
+        let reply = ask(&mut engine, &format!("{line} WITHSCORES"));
+        let at = reply.iter().position(|member| member == "m").unwrap();
+        assert_eq!(reply[at + 1], score, "{line}");
+    }
+}
+
 #[test]
 fn random_picks_are_members_with_their_scores() {
     for (seed, count) in [(1, 30), (2, 600)] {

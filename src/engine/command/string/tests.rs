@@ -1,4 +1,5 @@
-use crate::engine::testing::{advance, check, check_all, check3, engine};
+use crate::engine::reply::Protocol;
+use crate::engine::testing::{advance, check, check_all, check3, engine, run_line};
 
 #[test]
 fn values_come_back_as_they_were_set() {
@@ -61,6 +62,57 @@ fn set_obeys_its_options() {
             ("GET k", "$-1\r\n"),
         ],
     );
+}
+
+/// Whatever is given a deadline that is over is gone at once, also for what only counts keys.
+#[test]
+fn a_key_that_ends_in_the_past_is_not_counted() {
+    let cases: [(&str, &[&str]); 10] = [
+        ("SET k w PXAT 1", &[]),
+        ("SET k w EXAT 1 GET", &["SET k v"]),
+        ("SET k w PXAT 1 XX", &["SET k v", "EXPIRE k 100"]),
+        ("GETEX k PXAT 1", &["SET k v"]),
+        ("GETEX k EXAT 1", &["SET k v"]),
+        ("EXPIREAT k 1", &["RPUSH k v"]),
+        ("PEXPIRE k 0", &["SADD k v"]),
+        ("HSETEX k PXAT 1 FIELDS 1 f v", &[]),
+        ("HSETEX k EXAT 1 FIELDS 1 f w", &["HSET k f v"]),
+        ("HGETEX k PXAT 1 FIELDS 1 f", &["HSET k f v"]),
+    ];
+    for (line, before) in cases {
+        let mut engine = engine();
+        check(&mut engine, "SET another v", "+OK\r\n");
+        for line in before {
+            run_line(&mut engine, Protocol::Resp2, line);
+        }
+        run_line(&mut engine, Protocol::Resp2, line);
+        let keys = run_line(&mut engine, Protocol::Resp2, "DBSIZE");
+        assert_eq!(keys, b":1\r\n", "{before:?} {line}");
+        check(&mut engine, "RANDOMKEY", "$7\r\nanother\r\n");
+    }
+}
+
+#[test]
+fn a_string_that_ends_in_the_past_has_expired() {
+    let mut engine = engine();
+    check_all(
+        &mut engine,
+        &[
+            ("SET a v PXAT 1", "+OK\r\n"),
+            ("SET a v NX EXAT 1", "+OK\r\n"),
+            ("SET a v PX 1000", "+OK\r\n"),
+        ],
+    );
+    assert_eq!((engine.keyspace.stats().expired, engine.keyspace.len(0)), (2, 1));
+    // What has expired stays where it is asked to.
+    for (line, expected) in [
+        ("DEBUG SET-ACTIVE-EXPIRE 0", "+OK\r\n"),
+        ("SET a v EXAT 1", "+OK\r\n"),
+        ("DBSIZE", ":1\r\n"),
+        ("GET a", "$-1\r\n"),
+    ] {
+        check(&mut engine, line, expected);
+    }
 }
 
 #[test]
