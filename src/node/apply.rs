@@ -166,7 +166,10 @@ impl ApplyRole {
                 }
                 ToApply::Subscriptions(changes) => self.subscribe(changes),
                 ToApply::Tracking(change) => self.engine.track(change),
-                ToApply::TrackedKeysMax(max) => self.engine.tracking.set_keys_max(max),
+                ToApply::TrackedKeysMax(max) => {
+                    self.engine.tracking.set_keys_max(max);
+                    self.send_invalidations();
+                }
                 ToApply::Pubsub { client, protocol, question } => {
                     self.answer_pubsub(client, protocol, &question);
                 }

@@ -444,5 +444,7 @@ fn every_line_of_info_is_a_field(layout: Layout) {
     });
     assert_eq!(client.call("CONFIG RESETSTAT"), Value::ok());
     assert_eq!(client.info("errorstat_ERR"), None);
+    let reset = client.info("cmdstat_config|resetstat").unwrap();
+    assert!(reset.starts_with("calls=1,"), "the call that resets counts itself: {reset}");
     cluster.check_alive();
 }

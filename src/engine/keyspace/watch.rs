@@ -106,10 +106,15 @@ impl Keyspace {
         }
     }
 
-    /// Before two databases are exchanged: what is in either changes in both.
+    /// Before two databases are exchanged: what is in either changes in both. What is due in one is
+    /// removed first, since it would be due in the other, where it never was.
     pub(super) fn touch_swapped(&mut self, first: u8, second: u8) {
         for database in [first, second] {
             for key in self.interest.keys_of(database) {
+                let hash = self.hash(&key);
+                for place in [first, second] {
+                    self.live_position(place, hash, &key);
+                }
                 self.touch_if_present(&[first, second], database, &key);
             }
         }

@@ -16,6 +16,8 @@ local find, lower = string.find, string.lower
 -- Callbacks of the library by the name of their function in lower case, and what it says of them,
 -- in the order in which it registers them.
 local callbacks, functions
+-- Whether the main function of a library runs, which alone may register.
+local loads
 -- A library that is known already says nothing to the log.
 local logs
 
@@ -116,7 +118,9 @@ end
 function api.register_function(...)
     local count = select("#", ...)
     local first, callback = ...
-    if count < 1 or count > 2 then
+    if not loads then
+        fail("ERR redis.register_function can only be called on FUNCTION LOAD command")
+    elseif count < 1 or count > 2 then
         fail("ERR wrong number of arguments to redis.register_function")
     elseif count == 1 then
         if type(first) ~= "table" then
@@ -151,26 +155,29 @@ local function show(shown)
     sealed[environment] = shown
 end
 
-local function begin(run)
+-- Runs the main function of a library.
+local function register_all(main, run)
     reset(run)
     base.KEYS, base.ARGV = nil, nil
     callbacks, functions = {}, {}
     show(loading)
+    loads = true
+    local done, result = xpcall(main, host.failure)
+    loads = false
+    return done, result
 end
 
--- Runs the main function of a library: what it registers.
+-- What the main function of a library registers.
 local function load(main)
     logs = true
-    begin(nil)
-    local done, result = xpcall(main, host.failure)
+    local done, result = register_all(main, nil)
     return done, done and functions or result
 end
 
 -- Runs the main function of a library, and then the function of this name in lower case.
 local function call(main, run, name, keys, arguments)
     logs = false
-    begin(run)
-    local done, result = xpcall(main, host.failure)
+    local done, result = register_all(main, run)
     if not done then
         return done, result
     end

@@ -3,11 +3,10 @@
 use std::sync::atomic::Ordering::Relaxed;
 
 use crate::engine::command::{CommandSpec, Flags, Handler, SessionCommand, resolve};
-use crate::engine::script::says_it_only_reads;
 use crate::net::ring::Ring;
 
 use super::super::observe::pause::Paused;
-use super::super::session::ReplyMode;
+use super::super::session::{ReplyMode, may_write};
 use super::{Block, Client, NetRole};
 
 /// What the nodes of a cluster ask each other through, which is not held back: the cluster is no
@@ -34,7 +33,7 @@ impl NetRole {
             let queued = client.session.transaction.as_ref();
             let is_exec = matches!(spec.handler, Handler::Session(SessionCommand::Exec));
             resolved.flags.intersects(is_write)
-                || is_exec && queued.is_some_and(|transaction| transaction.writes)
+                || is_exec && queued.is_some_and(|transaction| transaction.may_change)
         };
         let is_held = match paused {
             // Who ends the pause must get through.
@@ -78,11 +77,4 @@ impl NetRole {
         }
         false
     }
-}
-
-/// Whether a script or function may write. Of those that are called by name only the engine knows.
-fn may_write(spec: &CommandSpec, words: &[&[u8]]) -> bool {
-    let only_reads = spec.flags.contains(Flags::READONLY)
-        || spec.name == "eval" && words.get(1).is_some_and(|source| says_it_only_reads(source));
-    !only_reads
 }

@@ -12,7 +12,9 @@ pub mod words;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use super::clock::nanoseconds;
 use crate::config::Tunables;
+use crate::engine::command::{lookup, stat_slot};
 use crate::engine::timing::Thresholds;
 
 use commandlog::{CommandLog, LogKind};
@@ -135,12 +137,21 @@ impl Observed {
         counted
     }
 
-    /// CONFIG RESETSTAT
+    /// CONFIG RESETSTAT, which is the first call that counts again.
     pub fn reset_counts(&self) {
-        for net in lock(&self.nets).iter() {
+        let began = nanoseconds();
+        let nets = lock(&self.nets);
+        for net in nets.iter() {
             net.reset();
         }
         *self.rates() = Rates::default();
+        if let Some(net) = nets.first() {
+            let config = lookup(b"config").expect("invariant: the node knows CONFIG");
+            let slot = stat_slot(config, Some(&&b"resetstat"[..]));
+            let weight = net.call(slot, false);
+            let nanos = nanoseconds().saturating_sub(began);
+            net.time(slot, nanos, weight, self.thresholds().tracks);
+        }
     }
 }
 

@@ -60,7 +60,7 @@ pub use debug::refusal as refusal_of_debug;
 pub use pubsub::{Subscriptions, is_subscription, refusal as refusal_of_listener};
 pub use sentinel::{Lookup, SWITCH_CHANNEL, Served, run as run_sentinel, switch_message};
 pub use tracking::{Redirecting, Tracking, finish_redirect};
-pub use transaction::{Aside, AsideWork, Transaction, is_never_queued};
+pub use transaction::{Aside, AsideWork, Transaction, is_never_queued, may_write};
 
 /// The Redis whose replies and errors are given, for clients that look at the version.
 pub const REDIS_VERSION: &str = "7.2.4";

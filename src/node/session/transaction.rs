@@ -16,6 +16,7 @@ use crate::engine::command::{lookup, resolve, spec};
 use crate::engine::error::CommandError;
 use crate::engine::keyspace::DATABASE_COUNT;
 use crate::engine::number::parse_integer;
+use crate::engine::script::says_it_only_reads;
 use crate::limits::TRANSACTION_BYTES_MAX;
 
 /// A queued command that the node sees to itself, once the others are done.
@@ -42,6 +43,8 @@ pub struct Transaction {
     pub commands: Batch,
     pub count: u32,
     pub writes: bool,
+    /// Whether any of it may change data: scripts go through the log that say they only read.
+    pub may_change: bool,
     pub asides: Vec<Aside>,
     aside_bytes: usize,
     bytes_max: usize,
@@ -72,6 +75,7 @@ impl Transaction {
             commands: Batch::default(),
             count: 0,
             writes: false,
+            may_change: false,
             asides: Vec::new(),
             aside_bytes: 0,
             bytes_max: TRANSACTION_BYTES_MAX,
@@ -125,6 +129,7 @@ impl Transaction {
                 self.commands.push(id, self.database, &words[1..]);
                 self.count += 1;
                 self.writes = true;
+                self.may_change = true;
             }
             Handler::Node(command) if !spec.is_of_engine(words.get(1)) => {
                 if command == NodeCommand::Select {
@@ -143,6 +148,10 @@ impl Transaction {
                 self.commands.push_of(sender, called, self.database, &words[1..]);
                 self.count += 1;
                 self.writes |= spec.writes(words.get(1));
+                self.may_change |= match spec.runs_script() {
+                    true => may_write(spec, words),
+                    false => spec.writes(words.get(1)),
+                };
                 let is_acl = matches!(spec.handler, Handler::Node(NodeCommand::Acl));
                 self.changes_users |= is_acl && spec.writes(words.get(1));
             }
@@ -208,6 +217,13 @@ fn changes_cluster(words: &[&[u8]]) -> bool {
     sets && words[2..].chunks(2).any(|pair| is_of_cluster(pair[0]))
 }
 
+/// Whether a script or function may write. Of those that are called by name only the engine knows.
+pub fn may_write(spec: &CommandSpec, words: &[&[u8]]) -> bool {
+    let only_reads = spec.flags.contains(Flags::READONLY)
+        || spec.name == "eval" && words.get(1).is_some_and(|source| says_it_only_reads(source));
+    !only_reads
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -239,6 +255,16 @@ mod tests {
         queue(&mut transaction, "XGROUP CREATE s g 0");
         assert!(transaction.writes);
         assert_eq!(transaction.queued_count(), 8);
+    }
+
+    #[test]
+    fn a_script_that_says_it_only_reads_changes_nothing() {
+        let mut transaction = Transaction::new(0, user());
+        let source: &[u8] = b"#!lua flags=no-writes\nreturn 1";
+        transaction.queue(lookup(b"eval").unwrap(), &[b"EVAL", source, b"0"]).unwrap();
+        assert!(!transaction.may_change);
+        queue(&mut transaction, "EVAL x 0");
+        assert!(transaction.may_change);
     }
 
     #[test]

@@ -203,6 +203,20 @@ fn a_watch_ends_with_expiry_but_not_for_a_key_that_was_due_before() {
 }
 
 #[test]
+fn what_is_due_does_not_come_into_a_watched_database() {
+    let mut engine = engine();
+    session(&mut engine, 1, 1, "WATCH k");
+    session(&mut engine, 2, 0, "WATCH k");
+    check(&mut engine, "SET k v PX 10", "+OK\r\n");
+    session(&mut engine, 3, 0, "WATCH k");
+    advance(&mut engine, 10);
+    session(&mut engine, 4, 0, "WATCH k");
+    check(&mut engine, "SWAPDB 0 1", "+OK\r\n");
+    let replies = [1, 2, 3, 4].map(|number| exec(&mut engine, Some(number), &["GET k"]));
+    assert_eq!(replies, ["*1|$-1|", "*-1|", "*-1|", "*1|$-1|"]);
+}
+
+#[test]
 fn a_watch_ends_with_the_expiry_of_a_field() {
     let mut engine = engine();
     check(&mut engine, "HSET h f v g w", ":2\r\n");
