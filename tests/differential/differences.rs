@@ -4,7 +4,7 @@
 //! The coverage report shows the reasons for those from 7.0.
 
 use super::compare;
-use super::reference::{ALL, BEFORE_7_2, REDIS_8, Reference, SINCE_7_2, VALKEY};
+use super::reference::{ALL, BEFORE_7_2, REDIS_8, Reference, SINCE_7_2, VALKEY, VALKEY_9};
 use super::wire::Value;
 
 pub struct Difference {
@@ -229,6 +229,23 @@ pub const DIFFERENCES: &[Difference] = &[
         applies: |_, valkey, mayfly| {
             valkey.is_error_of("ERR syntax error") && mayfly.is_error_of("ERR Invalid client ID")
         },
+    },
+    Difference {
+        command: "getex",
+        reason: "Valkey 9 looks at the time before it looks at the key",
+        only: VALKEY_9,
+        applies: |_, valkey, mayfly| {
+            let is_of_key = mayfly.is_null() || mayfly.text().starts_with("WRONGTYPE ");
+            let is_of_time = valkey.is_error_of("ERR value is not an integer or out of range")
+                || valkey.is_error_of("ERR invalid expire time in 'getex' command");
+            is_of_key && is_of_time
+        },
+    },
+    Difference {
+        command: "object|encoding",
+        reason: "Valkey 9 keeps longer strings beside their keys",
+        only: VALKEY_9,
+        applies: |_, valkey, mayfly| valkey.is_text("embstr") && mayfly.is_text("raw"),
     },
     Difference {
         command: "bitcount",

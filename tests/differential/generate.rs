@@ -67,9 +67,16 @@ fn is_avoided(step: &Step) -> bool {
         "AUTH" if step.words.len() == 3 => {
             [Reference::Valkey8, Reference::Redis8].contains(&reference)
         }
+        "FUNCTION" => step.words.get(2..).is_some_and(|words| words.iter().any(ends_server)),
         _ => reference == Reference::Redis8 && is_read_anew(step),
     };
     is_costly(step) || is_misread
+}
+
+/// Valkey 9.1.2 ends with a fault when a library logs while it is loaded.
+pub fn ends_server(library: impl AsRef<[u8]>) -> bool {
+    let logs = |bytes: &[u8]| bytes.windows(10).any(|part| part == b"redis.log(");
+    Reference::current() == Reference::Valkey9 && logs(library.as_ref())
 }
 
 const LEAST: &str = "-9223372036854775808";

@@ -180,7 +180,7 @@ fn libraries(redis: u16) -> Vec<Vec<u8>> {
     }
     let mut call = |words: &[&str]| connection.call(words).unwrap();
     let mut dumps = vec![b"abc".to_vec(), call(&["FUNCTION", "DUMP"]).bytes().to_vec()];
-    for text in scripts::libraries() {
+    for text in scripts::libraries().iter().filter(|text| !generate::ends_server(text)) {
         if call(&["FUNCTION", "LOAD", "REPLACE", text]).is_error() {
             continue;
         }

@@ -24,6 +24,7 @@ pub const BEFORE_7_2: &[Reference] = &[Redis7];
 pub const SINCE_7_2: &[Reference] = &[Valkey8, Redis8, Valkey9];
 pub const REDIS_8: &[Reference] = &[Redis8];
 pub const VALKEY: &[Reference] = &[Valkey8, Valkey9];
+pub const VALKEY_9: &[Reference] = &[Valkey9];
 
 static CURRENT: OnceLock<Reference> = OnceLock::new();
 
