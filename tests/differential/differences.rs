@@ -361,6 +361,15 @@ pub const DIFFERENCES: &[Difference] = &[
     },
     Difference {
         command: "acl|dryrun",
+        reason: "a key that is no UTF-8 is shown with the replacement character",
+        only: SINCE_7_2,
+        applies: |_, redis, mayfly| {
+            let shown = mayfly.text();
+            shown.contains('\u{fffd}') && redis.text() == shown
+        },
+    },
+    Difference {
+        command: "acl|dryrun",
         reason: "Redis 7.2 names the user, 7.0 does not; it shows a key up to a zero byte",
         only: BEFORE_7_2,
         applies: |words, redis, mayfly| {
