@@ -9,6 +9,7 @@
 use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
+use std::sync::Once;
 use std::sync::mpsc::RecvTimeoutError;
 
 use crate::output::{Outcome, Results};
@@ -56,8 +57,13 @@ fn the_suite_passes_on_servers_of_its_own() {
     assert!(complaints.is_empty(), "{complaints:#?}");
 }
 
-/// Puts the programs where the suite expects those of Redis.
-fn put_programs(folder: &str) {
+/// Puts the programs where the suite expects those of Redis, once for all tests of this process.
+pub fn put_programs(folder: &str) {
+    static PUT: Once = Once::new();
+    PUT.call_once(|| put(folder));
+}
+
+fn put(folder: &str) {
     let source = PathBuf::from(format!("{folder}/src"));
     fs::create_dir_all(&source).unwrap();
     let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/redis_suite/redis-server");

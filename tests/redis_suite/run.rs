@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use crate::client::{Client, Value};
 use crate::cluster::{Cluster, Layout};
 use crate::output::{Outcome, Results};
+use crate::own::put_programs;
 use crate::process::{Process, is_stand_in, run_tool};
 use crate::skipped::{Skipped, What, parse};
 use crate::wait::{self, LONG};
@@ -29,6 +30,7 @@ pub const SILENCE: Duration = Duration::from_secs(150);
 /// Runs all units, or those that `MAYFLY_SUITE_UNITS` names.
 pub fn suite() {
     let folder = folder();
+    put_programs(&folder);
     let listed = std::env::var_os("MAYFLY_SUITE_LISTED").is_some();
     let skipped = parse(include_str!("skipped.txt"));
     let units = chosen_units(&folder, &skipped);
