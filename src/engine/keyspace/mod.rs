@@ -594,13 +594,23 @@ impl Keyspace {
         removed
     }
 
-    /// When the next key or field is due.
+    /// When the next key or field is due. What is due and kept all the same is passed over.
     pub fn next_deadline(&self) -> Option<Millis> {
         if self.keeps_expired | self.imports {
-            return None;
+            return self.next_hidden();
         }
         let key = self.earliest().map_or(fields::NEVER, |(deadline_ms, ..)| deadline_ms);
         Some(key.min(self.fields_due_ms)).filter(|next| *next != fields::NEVER)
+    }
+
+    /// When the next key or field is to be hidden from reads, where what is due is kept: the clock
+    /// has to move for that, too.
+    #[cold]
+    fn next_hidden(&self) -> Option<Millis> {
+        let next = |database: &Database| database.deadlines.from((self.clock_ms + 1, 0));
+        let keys = self.databases.iter().filter_map(next).map(|(deadline_ms, _)| deadline_ms);
+        let is_ahead = |ms: &Millis| *ms != fields::NEVER && *ms > self.clock_ms;
+        keys.chain(Some(self.fields_due_ms).filter(is_ahead)).min()
     }
 
     fn earliest(&self) -> Option<(Millis, u8, u64)> {
