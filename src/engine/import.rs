@@ -123,6 +123,7 @@ impl Import {
         match (&self.source, self.reached.phase) {
             (None, _) => "none",
             (Some(_), _) if !self.progress.failure.is_empty() => "failed",
+            (Some(_), Phase::Empty) => "connecting",
             (Some(_), _) if !self.progress.is_linked => "connecting",
             (Some(_), phase) => phase.name(),
         }
@@ -170,18 +171,17 @@ impl Import {
         *self = Self { epoch: self.epoch, ..Self::default() };
     }
 
-    /// From here on, units of this session are taken. False if there is nothing to follow.
-    pub(super) fn attach(&mut self, session: u64, now_ms: Millis) -> bool {
-        let may_begin = self.is_active() && self.progress.failure.is_empty() && session != 0;
-        if may_begin {
-            self.session = session;
-            if self.reached.phase == Phase::Loading {
-                // A part of a snapshot is of no use.
-                self.reached = Reached::default();
-            }
-            self.set_linked(false, now_ms);
+    /// From here on, units of this session are taken, if there is somebody to follow.
+    pub(super) fn attach(&mut self, session: u64, now_ms: Millis) {
+        if !self.is_active() || !self.progress.failure.is_empty() || session == 0 {
+            return;
         }
-        may_begin
+        self.session = session;
+        if self.reached.phase == Phase::Loading {
+            // A part of a snapshot is of no use.
+            self.reached = Reached::default();
+        }
+        self.set_linked(false, now_ms);
     }
 
     /// The session has lost the source.

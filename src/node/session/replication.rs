@@ -6,7 +6,7 @@ use std::sync::atomic::Ordering::Relaxed;
 use super::info::Fields;
 use super::{Arguments, NodeView, Outcome, is_word};
 use crate::engine::error::CommandError;
-use crate::engine::import::{Import, Phase, Source};
+use crate::engine::import::{Phase, Source};
 use crate::engine::number::parse_integer;
 
 /// Through the log, so that all nodes know.
@@ -84,7 +84,7 @@ pub fn fields(view: &NodeView<'_>) -> Fields {
     }
     all.extend([
         ("slave_read_only", u8::from(view.shared.importing.refuses_writes()).to_string()),
-        ("import_state", import_state(&import).to_owned()),
+        ("import_state", import.state().to_owned()),
         ("import_replid", text(&reached.replid)),
         ("import_commands", progress.commands.to_string()),
         ("import_errors", progress.errors.to_string()),
@@ -92,11 +92,4 @@ pub fn fields(view: &NodeView<'_>) -> Fields {
         ("import_failure", text(&progress.failure)),
     ]);
     all.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
-}
-
-fn import_state(import: &Import) -> &'static str {
-    match import.state() {
-        "empty" => "connecting",
-        state => state,
-    }
 }
