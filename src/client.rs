@@ -11,6 +11,17 @@ const REPLY_BYTES_MAX: u64 = 16 << 20;
 /// Longest array taken from a server.
 const ARRAY_LEN_MAX: i64 = 4096;
 
+/// The bytes of a request of these words.
+pub fn encode(words: &[&[u8]]) -> Vec<u8> {
+    let mut request = format!("*{}\r\n", words.len()).into_bytes();
+    for word in words {
+        request.extend_from_slice(format!("${}\r\n", word.len()).as_bytes());
+        request.extend_from_slice(word);
+        request.extend_from_slice(b"\r\n");
+    }
+    request
+}
+
 pub struct Client {
     stream: BufReader<TcpStream>,
 }
@@ -52,13 +63,7 @@ impl Client {
 
     /// Sends a request, whose reply is taken by [`Client::receive`].
     pub fn send(&mut self, words: &[&[u8]]) -> Result<(), ClientError> {
-        let mut request = format!("*{}\r\n", words.len()).into_bytes();
-        for word in words {
-            request.extend_from_slice(format!("${}\r\n", word.len()).as_bytes());
-            request.extend_from_slice(word);
-            request.extend_from_slice(b"\r\n");
-        }
-        self.stream.get_mut().write_all(&request)?;
+        self.stream.get_mut().write_all(&encode(words))?;
         Ok(())
     }
 

@@ -135,8 +135,8 @@ pub fn fill(words: Vec<Vec<u8>>, data: &[u8], keys: Placeholders) -> Vec<Vec<u8>
 
 /// A request of words, as it goes over the wire.
 pub fn encode(words: &[String]) -> Vec<u8> {
-    let words: Vec<Vec<u8>> = words.iter().map(|word| word.as_bytes().to_vec()).collect();
-    Template::new(&words, Placeholders::Literal).request().to_vec()
+    let words: Vec<&[u8]> = words.iter().map(String::as_bytes).collect();
+    mayfly::client::encode(&words)
 }
 
 /// A value of `len` bytes: printable, without a pattern that a compressor could use, the same in

@@ -8,6 +8,7 @@
 use std::sync::OnceLock;
 use std::time::Instant;
 
+use mayfly::client::encode;
 use memchr::memmem;
 
 use crate::keys::Picker;
@@ -67,13 +68,8 @@ impl Template {
     /// A request of `words`. Placeholders are left as they stand unless `keys` says that there are
     /// keys to choose from.
     pub fn new(words: &[Vec<u8>], keys: Placeholders) -> Self {
-        let mut request = format!("*{}\r\n", words.len()).into_bytes();
-        for word in words {
-            request.extend_from_slice(format!("${}\r\n", word.len()).as_bytes());
-            request.extend_from_slice(word);
-            request.extend_from_slice(b"\r\n");
-        }
-        Self::raw(request, keys)
+        let words: Vec<&[u8]> = words.iter().map(Vec::as_slice).collect();
+        Self::raw(encode(&words), keys)
     }
 
     /// A request as it stands.

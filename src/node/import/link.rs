@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use super::propose::Tend;
 use super::session::SessionError;
 use super::{LOOK, Shared};
+use crate::client;
 use crate::engine::import::{Import, Phase};
 use crate::engine::rdb::file::Feed;
 use crate::net::resolve::resolve;
@@ -91,13 +92,7 @@ impl Link {
     }
 
     pub fn send(&mut self, words: &[&[u8]]) -> Result<(), SessionError> {
-        let mut request = format!("*{}\r\n", words.len()).into_bytes();
-        for word in words {
-            request.extend_from_slice(format!("${}\r\n", word.len()).as_bytes());
-            request.extend_from_slice(word);
-            request.extend_from_slice(b"\r\n");
-        }
-        self.stream.write_all(&request).map_err(lost)
+        self.stream.write_all(&client::encode(words)).map_err(lost)
     }
 
     /// Received and not taken yet.
